@@ -2,4 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Tell Airflow what this provider brings; plain data, imports nothing heavy."""
+    from airflow_provider_honeyhive.connection_form import connection_type_info  # noqa: PLC0415
+
+    return {
+        "package-name": "airflow-provider-honeyhive",
+        "name": "HoneyHive",
+        "description": "Scheduled, complete and proved exports of HoneyHive events.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "HoneyHive",
+                "external-doc-url": "https://docs.honeyhive.ai/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": ["airflow_provider_honeyhive.hooks.honeyhive"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": ["airflow_provider_honeyhive.operators.honeyhive"],
+            }
+        ],
+        "connection-types": [connection_type_info()],
+    }

@@ -1,0 +1,108 @@
+"""Reads the answers that say no: status, headers and body -> the error that fits.
+
+A 404 needs care: it may mean "no such path here" (try the next endpoint) or "no such project" (stop). The
+vendor's own errors are JSON with ``success`` or ``errorCode``; routers and gateways say it otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveAPIError,
+    HoneyHiveAuthError,
+    HoneyHiveRateLimitError,
+    HoneyHiveRequestError,
+    HoneyHiveServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NO_SUCH_ROUTE = "NO_SUCH_ROUTE"
+_LONGEST_MESSAGE = 500
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_ROUTER_SAYS = re.compile(r"cannot post|route\b.*\bnot found|no route|endpoint not found", re.IGNORECASE)
+
+_REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
+    400: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
+    401: (
+        HoneyHiveAuthError,
+        "the key was refused: it is wrong, revoked, or of another deployment; check the connection's password and host",
+    ),
+    403: (HoneyHiveAuthError, "the key lacks permission to read events of this project"),
+    404: (HoneyHiveRequestError, "not found; check the project and the connection's host"),
+    408: (HoneyHiveServerError, "the server timed out"),
+    413: (HoneyHiveRequestError, "the page is too large for the server"),
+    422: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
+    425: (HoneyHiveServerError, "the server is not ready"),
+    429: (HoneyHiveRateLimitError, "too many requests; a lower concurrency may help"),
+}
+
+
+def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) -> HoneyHiveAPIError:
+    """Return the error for an answer whose status is not 200."""
+    said = _parsed(body)
+    error_code = said.get("errorCode")
+    message = _clean(said.get("message") or said.get("error") or "")
+    kind, remedy = _REMEDIES.get(
+        status,
+        (HoneyHiveServerError, "the server failed") if status >= 500 else (HoneyHiveRequestError, "unexpected answer"),
+    )
+    if _is_routers(status, said, message):
+        error_code = NO_SUCH_ROUTE
+    return kind(
+        f"HTTP {status} from {url}: {remedy}" + (f". The server says: {message}" if message else ""),
+        status_code=status,
+        error_code=_clean(error_code) or None,
+        server_message=message or None,
+        retry_after=_retry_after(headers.get("Retry-After")),
+    )
+
+
+def is_missing_route(error: HoneyHiveAPIError) -> bool:
+    """Return whether the server has no such path, rather than no such project."""
+    return error.error_code == NO_SUCH_ROUTE
+
+
+def _is_routers(status: int, said: Mapping[str, Any], message: str) -> bool:
+    if status == 405:
+        return True
+    if status != 404:
+        return False
+    vendors = "success" in said or "errorCode" in said
+    return not vendors or bool(_ROUTER_SAYS.search(message))
+
+
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _clean(text: Any) -> str:
+    # What a server says goes into logs: one line, no control characters, not endless.
+    return _CONTROL.sub(" ", text if isinstance(text, str) else "").strip()[:_LONGEST_MESSAGE]
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header (RFC 9110: seconds, or a date)."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(header)
+        except ValueError:
+            return None
+        aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+        seconds = (aware - datetime.now(UTC)).total_seconds()
+    return None if math.isnan(seconds) else max(0.0, seconds)

@@ -1,0 +1,228 @@
+"""Asks for the events of a time range: rounds it to what the wire can say, sizes the pages, checks what comes.
+
+Between client and reader: the reader decides which range comes next, this module what is sent for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.client import is_heavy
+from airflow_provider_honeyhive.exceptions import (
+    DateRangeIgnoredError,
+    HoneyHiveAPIError,
+    HoneyHiveConnectionError,
+    HoneyHiveRequestError,
+    WrongProjectError,
+)
+from airflow_provider_honeyhive.models import DateRange, EventFilter
+from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US, from_micros
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models import ExportRequest
+    from airflow_provider_honeyhive.pages import Page
+
+log = logging.getLogger(__name__)
+
+FIRST_LIMIT = 1000
+#: Bytes of an answer that pages aim for: large enough to hide the way there and back, small enough to hold.
+TARGET_BYTES = 16_000_000
+MEGABYTE = 1_000_000
+#: Answers that must come through after a heavy one before pages grow again.
+CAUTIOUS_ANSWERS = 10
+
+
+class PageSizer:
+    """How many events to ask for at once: follows the bytes of the answers, not their number.
+
+    :param page_size: most events in a page; None leaves it to the endpoint.
+    """
+
+    def __init__(self, page_size: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self._ceiling = page_size
+        self._cautious = 0
+        self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
+
+    def learn(self, events: int, size_bytes: int, max_limit: int) -> None:
+        """Take an answer's size into account."""
+        if not events:
+            return
+        ideal = max(1, int(TARGET_BYTES * events / size_bytes))
+        with self._lock:
+            if ideal > self.limit and self._cautious:
+                self._cautious -= 1
+                return
+            ceiling = min(max_limit, self._ceiling or max_limit)
+            self.limit = max(1, min(ideal, self.limit * 2, ceiling))
+
+    def shrink(self, failed: int) -> int:
+        """Return half of the limit that was too heavy, and keep to it for a while."""
+        with self._lock:
+            self.limit = max(1, min(self.limit, failed // 2))
+            self._cautious = CAUTIOUS_ANSWERS
+            return self.limit
+
+    def never_above(self, limit: int) -> None:
+        """Remember that the server rejects more than ``limit``."""
+        with self._lock:
+            self._ceiling = limit
+            self.limit = min(self.limit, limit)
+
+
+@dataclass
+class ReadStats:
+    """What reading cost and showed; shared by all readers of an export."""
+
+    page_count: int = 0
+    bytes_read: int = 0
+    duplicates_dropped: int = 0
+    events_without_time: int = 0
+    largest_page: int = 0
+    largest_answer: int = 0
+    project_names: set[tuple[str | None, str | None]] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, page: Page) -> None:
+        """Count one answer."""
+        with self.lock:
+            self.page_count += 1
+            self.bytes_read += page.size_bytes
+            self.largest_page = max(self.largest_page, len(page))
+            self.largest_answer = max(self.largest_answer, page.size_bytes)
+
+
+class Asker:
+    """Asks the pages of one export.
+
+    :param client: sends the requests and tries again.
+    :param request: project, filters, projections.
+    :param stats: counts pages and bytes.
+    :param page_size: most events in a page; None leaves it to bytes and endpoint.
+    """
+
+    def __init__(
+        self, client: HoneyHiveClient, request: ExportRequest, stats: ReadStats, page_size: int | None = None
+    ) -> None:
+        self.stats = stats
+        self._client = client
+        self._request = request
+        self._sizer = PageSizer(page_size)
+        self._by_filters = False
+
+    def ask(self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None) -> Page:
+        """Ask for a page of the events in ``[low, high]``, both in microseconds since 1970.
+
+        :param low: None: from the beginning of time.
+        :param high: None: without any range, which also shows events that have no time.
+        :param page: number of the page.
+        :param limit: most events in the page; given, it is not changed, since page numbers depend on it,
+            and an answer too heavy raises. None: the size that suits the server.
+        :raises DateRangeIgnoredError: the server does not keep to the range, neither as ``dateRange`` nor
+            as filters on ``start_time``.
+        :raises WrongProjectError: the events are of another project.
+        """
+        while True:
+            asked = limit or self._sizer.limit
+            try:
+                answer = self._fetch(low, high, page, asked)
+            except (HoneyHiveAPIError, HoneyHiveConnectionError) as error:
+                if limit is not None or not self._smaller_page_may_help(error, asked):
+                    raise
+                continue
+            if high is None or self._keeps_to(answer, low, high):
+                break
+            if self._by_filters:
+                raise DateRangeIgnoredError(
+                    "the server sends events from outside the asked time range, and filters on start_time do "
+                    "not help either: it ignores both, or compares another field. Nothing was exported"
+                )
+            log.warning("The server does not keep to dateRange: asking with filters on start_time instead")
+            self._by_filters = True
+        self._check_project(answer)
+        self.stats.add(answer)
+        endpoint = self._client.endpoint
+        self._sizer.learn(len(answer), answer.size_bytes, endpoint.max_limit if endpoint else asked)
+        return answer
+
+    @property
+    def limit(self) -> int:
+        """The page size in force."""
+        endpoint = self._client.endpoint
+        return min(self._sizer.limit, endpoint.max_limit) if endpoint else self._sizer.limit
+
+    def shrink(self, failed: int) -> int:
+        """Return a smaller page size after one that was too heavy."""
+        return self._sizer.shrink(failed)
+
+    def may_hide_more(self, page: Page) -> bool:
+        """Return whether an answer is so long that the server may have cut it, openly or silently.
+
+        That is: as many events as were asked for, as many as the longest answer so far, or about as many
+        bytes as the largest.
+        """
+        stats = self.stats
+        return len(page) >= min(page.limit, max(2, stats.largest_page)) or page.size_bytes >= max(
+            MEGABYTE, stats.largest_answer // 2
+        )
+
+    def _fetch(self, low: int | None, high: int | None, page: int, limit: int) -> Page:
+        request, date_range = self._request, None
+        if high is not None:
+            start = from_micros((low or 0) // MILLISECOND_US * MILLISECOND_US)
+            end = from_micros(-(-high // MILLISECOND_US) * MILLISECOND_US)
+            if self._by_filters:
+                request = request.model_copy(update={"filters": (*request.filters, *_time_filters(start, end))})
+            else:
+                date_range = DateRange(start=start, end=end)
+        return self._client.fetch_page(request, date_range, page=page, limit=limit)
+
+    def _smaller_page_may_help(self, error: HoneyHiveAPIError | HoneyHiveConnectionError, asked: int) -> bool:
+        if asked > 1 and is_heavy(error):
+            smaller = self._sizer.shrink(asked)
+            log.warning("A page of %d events is too heavy, asking for %d: %s", asked, smaller, error)
+            return True
+        if isinstance(error, HoneyHiveRequestError) and error.status_code in (400, 422) and asked > FIRST_LIMIT:
+            # Older deployments take at most 1000, newer ones 7500.
+            self._sizer.never_above(FIRST_LIMIT)
+            return True
+        return False
+
+    @staticmethod
+    def _keeps_to(page: Page, low: int | None, high: int) -> bool:
+        # A second of tolerance: some servers cut bounds to whole seconds.
+        first = (low or 0) - SECOND_US
+        last = high + SECOND_US
+        return all(time is None or first <= time <= last for time in page.times)
+
+    def _check_project(self, page: Page) -> None:
+        asked = self._request.project
+        for name, project_id in page.projects:
+            if asked is not None and name is not None and asked not in (name, project_id):
+                raise WrongProjectError(asked, name)
+        fresh = page.projects - self.stats.project_names
+        if fresh:
+            with self.stats.lock:
+                self.stats.project_names |= fresh
+            if asked is not None and not any(asked in names for names in fresh):
+                log.warning(
+                    "The events name no project but ids (%s): whether they are of %r cannot be told",
+                    ", ".join(sorted(ascii(project_id) for _, project_id in fresh)),
+                    asked,
+                )
+
+
+def _time_filters(start: datetime, end: datetime) -> tuple[EventFilter, EventFilter]:
+    # "after" and "before" may leave out their bound: a millisecond wider shows it again.
+    margin = timedelta(milliseconds=1)
+    return (
+        EventFilter(field="start_time", operator="after", value=start - margin, type="datetime"),
+        EventFilter(field="start_time", operator="before", value=end + margin, type="datetime"),
+    )

@@ -1,0 +1,339 @@
+"""The one place that talks to HoneyHive, and the one place that tries again.
+
+One pooled ``requests`` session with bearer authentication; finds the endpoint that works; turns every way
+an answer can fail into the errors of :mod:`~airflow_provider_honeyhive.exceptions`. Knows nothing of
+windows, seams and files.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import tenacity
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.answers import api_error, is_missing_route
+from airflow_provider_honeyhive.endpoints import Endpoint, candidates
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveAPIError,
+    HoneyHiveConnectionError,
+    HoneyHiveError,
+    HoneyHiveRequestError,
+    HoneyHiveResponseError,
+    InvalidArgumentError,
+)
+from airflow_provider_honeyhive.pages import Page, decode_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_honeyhive.models import DateRange, ExportRequest
+    from airflow_provider_honeyhive.settings import ClientSettings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds between two tries: doubled each time, with as much jitter as the first wait, up to a minute.
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+#: A server may ask for more patience than that, but not for more than this.
+LONGEST_RETRY_AFTER_S = 300.0
+#: An answer of more bytes than this (decompressed) is refused: pages aim for 16 MB.
+LARGEST_ANSWER = 1024**3
+#: How often a page that looks too heavy for the server is asked for before the reader asks for less.
+HEAVY_PAGE_TRIES = 2
+_UNVERIFIED = "certificate verify failed"
+_CHUNK = 1024 * 1024
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 3
+
+
+def is_heavy(error: HoneyHiveError) -> bool:
+    """Return whether a smaller page may help: 413, a time-out, or the server failing on the request."""
+    if isinstance(error, HoneyHiveConnectionError):
+        return error.timed_out
+    return isinstance(error, HoneyHiveAPIError) and error.status_code in (408, 413, 500, 502, 504)
+
+
+class HoneyHiveClient:
+    """Asks HoneyHive for pages of events.
+
+    :param settings: where and how.
+    :param max_connections: connections kept open.
+    :param user_agent: what to add to the ``User-Agent`` header, such as Airflow's version.
+    :param sleep: waits between tries, in seconds; by default :func:`time.sleep`.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        max_connections: int = 8,
+        user_agent: str = "",
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.retries = 0
+        self._sleep = sleep or time.sleep
+        self._lock = threading.Lock()
+        self._endpoint: Endpoint | None = None
+        self._session = requests.Session()
+        self._session.headers.update(
+            {
+                "User-Agent": f"airflow-provider-honeyhive/{__version__} requests/{requests.__version__} "
+                f"python/{platform.python_version()} {user_agent}".strip(),
+                "Accept": "application/json",
+            }
+        )
+        # As "auth", so that no .netrc entry for the host can take the key's place.
+        self._session.auth = self._authorize
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=max_connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        if settings.proxy:
+            self._session.proxies = {"http": settings.proxy, "https": settings.proxy}
+
+    def __enter__(self) -> HoneyHiveClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"HoneyHiveClient({self.settings.api_url})"
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The endpoint that answered, once one did."""
+        return self._endpoint
+
+    def fetch_page(
+        self,
+        request: ExportRequest,
+        date_range: DateRange | None = None,
+        *,
+        page: int = 1,
+        limit: int = 1000,
+    ) -> Page:
+        """Ask for one page of events, trying again where that may help.
+
+        :param request: project, filters, projections; its window is not looked at.
+        :param date_range: inclusive bounds, or None for all of time.
+        :param page: number of the page, from 1.
+        :param limit: most events in the page, at most what the endpoint gives.
+        :raises HoneyHiveAuthError: the key is refused.
+        :raises HoneyHiveRequestError: the request is refused, or no endpoint answers at this URL.
+        :raises HoneyHiveConnectionError: no whole answer came, also after the last try.
+        :raises HoneyHiveRateLimitError: still too many requests after the last try.
+        :raises HoneyHiveServerError: the server still fails after the last try.
+        :raises HoneyHiveResponseError: the answer is still not a page of events after the last try.
+        """
+        return self._retrying(lambda: self._ask(request, date_range, page, limit), may_shrink=limit > 1)
+
+    # ---------------------------------------------------------------------------------- endpoints
+
+    def _ask(self, request: ExportRequest, date_range: DateRange | None, page: int, limit: int) -> Page:
+        if self._endpoint is not None:
+            return self._ask_endpoint(self._endpoint, request, date_range, page, limit)
+        with self._lock:
+            # Another thread may have found it while this one waited.
+            if self._endpoint is None:
+                return self._find_endpoint(request, date_range, page, limit)
+        return self._ask(request, date_range, page, limit)
+
+    def _find_endpoint(self, request: ExportRequest, date_range: DateRange | None, page: int, limit: int) -> Page:
+        tried: list[str] = []
+        for endpoint in candidates(self.settings.endpoint):
+            if endpoint.needs_project and request.project is None:
+                continue
+            try:
+                answer = self._ask_endpoint(endpoint, request, date_range, page, limit)
+            except HoneyHiveRequestError as error:
+                if not is_missing_route(error):
+                    raise
+                tried.append(endpoint.url_path(request.project))
+                continue
+            self._endpoint = endpoint
+            log.info("HoneyHive answers at %s%s", self.settings.api_url, endpoint.path)
+            return answer
+        if not tried:
+            raise InvalidArgumentError("project", None, "the endpoint of this connection needs a project")
+        raise HoneyHiveRequestError(
+            f"{self.settings.api_url} has none of the paths {', '.join(tried)}: check the connection's host "
+            "(base URL of the HoneyHive API) and its extra 'endpoint'",
+            status_code=404,
+        )
+
+    def _ask_endpoint(
+        self, endpoint: Endpoint, request: ExportRequest, date_range: DateRange | None, page: int, limit: int
+    ) -> Page:
+        if request.projections is not None and not endpoint.projects:
+            raise InvalidArgumentError(
+                "projections",
+                list(request.projections),
+                f"the endpoint {endpoint.name!r} cannot leave fields out; leave projections out, or set the "
+                "connection's extra 'endpoint' to one that can: 'export' or 'legacy'",
+            )
+        limit = min(limit, endpoint.max_limit)
+        body = endpoint.body(request, date_range, page=page, limit=limit)
+        return decode_page(self._post(endpoint.url_path(request.project), body), limit)
+
+    # ---------------------------------------------------------------------------------- one request
+
+    def _authorize(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        prepared.headers["Authorization"] = f"Bearer {self.settings.api_key.get_secret_value()}"
+        return prepared
+
+    def _post(self, path: str, body: dict[str, Any]) -> bytes:
+        url = self.settings.api_url + path
+        for _ in range(_MOST_REDIRECTS + 1):
+            status, headers, answer = self._send(url, body)
+            if status not in _REDIRECTS:
+                break
+            url = self._redirected(url, headers.get("Location", ""))
+        if status != 200:
+            # A server may echo the key; what it says goes into logs.
+            key = self.settings.api_key.get_secret_value().encode()
+            raise api_error(status, headers, answer.replace(key, b"***"), url)
+        return answer
+
+    def _redirected(self, url: str, location: str) -> str:
+        target = urljoin(url, location)
+        old, new = urlsplit(url), urlsplit(target)
+        if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            raise HoneyHiveRequestError(
+                f"{old.netloc} redirects to {new.scheme}://{new.netloc}, and the key is not sent on to "
+                "another host, port or scheme: set the connection's host to the API's own URL",
+                status_code=308,
+            )
+        return target
+
+    def _send(self, url: str, body: dict[str, Any]) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+        settings = self.settings
+        try:
+            with self._session.post(
+                url,
+                json=body,
+                timeout=(settings.connect_timeout, settings.timeout),
+                verify=settings.verify,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return response.status_code, response.headers, self._read(response)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._connection_error(error) from None
+
+    def _read(self, response: requests.Response) -> bytes:
+        deadline = time.monotonic() + self._total_time
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(_CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_ANSWER:
+                raise HoneyHiveResponseError(f"the answer is larger than {LARGEST_ANSWER} bytes")
+            if time.monotonic() > deadline:
+                raise requests.exceptions.ReadTimeout
+        return b"".join(chunks)
+
+    def _connection_error(self, error: Exception) -> HoneyHiveConnectionError:
+        # Without the original's text where that may hold the URL of a proxy with its password.
+        host = self.settings.api_host
+        timeouts = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+        if isinstance(error, requests.exceptions.SSLError) and _UNVERIFIED in str(error):
+            reason = str(error).partition(_UNVERIFIED)[2].partition(" (_ssl.c")[0].strip(": ")
+            return HoneyHiveConnectionError(
+                f"the certificate of {host} cannot be verified ({reason}). Behind a private CA, set the "
+                "connection's extra 'verify' to the path of its CA bundle",
+                retryable=False,
+            )
+        if isinstance(error, requests.exceptions.SSLError):
+            return HoneyHiveConnectionError(f"the TLS handshake with {host} failed")
+        if isinstance(error, requests.exceptions.ProxyError):
+            return HoneyHiveConnectionError(f"the proxy on the way to {host} cannot be used")
+        if isinstance(error, requests.exceptions.ConnectTimeout):
+            return HoneyHiveConnectionError(f"{host} took no connection within {self.settings.connect_timeout:g} s")
+        if isinstance(error, timeouts) or "Read timed out" in str(error):
+            return HoneyHiveConnectionError(f"{host} sent nothing for {self.settings.timeout:g} s", timed_out=True)
+        if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+            return HoneyHiveConnectionError(f"the answer of {host} was cut short: {type(error).__name__}")
+        return HoneyHiveConnectionError(f"cannot reach {host}: {_network_reason(error)}")
+
+    # ---------------------------------------------------------------------------------- trying again
+
+    @property
+    def _total_time(self) -> float:
+        return self.settings.timeout * (self.settings.max_retries + 1)
+
+    def _retrying(self, ask: Callable[[], T], *, may_shrink: bool) -> T:
+        retrying = tenacity.Retrying(
+            sleep=self._sleep,
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, HoneyHiveError) and error.retryable),
+            wait=_wait,
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(self.settings.max_retries + 1),
+                tenacity.stop_before_delay(self._total_time),
+                *([_StopOnHeavyPage()] if may_shrink else []),
+            ),
+            before_sleep=self._before_sleep,
+            retry_error_callback=_raise_last,
+        )
+        return retrying(ask)
+
+    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
+        with self._lock:
+            self.retries += 1
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        log.warning("Try %d failed, next one in %.1f s: %s", state.attempt_number, wait, error)
+
+
+class _StopOnHeavyPage(tenacity.stop.stop_base):
+    """Leaves it to the reader to ask for a smaller page."""
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        heavy = isinstance(error, HoneyHiveError) and is_heavy(error)
+        return heavy and state.attempt_number >= HEAVY_PAGE_TRIES
+
+
+_backoff = tenacity.wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, HoneyHiveAPIError) else None
+    wait = _backoff(state)
+    return wait if asked is None else max(min(asked, LONGEST_RETRY_AFTER_S), min(wait, FIRST_WAIT_S))
+
+
+def _raise_last(state: tenacity.RetryCallState) -> Any:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, HoneyHiveError):
+        error.attempts = state.attempt_number
+        raise error
+    raise RuntimeError("a retry ended without an error")  # pragma: no cover - tenacity's contract
+
+
+def _network_reason(error: BaseException) -> str:
+    causes: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in causes:
+        causes.append(current)
+        reason = getattr(current, "reason", None)
+        current = current.__cause__ or current.__context__ or (reason if isinstance(reason, BaseException) else None)
+    named = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return str(named[-1].strerror) if named else type(causes[-1]).__name__

@@ -1,0 +1,220 @@
+"""Every way an export can fail.
+
+.. code-block:: text
+
+    HoneyHiveError
+    ├── InvalidArgumentError         an argument or connection field that cannot be right (a ValueError too)
+    ├── HoneyHiveConnectionError     no answer: refused, reset, timed out, TLS, cut in the middle
+    ├── HoneyHiveAPIError            an answer that says no
+    │   ├── HoneyHiveAuthError           401, 403: the key
+    │   ├── HoneyHiveRequestError        400, 404, 422 and what else asking again will not mend
+    │   ├── HoneyHiveRateLimitError      429
+    │   └── HoneyHiveServerError         408, 425, 5xx
+    ├── HoneyHiveResponseError       an answer that is not what the API promises
+    │   ├── WrongProjectError            events of another project than the one asked for
+    │   └── DateRangeIgnoredError        events from outside the asked time range
+    ├── IncompleteExportError        fewer events than the server reports
+    ├── TooFewEventsError            fewer events than the user asked for at least
+    ├── TooLargeForXComError         more bytes than belong into XCom
+    └── DestinationError             the place to write to
+        └── DestinationTakenError        it holds another export, or one that must not be replaced
+
+``retryable`` says whether the same call may succeed later; the operator turns the others into
+``AirflowFailException``. All of them survive pickling. None of them ever holds the key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class HoneyHiveError(Exception):
+    """Base of all errors of this package."""
+
+    retryable: bool = True
+    #: How many times the request was sent before giving up.
+    attempts: int = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text} (gave up after {self.attempts} attempts)" if self.attempts > 1 else text
+
+
+class InvalidArgumentError(HoneyHiveError, ValueError):
+    """An argument that cannot be right.
+
+    :param argument: name of the argument, as the user wrote it.
+    :param value: what came.
+    :param allowed: what is allowed instead.
+    """
+
+    retryable = False
+
+    def __init__(self, argument: str, value: Any, allowed: str) -> None:
+        super().__init__(argument, value, allowed)
+        self.argument = argument
+        self.value = value
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        shown = repr(self.value)
+        return f"{self.argument}: got {shown if len(shown) <= 200 else shown[:200] + '…'}; {self.allowed}"
+
+
+class HoneyHiveConnectionError(HoneyHiveError):
+    """The server gave no whole answer.
+
+    :param timed_out: the answer took longer than the connection's ``timeout``.
+    :param retryable: False where the same call cannot succeed later (a certificate that does not verify).
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+        self.retryable = retryable
+
+
+class HoneyHiveAPIError(HoneyHiveError):
+    """The server answered with an error.
+
+    :param status_code: HTTP status.
+    :param error_code: the vendor's ``errorCode``, where the answer has one.
+    :param server_message: the vendor's ``message``, where the answer has one.
+    :param retry_after: seconds the server asked to wait, where it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int = 0,
+        error_code: str | None = None,
+        server_message: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.error_code = error_code
+        self.server_message = server_message
+        self.retry_after = retry_after
+
+
+class HoneyHiveAuthError(HoneyHiveAPIError):
+    """The key is wrong, revoked, of another deployment, or may not read (401, 403)."""
+
+    retryable = False
+
+
+class HoneyHiveRequestError(HoneyHiveAPIError):
+    """The server will not answer this request, however often it is sent (400, 404, 422, …)."""
+
+    retryable = False
+
+
+class HoneyHiveRateLimitError(HoneyHiveAPIError):
+    """Too many requests (429)."""
+
+
+class HoneyHiveServerError(HoneyHiveAPIError):
+    """The server failed (408, 425, 5xx)."""
+
+
+class HoneyHiveResponseError(HoneyHiveError):
+    """An answer with status 200 that is not what the API promises: not JSON, wrong shape, HTML."""
+
+
+class WrongProjectError(HoneyHiveResponseError):
+    """The key belongs to another project than the one asked for.
+
+    :param asked: the project of the request.
+    :param received: the project that the events name.
+    """
+
+    retryable = False
+
+    def __init__(self, asked: str, received: str) -> None:
+        super().__init__(asked, received)
+        self.asked = asked
+        self.received = received
+
+    def __str__(self) -> str:
+        return (
+            f"asked for project {self.asked!r}, but the server sent events of project {self.received!r}: "
+            "the key decides which project is read. Use a connection whose key belongs to "
+            f"{self.asked!r}, or set project to {self.received!r}"
+        )
+
+
+class DateRangeIgnoredError(HoneyHiveResponseError):
+    """The server does not restrict its answers to the asked time range."""
+
+    retryable = False
+
+
+class IncompleteExportError(HoneyHiveError):
+    """Fewer events could be read than the server reports.
+
+    :param expected: events the server reported for the window.
+    :param received: distinct events read.
+    """
+
+    def __init__(self, expected: int, received: int) -> None:
+        super().__init__(expected, received)
+        self.expected = expected
+        self.received = received
+
+    def __str__(self) -> str:
+        return (
+            f"the server reports {self.expected} events, but only {self.received} could be read, "
+            "also when read again; nothing was published"
+        )
+
+
+class TooFewEventsError(HoneyHiveError):
+    """The window holds fewer events than ``min_events``.
+
+    :param expected: ``min_events``.
+    :param received: events in the window.
+    """
+
+    def __init__(self, expected: int, received: int) -> None:
+        super().__init__(expected, received)
+        self.expected = expected
+        self.received = received
+
+    def __str__(self) -> str:
+        return (
+            f"the window holds {self.received} events, but min_events asks for at least {self.expected}; "
+            "nothing was published"
+        )
+
+
+class TooLargeForXComError(HoneyHiveError):
+    """The events are more than XCom should carry.
+
+    :param size_bytes: bytes of the events read so far.
+    :param limit_bytes: ``xcom_max_bytes``.
+    """
+
+    retryable = False
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(size_bytes, limit_bytes)
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"the events are larger than XCom should carry: at least {self.size_bytes:,} bytes, where "
+            f"xcom_max_bytes allows {self.limit_bytes:,}. Give output_path to write them to files instead"
+        )
+
+
+class DestinationError(HoneyHiveError):
+    """The destination could not be read or written."""
+
+
+class DestinationTakenError(DestinationError):
+    """The destination holds an export that this one must not replace."""
+
+    retryable = False

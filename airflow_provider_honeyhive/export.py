@@ -1,0 +1,272 @@
+"""The whole of an export: plan, read, write, prove, publish. Plain Python, no Airflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.asking import Asker, ReadStats
+from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
+from airflow_provider_honeyhive.layout import Layout, choose_layout
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
+from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.pages import load_event
+from airflow_provider_honeyhive.progress import INTERVAL_S, Progress
+from airflow_provider_honeyhive.publishing import Destination
+from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.windows import format_time
+from airflow_provider_honeyhive.writers import JsonlWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models import ExportRequest
+    from airflow_provider_honeyhive.pages import Page
+
+log = logging.getLogger(__name__)
+
+#: Fewer events than this for each reader are not worth another reader.
+EVENTS_WORTH_A_SLICE = 5_000
+
+
+class _StoppedError(Exception):
+    """Another slice failed, so this one need not go on."""
+
+
+def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int | None = None) -> Iterator[Batch]:
+    """Yield the events of the request's window, once each, newest first, in constant memory.
+
+    :raises IncompleteExportError: what was yielded is not whole; nothing that was yielded is wrong, but
+        events may be missing, so the caller has to begin again.
+    """
+    window = request.window
+    reader = SliceReader(
+        Asker(client, request, ReadStats(), page_size),
+        window.start_us if window else None,
+        window.end_us if window else None,
+    )
+    try:
+        yield from reader.read()
+    except ReadAgainError as error:
+        raise error.incomplete from error
+
+
+def collect_events(
+    client: HoneyHiveClient,
+    request: ExportRequest,
+    *,
+    max_bytes: int,
+    page_size: int | None = None,
+    min_events: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return the events of the request's window, newest first.
+
+    :param max_bytes: most bytes of JSON that they may have.
+    :param page_size: most events in one request; None: by the size of the answers.
+    :param min_events: fewer events than this are an error.
+    :raises TooLargeForXComError: they have more bytes.
+    :raises TooFewEventsError: there are fewer.
+    :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
+    """
+    events: list[dict[str, Any]] = []
+    size = 0
+    for batch in iter_batches(client, request, page_size):
+        size += sum(map(len, batch.raw_events))
+        if size > max_bytes:
+            raise TooLargeForXComError(size, max_bytes)
+        events.extend(map(load_event, batch.raw_events))
+    if len(events) < (min_events or 0):
+        raise TooFewEventsError(min_events or 0, len(events))
+    return events
+
+
+def export_events(
+    client: HoneyHiveClient,
+    request: ExportRequest,
+    output_path: Any,
+    options: ExportOptions | None = None,
+    airflow: AirflowFacts | None = None,
+) -> Manifest:
+    """Export the events of the request's window to files, and publish them with a manifest.
+
+    :param client: where to read from.
+    :param request: what to read.
+    :param output_path: anything path-like; with a known suffix one object, else a folder of parts.
+    :param options: how to write.
+    :param airflow: the task that exports, for the manifest.
+    :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`; nothing was published then,
+        and an earlier export is as it was.
+    """
+    folder, layout = choose_layout(
+        output_path, options.file_format if options else None, options.compression if options else None
+    )
+    run = _Export(client, request, layout, options or ExportOptions(), airflow)
+    return run.to(Destination(open_store(folder), layout, run.fingerprint()))
+
+
+class _Export:
+    """One run of an export; holds what its steps share."""
+
+    def __init__(
+        self,
+        client: HoneyHiveClient,
+        request: ExportRequest,
+        layout: Layout,
+        options: ExportOptions,
+        airflow: AirflowFacts | None,
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._layout = layout
+        self._options = options
+        self._airflow = airflow
+        self._stats = ReadStats()
+        self._asker = Asker(client, request, self._stats, options.page_size)
+        self._started = datetime.now(UTC)
+        self._stop = threading.Event()
+        self._total: int | None = None
+        self._progress = Progress()
+
+    def fingerprint(self) -> str:
+        """Return a short digest of all that decides which events are read, by whom."""
+        facts = self._facts([]).model_dump(include={"project", "start_time", "end_time", "request"})
+        del facts["request"]["endpoint"]  # found out on the way, and not always the same one
+        owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
+        text = json.dumps([facts, owner, self._layout.suffix, self._layout.object_name], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to(self, destination: Destination) -> Manifest:
+        """Run the export."""
+        destination.claim(self._facts([]), replace=self._options.replace)
+        try:
+            readers = self._plan()
+            parts = self._read_all(readers, destination)
+            event_count = sum(part.event_count for part in parts)
+            if event_count < (self._options.min_events or 0):
+                raise TooFewEventsError(self._options.min_events or 0, event_count)
+            manifest = destination.publish(parts, self._options.max_file_size, self._facts)
+        except BaseException:
+            destination.abandon()
+            raise
+        self._progress.log()
+        log.info(
+            "Published %s events in %d files (%.1f MB) with %s",
+            f"{manifest.event_count:,}",
+            len(manifest.files),
+            manifest.size_bytes / 1e6,
+            destination.manifest_url,
+        )
+        return manifest
+
+    def _plan(self) -> list[SliceReader]:
+        """Ask once, for a page of two events: it shows the endpoint, the project and the total."""
+        window = self._request.window
+        if window is None:
+            return [SliceReader(self._asker, None, None)]
+        total = self._total = _usable_total(self._asker.ask(window.start_us, window.end_us, limit=2))
+        log.info(
+            "Exporting project %s, window %s: %s events",
+            self._request.project,
+            window,
+            "an unknown number of" if total is None else f"{total:,}",
+        )
+        self._progress = Progress(total)
+        wanted = self._options.concurrency
+        if total is not None:
+            wanted = min(wanted, -(-total // EVENTS_WORTH_A_SLICE))
+        # The newest slice first, as the events within each are.
+        return [SliceReader(self._asker, part.start_us, part.end_us) for part in reversed(window.split(max(1, wanted)))]
+
+    def _read_all(self, readers: Sequence[SliceReader], destination: Destination) -> list[PartFile]:
+        with ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="honeyhive-slice") as pool:
+            futures = [
+                pool.submit(self._read_slice, number, reader, destination) for number, reader in enumerate(readers)
+            ]
+            try:
+                self._wait(futures)
+            finally:
+                # However this ends: nothing goes on reading for an export that is over.
+                self._stop.set()
+        return [part for future in futures for part in future.result()]
+
+    def _wait(self, futures: list[Future[list[PartFile]]]) -> None:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=INTERVAL_S, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if pending:
+                self._progress.log()
+
+    def _read_slice(self, number: int, reader: SliceReader, destination: Destination) -> list[PartFile]:
+        for reading in range(1, READINGS + 1):
+            writer = JsonlWriter(
+                destination.store,
+                lambda part: destination.staged_name(number, part),
+                self._layout.compression,
+                self._options.max_file_size,
+            )
+            try:
+                with writer:
+                    for batch in reader.read():
+                        writer.write(batch)
+                        self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
+                        if self._stop.is_set():
+                            raise _StoppedError
+            except ReadAgainError as error:
+                log.warning("Reading slice %d again (%d of %d): %s", number, reading, READINGS, error)
+                destination.discard(writer.parts)
+                reader.start_over()
+                incomplete = error.incomplete
+                continue
+            return writer.parts
+        raise incomplete
+
+    def _facts(self, files: list[PartFile]) -> Manifest:
+        request, client, stats = self._request, self._client, self._stats
+        window = request.window
+        return Manifest(
+            project=request.project,
+            start_time=format_time(window.start) if window else None,
+            end_time=format_time(window.end) if window else None,
+            event_count=sum(part.event_count for part in files),
+            reported_total=self._total,
+            duplicates_dropped=stats.duplicates_dropped,
+            events_without_time=stats.events_without_time,
+            project_names=sorted(stats.project_names, key=str),
+            page_count=stats.page_count,
+            bytes_read=stats.bytes_read,
+            retries=client.retries,
+            started_at=format_time(self._started),
+            finished_at=format_time(datetime.now(UTC)),
+            file_format=self._layout.file_format,
+            compression=self._layout.compression,
+            request=RequestFacts(
+                project=request.project,
+                filters=[item.to_wire() for item in request.filters],
+                projections=list(request.projections) if request.projections else None,
+                evaluation_id=request.evaluation_id,
+                endpoint=client.endpoint.name if client.endpoint else None,
+                api_host=client.settings.api_host,
+            ),
+            airflow=self._airflow,
+            files=files,
+        )
+
+
+def _usable_total(page: Page) -> int | None:
+    """Return how many events there are, where the answer tells.
+
+    A number above what the page holds can only be a total; fewer events than asked for are all there are,
+    as far as planning goes.
+    """
+    if page.total is not None and page.total > len(page):
+        return page.total
+    return len(page) if len(page) < page.limit else None

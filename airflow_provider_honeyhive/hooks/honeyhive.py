@@ -1,0 +1,253 @@
+"""From an Airflow connection to HoneyHive's events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_honeyhive import connection_form
+from airflow_provider_honeyhive._compat import BaseHook, airflow_version
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveAuthError,
+    HoneyHiveConnectionError,
+    HoneyHiveError,
+    HoneyHiveRequestError,
+    InvalidArgumentError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models import ExportRequest
+    from airflow_provider_honeyhive.pages import Page
+    from airflow_provider_honeyhive.settings import ClientSettings
+    from airflow_provider_honeyhive.windows import Window
+
+
+class HoneyHiveHook(BaseHook):
+    """Reads events of HoneyHive with the key of an Airflow connection.
+
+    The connection: password = API key; host = base URL of the API (with or without a scheme; default
+    ``https://api.dp1.us.honeyhive.ai``); extras ``project``, ``endpoint``, ``timeout`` (s),
+    ``max_retries``, ``verify``, ``proxy``, ``app_url``, ``allow_http``.
+
+    :param honeyhive_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "honeyhive_conn_id"
+    default_conn_name = "honeyhive_default"
+    conn_type = connection_form.CONNECTION_TYPE
+    hook_name = connection_form.HOOK_NAME
+
+    # Airflow before 3.2 honours these only when they are defined on the class itself.
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the connection form's fields for the extras."""
+        return connection_form.form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the connection form's hidden fields, labels and placeholders."""
+        return connection_form.field_behaviour()
+
+    def __init__(self, honeyhive_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.honeyhive_conn_id = honeyhive_conn_id
+
+    @cached_property
+    def settings(self) -> ClientSettings:
+        """The connection's settings, checked.
+
+        :raises HoneyHiveAuthError: there is no key, or one that cannot read.
+        :raises InvalidArgumentError: a field of the connection cannot be right.
+        """
+        from airflow_provider_honeyhive.settings import ClientSettings  # noqa: PLC0415
+
+        connection = self.get_connection(self.honeyhive_conn_id)
+        extras = {name: connection.extra_dejson.get(name) for name in connection_form.EXTRA_FIELDS}
+        return ClientSettings.parse(api_key=connection.password, api_url=_base_url(connection), **extras)
+
+    @cached_property
+    def _client(self) -> HoneyHiveClient:
+        from airflow_provider_honeyhive.client import HoneyHiveClient  # noqa: PLC0415
+
+        return HoneyHiveClient(self.settings, user_agent=f"apache-airflow/{airflow_version}")
+
+    def get_conn(self) -> HoneyHiveClient:
+        """Return the client; one for the life of the hook."""
+        return self._client
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the events of the last day, and say how that went."""
+        from airflow_provider_honeyhive.client import HoneyHiveClient  # noqa: PLC0415
+
+        try:
+            # A person is waiting: no second tries.
+            settings = self.settings.model_copy(update={"max_retries": 0, "timeout": min(self.settings.timeout, 60)})
+            with HoneyHiveClient(settings, user_agent=f"apache-airflow/{airflow_version}") as client:
+                return True, _describe_last_day(client, settings.project)
+        except HoneyHiveError as error:
+            return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {error}"
+
+    def export_events(
+        self,
+        project: str | None = None,
+        filters: Any = (),
+        *,
+        start_time: Any = None,
+        end_time: Any = None,
+        projections: Sequence[str] | None = None,
+        evaluation_id: str | None = None,
+        page: int = 1,
+        limit: int = 1000,
+    ) -> Page:
+        """Send one export call and return its page: ``page.events``, ``page.total``.
+
+        Both times are inclusive here, as in the API. A page says nothing about completeness; to read a
+        window use :meth:`iter_events` or the operator.
+
+        :param project: name of the project; default: the connection's.
+        :param filters: EventFilter objects, dicts, or JSON texts of them.
+        :param start_time: datetime (naive: UTC), ISO text, or Unix seconds or milliseconds.
+        :param end_time: the same; both or neither.
+        :param projections: top-level fields to keep.
+        :param evaluation_id: id of an experiment run.
+        :param page: number of the page, from 1.
+        :param limit: most events in the page; the endpoint's own maximum (7500 or 1000) caps it.
+        :raises InvalidArgumentError: an argument cannot be right.
+        :raises HoneyHiveError: the call failed.
+        """
+        from airflow_provider_honeyhive.models import DateRange  # noqa: PLC0415
+        from airflow_provider_honeyhive.options import check_number  # noqa: PLC0415
+
+        check_number("page", page, 1, None)
+        check_number("limit", limit, 1, 7500)
+        request = self._request(project, filters, None, projections, evaluation_id)
+        _both_or_neither(start_time, end_time)
+        date_range = None
+        if start_time is not None:
+            from airflow_provider_honeyhive.windows import parse_time  # noqa: PLC0415
+
+            start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
+            if end < start:
+                raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
+            date_range = DateRange(start=start, end=end)
+        return self.get_conn().fetch_page(request, date_range, page=page, limit=limit)
+
+    def iter_events(
+        self,
+        project: str | None = None,
+        filters: Any = (),
+        start_time: Any = None,
+        end_time: Any = None,
+        *,
+        projections: Sequence[str] | None = None,
+        evaluation_id: str | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield every event of ``[start_time, end_time)`` once, in constant memory.
+
+        :param project: name of the project; default: the connection's.
+        :param filters: EventFilter objects, dicts, or JSON texts of them.
+        :param start_time: inclusive; datetime (naive: UTC), ISO text, or Unix seconds or milliseconds.
+        :param end_time: exclusive; both or neither; neither means all of time.
+        :param projections: top-level fields to keep; event_id, start_time and project always come too.
+        :param evaluation_id: id of an experiment run.
+        :param page_size: most events in one request; default: by the size of the answers.
+        :raises IncompleteExportError: not all could be read; begin again.
+        :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
+        """
+        from airflow_provider_honeyhive.export import iter_batches  # noqa: PLC0415
+        from airflow_provider_honeyhive.pages import load_event  # noqa: PLC0415
+
+        request = self._request(project, filters, _window(start_time, end_time), projections, evaluation_id)
+        for batch in iter_batches(self.get_conn(), request, page_size):
+            yield from map(load_event, batch.raw_events)
+
+    def count_events(
+        self,
+        project: str | None = None,
+        filters: Any = (),
+        start_time: Any = None,
+        end_time: Any = None,
+        *,
+        evaluation_id: str | None = None,
+    ) -> int:
+        """Return how many events ``[start_time, end_time)`` holds.
+
+        Two small requests where the server reports a total; where it does not, the events are read and
+        counted.
+
+        :param project: name of the project; default: the connection's.
+        :param filters: EventFilter objects, dicts, or JSON texts of them.
+        :param start_time: inclusive; both or neither.
+        :param end_time: exclusive.
+        :param evaluation_id: id of an experiment run.
+        :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
+        """
+        from airflow_provider_honeyhive.counting import count_events  # noqa: PLC0415
+
+        request = self._request(project, filters, _window(start_time, end_time), None, evaluation_id)
+        return count_events(self.get_conn(), request)
+
+    def _request(
+        self, project: str | None, filters: Any, window: Window | None, projections: Any, evaluation_id: str | None
+    ) -> ExportRequest:
+        from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
+
+        return ExportRequest.parse(
+            project=project or self.settings.project,
+            filters=filters,
+            window=window,
+            projections=projections,
+            evaluation_id=evaluation_id,
+        )
+
+
+_KINDS: dict[type[HoneyHiveError], str] = {
+    HoneyHiveAuthError: "API key",
+    HoneyHiveConnectionError: "No connection",
+    HoneyHiveRequestError: "Host, path or project",
+    InvalidArgumentError: "Connection field",
+}
+
+
+def _base_url(connection: Any) -> str | None:
+    """Return the base URL of a connection made as form, JSON or URI.
+
+    A URI puts scheme and port into fields of their own: ``honeyhive://:KEY@host:8080/https``.
+    """
+    host: str | None = connection.host
+    if not host:
+        return None
+    if "://" not in host and connection.schema in ("http", "https"):
+        host = f"{connection.schema}://{host}"
+    if connection.port and urlsplit(host if "://" in host else f"//{host}").port is None:
+        host = f"{host.rstrip('/')}:{connection.port}"
+    return host
+
+
+def _both_or_neither(start_time: Any, end_time: Any) -> None:
+    if (start_time is None) != (end_time is None):
+        missing = "start_time" if start_time is None else "end_time"
+        raise InvalidArgumentError(missing, None, "give both start_time and end_time, or neither")
+
+
+def _window(start_time: Any, end_time: Any) -> Window | None:
+    from airflow_provider_honeyhive.windows import Window  # noqa: PLC0415
+
+    _both_or_neither(start_time, end_time)
+    return None if start_time is None else Window.parse(start_time, end_time)
+
+
+def _describe_last_day(client: HoneyHiveClient, project: str | None) -> str:
+    from airflow_provider_honeyhive.counting import describe  # noqa: PLC0415
+    from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
+    from airflow_provider_honeyhive.windows import Window  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    name, count = describe(client, ExportRequest(project=project, window=Window(now - timedelta(days=1), now)))
+    return f"Connected: project {project or name or 'of this key'}, {count} events in the last day"

@@ -1,0 +1,148 @@
+"""The manifest: the proof and the commit point of an export. Written last, in one request; read back to verify."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
+from airflow_provider_honeyhive.stores import open_store
+
+SCHEMA_VERSION = 1
+
+
+class PartFile(BaseModel):
+    """One data file.
+
+    :param path: relative to the manifest.
+    :param event_count: events in it.
+    :param size_bytes: bytes on disk.
+    :param sha256: of the bytes on disk.
+    :param min_start_time: earliest ``start_time`` of its events, None where none has one.
+    :param max_start_time: latest ``start_time`` of its events.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    event_count: int
+    size_bytes: int
+    sha256: str
+    min_start_time: str | None = None
+    max_start_time: str | None = None
+
+
+class RequestFacts(BaseModel):
+    """What was asked, and of whom; never the key.
+
+    :param endpoint: the endpoint that answered.
+    :param api_host: host of the API.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    project: str | None = None
+    filters: list[dict[str, Any]] = []
+    projections: list[str] | None = None
+    evaluation_id: str | None = None
+    endpoint: str | None = None
+    api_host: str
+
+
+class AirflowFacts(BaseModel):
+    """The task that wrote the export."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dag_id: str | None = None
+    task_id: str | None = None
+    run_id: str | None = None
+    try_number: int | None = None
+    map_index: int | None = None
+
+
+class Manifest(BaseModel):
+    """All about a published export.
+
+    :param start_time: start of the window, inclusive, ISO 8601 in UTC.
+    :param end_time: end of the window, exclusive.
+    :param event_count: events in all files.
+    :param reported_total: what the server reported for the window, None where it reported no total. It
+        may count events that lie on the window's end, and those deleted while reading.
+    :param duplicates_dropped: events that came more than once and were dropped, seams included.
+    :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
+    :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
+    :param page_count: answers read.
+    :param bytes_read: bytes of these answers, decompressed.
+    :param retries: requests that were sent again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    provider_version: str = __version__
+    project: str | None
+    start_time: str | None
+    end_time: str | None
+    event_count: int
+    reported_total: int | None = None
+    duplicates_dropped: int = 0
+    events_without_time: int = 0
+    project_names: list[tuple[str | None, str | None]] = []
+    page_count: int = 0
+    bytes_read: int = 0
+    retries: int = 0
+    started_at: str
+    finished_at: str
+    file_format: str
+    compression: str
+    request: RequestFacts
+    airflow: AirflowFacts | None = None
+    files: list[PartFile]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files on disk."""
+        return sum(part.size_bytes for part in self.files)
+
+    def to_json(self) -> bytes:
+        """Return the manifest as it stands on disk."""
+        return json.dumps(self.model_dump(), indent=2).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Manifest:
+        """Read a manifest's bytes.
+
+        :raises DestinationError: they are no manifest.
+        """
+        try:
+            return cls.model_validate(json.loads(data))
+        except (ValueError, ValidationError, RecursionError):
+            raise DestinationError(f"{where} is not a manifest of this provider") from None
+
+    @classmethod
+    def read(cls, path: Any) -> Manifest:
+        """Read the manifest at ``path``: the manifest itself, its folder, or the one object beside it.
+
+        :param path: anything path-like.
+        :raises DestinationError: there is none.
+        """
+        # Here, because layout's names are for those who write; a reader may name any of the three.
+        from airflow_provider_honeyhive.layout import MANIFEST_NAME, choose_layout  # noqa: PLC0415
+
+        if str(path).endswith(".json"):
+            folder, name = path.parent, path.name
+        else:
+            try:
+                folder, layout = choose_layout(path)
+                name = layout.manifest_name
+            except InvalidArgumentError:
+                folder, name = path, MANIFEST_NAME
+        store = open_store(folder)
+        data = store.get(name)
+        if data is None:
+            raise DestinationError(f"there is no manifest at {store.url(name)}")
+        return cls.from_json(data, store.url(name))

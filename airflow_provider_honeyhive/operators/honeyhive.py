@@ -1,0 +1,280 @@
+"""Export a window of HoneyHive events from a DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator, ObjectStoragePath
+from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.layout import choose_layout
+from airflow_provider_honeyhive.options import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_MAX_FILE_SIZE,
+    DEFAULT_XCOM_MAX_BYTES,
+    ExportOptions,
+    check_number,
+)
+from airflow_provider_honeyhive.windows import Window, parse_time, run_window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_honeyhive._compat import Context
+    from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+    from airflow_provider_honeyhive.models import ExportRequest
+
+
+class HoneyHiveExportEventsOperator(BaseOperator):
+    """Export the events of a window, completely and once, to files or to XCom.
+
+    Without ``start_time`` and ``end_time`` the window is the run's own: its data interval, or, where that
+    has no length (Airflow 3 with a cron or delta schedule), the schedule's period that ends at the run's tick.
+
+    With ``output_path`` the events go to files, newest first, each as the server sent it, and the task
+    returns ``output_path``, ``manifest_path``, ``event_count``, ``size_bytes``, ``files``, ``start_time``,
+    ``end_time`` and ``project``. Without it the task returns the events themselves.
+
+    :param project: name of the project; default: the connection's extra ``project``. (templated)
+    :param filters: conditions that all must hold: EventFilter objects, dicts, or JSON texts of one or a
+        list of them. (templated, inside lists and dicts too)
+    :param start_time: inclusive: datetime (naive: UTC), ISO 8601 text, or Unix seconds or milliseconds;
+        give both times or neither. (templated)
+    :param end_time: exclusive, the same forms. (templated)
+    :param projections: top-level fields to keep; event_id, start_time, project and project_id always come
+        too. Default: all fields. (templated)
+    :param evaluation_id: export only the events of this experiment run. (templated)
+    :param output_path: a folder, or one object where it ends in ``.jsonl`` or ``.jsonl.gz``; anything that
+        ``ObjectStoragePath`` takes. Make it different for each window. (templated)
+    :param output_conn_id: Airflow connection of the object store; default: the store's own.
+    :param file_format: ``jsonl``; default: by the suffix, else ``jsonl``.
+    :param compression: ``gzip`` or ``none``; default: by the suffix, else ``gzip``.
+    :param max_file_size: bytes on disk at which a part ends and the next begins; default 128 MiB. One
+        object is never split.
+    :param page_size: most events in one request (1 to 7500); default: what makes answers of about 16 MB.
+    :param concurrency: slices of the window read at the same time, and so the most requests at once (1 to
+        64); default 4.
+    :param replace: replace an earlier export of the same window; False: refuse before any request.
+    :param min_events: fail where the window holds fewer events; default: none are fine.
+    :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 5,000,000,
+        since XCom values go through Airflow's database.
+    :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
+    :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
+    :raises AirflowFailException: what no retry mends: key, project, filters, arguments, a destination that
+        holds another export.
+    :raises HoneyHiveError: what a retry may mend; see :mod:`airflow_provider_honeyhive.exceptions`.
+    """
+
+    template_fields: Sequence[str] = (
+        "project",
+        "filters",
+        "start_time",
+        "end_time",
+        "projections",
+        "evaluation_id",
+        "output_path",
+        "honeyhive_conn_id",
+    )
+    template_fields_renderers = {"filters": "json", "projections": "json"}
+    ui_color = "#ffe9c7"
+
+    def __init__(
+        self,
+        *,
+        project: str | None = None,
+        filters: Any = (),
+        start_time: Any = None,
+        end_time: Any = None,
+        projections: Sequence[str] | str | None = None,
+        evaluation_id: str | None = None,
+        output_path: Any = None,
+        output_conn_id: str | None = None,
+        file_format: str | None = None,
+        compression: str | None = None,
+        max_file_size: int = DEFAULT_MAX_FILE_SIZE,
+        page_size: int | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        replace: bool = True,
+        min_events: int | None = None,
+        xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
+        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project = project
+        self.filters = _as_plain_data(filters)
+        self.start_time = start_time
+        self.end_time = end_time
+        self.projections = projections
+        self.evaluation_id = evaluation_id
+        self.output_path = output_path
+        self.output_conn_id = output_conn_id
+        self.file_format = file_format
+        self.compression = compression
+        self.max_file_size = max_file_size
+        self.page_size = page_size
+        self.concurrency = concurrency
+        self.replace = replace
+        self.min_events = min_events
+        self.xcom_max_bytes = xcom_max_bytes
+        self.honeyhive_conn_id = honeyhive_conn_id
+        self._check_literals()
+
+    def execute(self, context: Context) -> Any:
+        """Export, and return the summary of the files or the events themselves."""
+        try:
+            return self._export(context)
+        except HoneyHiveError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+    def _export(self, context: Context) -> Any:
+        from airflow_provider_honeyhive.export import collect_events, export_events  # noqa: PLC0415
+
+        options = self._options()
+        request = self._request(context)
+        client = HoneyHiveHook(self.honeyhive_conn_id).get_conn()
+        with client:
+            if self.output_path is None:
+                return collect_events(
+                    client,
+                    request,
+                    max_bytes=self.xcom_max_bytes,
+                    page_size=self.page_size,
+                    min_events=self.min_events,
+                )
+            path = _as_path(self.output_path, self.output_conn_id)
+            manifest = export_events(client, request, path, options, _airflow_facts(context))
+        return _summary(manifest, path)
+
+    def _options(self) -> ExportOptions:
+        check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)
+        return ExportOptions(
+            file_format=self.file_format,
+            compression=self.compression,
+            max_file_size=self.max_file_size,
+            page_size=self.page_size,
+            concurrency=self.concurrency,
+            replace=self.replace,
+            min_events=self.min_events,
+        )
+
+    def _request(self, context: Context) -> ExportRequest:
+        from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
+
+        request = ExportRequest.parse(
+            project=self.project or HoneyHiveHook(self.honeyhive_conn_id).settings.project,
+            filters=self.filters,
+            window=self._window(context),
+            projections=self.projections,
+            evaluation_id=self.evaluation_id,
+        )
+        if request.project is None:
+            raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
+        return request
+
+    def _window(self, context: Context) -> Window:
+        given = {"start_time": self.start_time, "end_time": self.end_time}
+        missing = [name for name, value in given.items() if value in (None, "")]
+        if not missing:
+            return Window.parse(self.start_time, self.end_time)
+        if len(missing) == 1:
+            raise InvalidArgumentError(missing[0], given[missing[0]], "give both start_time and end_time, or neither")
+        return run_window(context)
+
+    def _check_literals(self) -> None:
+        """Check what is known when the DAG is parsed; templates and results of other tasks are not."""
+        self._options()
+        for name in ("project", "evaluation_id", "honeyhive_conn_id"):
+            value = getattr(self, name)
+            if isinstance(value, int | float | list | tuple | dict):
+                raise InvalidArgumentError(name, value, "allowed: a text")
+        for name in ("start_time", "end_time"):
+            if _is_literal(getattr(self, name)):
+                parse_time(getattr(self, name), name)
+        if _is_literal(self.filters) and self.filters:
+            from airflow_provider_honeyhive.models import parse_filters  # noqa: PLC0415
+
+            parse_filters(self.filters)
+        if _is_literal(self.output_path):
+            choose_layout(self.output_path, self.file_format, self.compression)
+
+
+def _is_literal(value: Any) -> bool:
+    """Return whether the value is final: no template in it, nothing that another task will give."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value and value != ""
+    if isinstance(value, Mapping):
+        return all(map(_is_literal_or_none, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_literal_or_none, value))
+    return isinstance(value, int | float | date)
+
+
+def _is_literal_or_none(value: Any) -> bool:
+    return value is None or value == "" or _is_literal(value)
+
+
+def _as_plain_data(filters: Any) -> Any:
+    # Airflow renders templates in dicts, not in frozen models.
+    if hasattr(filters, "to_wire"):
+        return [filters.to_wire()]
+    if isinstance(filters, list | tuple):
+        return [item.to_wire() if hasattr(item, "to_wire") else item for item in filters]
+    return filters
+
+
+def _as_path(output_path: Any, conn_id: str | None) -> Any:
+    """Return the path to write to, with its connection.
+
+    :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
+    """
+    if isinstance(output_path, str):
+        if not output_path.startswith("/") and "://" not in output_path:
+            raise InvalidArgumentError(
+                "output_path", output_path, "allowed: an absolute path or a URL such as s3://bucket/folder/"
+            )
+        output_path = ObjectStoragePath(output_path, conn_id=conn_id)
+    try:
+        _ = output_path.fs if hasattr(output_path, "protocol") else None
+    except (ImportError, ValueError) as error:
+        raise InvalidArgumentError(
+            "output_path",
+            str(output_path),
+            f"this Airflow cannot write there: {error}. Install the store's provider, for S3 "
+            "airflow-provider-honeyhive[s3]",
+        ) from None
+    return output_path
+
+
+def _airflow_facts(context: Context) -> AirflowFacts:
+    from airflow_provider_honeyhive.manifest import AirflowFacts  # noqa: PLC0415
+
+    ti = context["ti"]
+    return AirflowFacts(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        try_number=ti.try_number,
+        map_index=getattr(ti, "map_index", None),
+    )
+
+
+def _summary(manifest: Manifest, path: Any) -> dict[str, Any]:
+    from airflow_provider_honeyhive.stores import open_store  # noqa: PLC0415
+
+    folder, layout = choose_layout(path)
+    store = open_store(folder)
+    return {
+        "output_path": store.url(layout.object_name or ""),
+        "manifest_path": store.url(layout.manifest_name),
+        "event_count": manifest.event_count,
+        "size_bytes": manifest.size_bytes,
+        "files": [store.url(part.path) for part in manifest.files],
+        "start_time": manifest.start_time,
+        "end_time": manifest.end_time,
+        "project": manifest.project,
+    }

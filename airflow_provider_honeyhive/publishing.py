@@ -1,0 +1,190 @@
+"""From staged files to a published export: everything under its final name, then the manifest, or nothing.
+
+The order is what makes it safe. Data files get names made of their content, so they stand beside an earlier
+run's until the manifest, written in one request, says which ones count; then the earlier ones go.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.manifest import Manifest, PartFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow_provider_honeyhive.layout import Layout
+    from airflow_provider_honeyhive.stores import Store
+
+log = logging.getLogger(__name__)
+
+
+class Destination:
+    """The place of one export.
+
+    :param store: the folder.
+    :param layout: names in it.
+    :param fingerprint: of the request, so that exports of different things never share staged files.
+    """
+
+    def __init__(self, store: Store, layout: Layout, fingerprint: str) -> None:
+        self.store = store
+        self._layout = layout
+        self._staging = layout.staging_name(fingerprint)
+        self._old: Manifest | None = None
+
+    @property
+    def manifest_url(self) -> str:
+        """Where the manifest is, or will be."""
+        return self.store.url(self._layout.manifest_name)
+
+    def url(self, name: str = "") -> str:
+        """Return where a data file of the manifest is; without a name the export itself."""
+        return self.store.url(name or self._layout.object_name or "")
+
+    def staged_name(self, slice_number: int, part_number: int) -> str:
+        """Return the name of a data file that is not published yet."""
+        return f"{self._staging}/{slice_number:05d}-{part_number:05d}"
+
+    def claim(self, wanted: Manifest, *, replace: bool) -> None:
+        """Make sure that this export may go here, and clear away what an earlier try left.
+
+        :param wanted: a manifest with the request's facts.
+        :raises DestinationTakenError: something else is here, or something and ``replace`` is False.
+        """
+        data = self.store.get(self._layout.manifest_name)
+        self._old = None if data is None else Manifest.from_json(data, self.manifest_url)
+        if not replace and (self._old is not None or any(map(self._layout.owns, self.store.names()))):
+            raise DestinationTakenError(f"{self.url()} already holds an export, and replace is False")
+        if self._old is not None and not _same_export(self._old, wanted):
+            raise DestinationTakenError(
+                f"{self.url()} already holds another export: of project {self._old.project!r}, window "
+                f"[{self._old.start_time}, {self._old.end_time}), by task {_task(self._old)}. It is not replaced, "
+                "or its events would be lost: make output_path different for each window and task, for example "
+                "with {{ run_id }} or {{ ds }} in it"
+            )
+        self.clear_staging()
+
+    def discard(self, parts: Sequence[PartFile]) -> None:
+        """Remove staged files that did not turn out to be whole."""
+        for part in parts:
+            self.store.delete(part.path)
+
+    def abandon(self) -> None:
+        """Leave nothing behind after a failure; what cannot be removed stays under its staging name."""
+        with suppress(DestinationError):
+            self.clear_staging()
+        self.store.remove_folder()
+
+    def clear_staging(self) -> None:
+        """Remove everything staged for this request."""
+        for name in self.store.names(self._staging):
+            self.store.delete(f"{self._staging}/{name}")
+        self.store.remove_folder(self._staging)
+
+    def publish(
+        self, staged: Sequence[PartFile], max_file_size: int, build: Callable[[list[PartFile]], Manifest]
+    ) -> Manifest:
+        """Give the staged files their final names, write the manifest, and remove an earlier run's files.
+
+        :param staged: in the order in which they are to be read.
+        :param max_file_size: small files are joined up to this many bytes.
+        :param build: makes the manifest of the final files.
+        :raises DestinationError: the earlier export is still, or again, in place.
+        """
+        pieces = [self._join(number, group) for number, group in enumerate(self._groups(staged, max_file_size))]
+        moves = {
+            piece.path: piece.model_copy(update={"path": self._layout.part_name(number, piece.sha256)})
+            for number, piece in enumerate(pieces)
+        }
+        manifest = build(list(moves.values()))
+        backup = self._back_up()
+        moved: list[str] = []
+        try:
+            for source, final in moves.items():
+                moved.append(final.path)
+                self.store.move(source, final.path)
+            self.store.put(self._layout.manifest_name, manifest.to_json())
+        except BaseException:
+            self._take_back(moved, backup)
+            raise
+        kept = {part.path for part in manifest.files}
+        for name in self.store.names():
+            if self._layout.owns(name) and name not in kept:
+                self.store.delete(name)
+        self.clear_staging()
+        return manifest
+
+    def _groups(self, staged: Sequence[PartFile], max_file_size: int) -> Iterator[list[PartFile]]:
+        group: list[PartFile] = []
+        size = 0
+        for part in staged:
+            if group and self._layout.object_name is None and size + part.size_bytes > max_file_size:
+                yield group
+                group, size = [], 0
+            group.append(part)
+            size += part.size_bytes
+        if group:
+            yield group
+
+    def _join(self, number: int, group: list[PartFile]) -> PartFile:
+        # Lines may follow lines, and gzip members gzip members, so files are joined byte by byte.
+        if len(group) == 1:
+            return group[0]
+        name = f"{self._staging}/joined-{number:05d}"
+        digest = sha256()
+        with self.store.create(name) as sink:
+            for part in group:
+                for chunk in self.store.chunks(part.path):
+                    digest.update(chunk)
+                    sink.write(chunk)
+        return PartFile(
+            path=name,
+            event_count=sum(part.event_count for part in group),
+            size_bytes=sum(part.size_bytes for part in group),
+            sha256=digest.hexdigest(),
+            min_start_time=min((part.min_start_time for part in group if part.min_start_time), default=None),
+            max_start_time=max((part.max_start_time for part in group if part.max_start_time), default=None),
+        )
+
+    def _back_up(self) -> str | None:
+        # Only one object has to overwrite its predecessor; parts never share a name with different content.
+        name = self._layout.object_name
+        if name is None or name not in self.store.names():
+            return None
+        backup = f"{self._staging}/backup"
+        self.store.copy(name, backup)
+        return backup
+
+    def _take_back(self, moved: Sequence[str], backup: str | None) -> None:
+        earlier = {part.path for part in self._old.files} if self._old else set()
+        try:
+            for name in moved:
+                if backup is not None:
+                    self.store.move(backup, name)
+                elif name not in earlier:
+                    self.store.delete(name)
+        except DestinationError:
+            log.exception("Could not restore %s as it was before", self.url())
+
+
+def _same_export(old: Manifest, new: Manifest) -> bool:
+    """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
+    if (old.project, old.start_time, old.end_time) != (new.project, new.start_time, new.end_time):
+        return False
+    asked = ("filters", "projections", "evaluation_id")
+    if all(getattr(old.request, name) == getattr(new.request, name) for name in asked):
+        return True
+    return old.airflow is not None and new.airflow is not None and _task(old) == _task(new)
+
+
+def _task(manifest: Manifest) -> str:
+    facts = manifest.airflow
+    if facts is None:
+        return "outside Airflow"
+    index = f"[{facts.map_index}]" if facts.map_index is not None and facts.map_index >= 0 else ""
+    return f"{facts.dag_id}.{facts.task_id}{index}"

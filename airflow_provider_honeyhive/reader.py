@@ -1,0 +1,358 @@
+"""Reads every event of a slice once: seeks down in time instead of counting pages.
+
+Page numbers over a list that is sorted newest first and changes while it is read lose and repeat events.
+So each request asks for ``[start, cursor]``, where the cursor is the oldest time seen: the events at the
+cursor (the *seam*) must come again, which shows that nothing lies between two answers. What needs care is
+written at the method that takes it. Knows nothing of HTTP and of files.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.client import is_heavy
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveAPIError,
+    HoneyHiveConnectionError,
+    HoneyHiveRequestError,
+    HoneyHiveResponseError,
+    IncompleteExportError,
+)
+from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from airflow_provider_honeyhive.asking import Asker
+    from airflow_provider_honeyhive.pages import Page
+
+log = logging.getLogger(__name__)
+
+#: Passes through one timestamp that bring nothing new before it counts as read, where the order of the
+#: answers changes: each such pass misses a given event with a probability below 1/e.
+IDLE_PASSES = 12
+#: How often a slice is read before it is given up as incomplete.
+READINGS = 3
+
+
+class ReadAgainError(Exception):
+    """What was read of a slice cannot be trusted to be whole: throw it away and read again.
+
+    :param expected: events the server reported.
+    :param received: distinct events read.
+    """
+
+    def __init__(self, reason: str, expected: int, received: int) -> None:
+        super().__init__(reason)
+        self.incomplete = IncompleteExportError(expected, received)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one answer that had not been taken before, all of them inside the slice."""
+
+    raw_events: list[bytes]
+    times: list[int | None]
+
+
+@dataclass
+class Cursor:
+    """Where the reading of a slice stands: all it takes to go on.
+
+    :param upper: inclusive upper bound of the next request, microseconds since 1970; None: no bound yet.
+    :param known: events taken that the next answers may show again, with their times.
+    :param expect_seam: the next answer must show a known event.
+    :param unit: the finest step the server's date bounds obey, in microseconds.
+    :param distinct: different events seen in the asked range.
+    :param repeated: events that came twice in one answer.
+    :param total: what the server reported for the range, where that can be a total.
+    :param done: the slice has been read.
+    """
+
+    upper: int | None
+    known: dict[Hashable, int | None] = field(default_factory=dict)
+    expect_seam: bool = False
+    unit: int = MILLISECOND_US
+    distinct: int = 0
+    repeated: int = 0
+    total: int | None = None
+    done: bool = False
+
+
+class SliceReader:
+    """Reads the events of ``[start, end)``, or of all time.
+
+    :param asker: asks for ranges.
+    :param start: microseconds since 1970, inclusive; None: from the beginning of time.
+    :param end: microseconds since 1970, exclusive; None: until the end of time.
+    :param cursor: where an earlier reading stopped; None begins at the end.
+    """
+
+    def __init__(self, asker: Asker, start: int | None, end: int | None, cursor: Cursor | None = None) -> None:
+        self._asker = asker
+        self._start = start
+        self._end = end
+        # Outwards to whole seconds: a server that cuts its bounds to seconds must not cut off events.
+        self._low = None if start is None else start // SECOND_US * SECOND_US
+        self._high = None if end is None else -(-end // SECOND_US) * SECOND_US
+        self._any_order = False
+        self.cursor = cursor or Cursor(upper=self._high)
+
+    def read(self) -> Iterator[Batch]:
+        """Yield the events once each, newest first where the server sorts.
+
+        After each batch :attr:`cursor` says where the reading stands.
+
+        :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
+        """
+        if not self._any_order:
+            yield from self._seek()
+        else:
+            yield from self._halve_all()
+        self._prove()
+        self.cursor.done = True
+
+    def start_over(self) -> None:
+        """Forget what was read."""
+        self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
+
+    # ------------------------------------------------------------------------------- sorted answers
+
+    def _seek(self) -> Iterator[Batch]:
+        cursor = self.cursor
+        while True:
+            page = self._contiguous_page()
+            if not _newest_first(page):
+                self._any_order = True
+                raise self._again("the answers are not sorted newest first")
+            oldest = min((time for time in page.times if time is not None), default=None)
+            fresh = self._take(page)
+            if fresh:
+                yield fresh
+            if fresh is None and not self._asker.may_hide_more(page):
+                return
+            if oldest is None:
+                # Only events without a time: they have no place to seek to.
+                yield from self._page_through(self._low, cursor.upper)
+                return
+            next_upper = self._round_up(oldest)
+            if cursor.upper is None or next_upper < cursor.upper:
+                self._step_to(next_upper, page)
+            else:
+                # The answer ends within the cursor's own timestamp, so the cursor cannot pass it.
+                below = cursor.upper - cursor.unit
+                if not self._shows_known(self._asker.ask(below, cursor.upper)):
+                    if cursor.unit == SECOND_US:
+                        raise self._again("events that had been read are missing from the next answer")
+                    cursor.unit = SECOND_US
+                    cursor.upper = self._round_up(oldest)
+                    continue
+                yield from self._page_through(below, cursor.upper)
+                cursor.upper, cursor.expect_seam = below, False
+                cursor.known = {id_: time for id_, time in cursor.known.items() if _at_most(time, below)}
+            if self._low is not None and cursor.upper is not None and cursor.upper < self._low:
+                return
+
+    def _contiguous_page(self) -> Page:
+        """Ask from the cursor down; where the seam is missing, from further above it.
+
+        The seam is missing where its events were deleted, where the server treats its upper bound as
+        exclusive, or where it cuts bounds to seconds. Asking from the next whole second answers all three,
+        as long as some event that was taken shows again.
+        """
+        cursor = self.cursor
+        page = self._asker.ask(self._low, cursor.upper)
+        if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
+            return page
+        seam = {id_ for id_, time in cursor.known.items() if time is not None and time <= cursor.upper}
+        second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
+        times = sorted(time for time in cursor.known.values() if time is not None)
+        for wider in sorted({second, *(_up(times[place], SECOND_US) for place in (len(times) // 2, -1))}):
+            page = self._asker.ask(self._low, wider)
+            if self._shows_known(page):
+                if not seam.isdisjoint(page.ids):
+                    # Still there, so it was the bound that hid it.
+                    cursor.unit = SECOND_US
+                cursor.upper = wider
+                return page
+        raise self._again("events that had been read are missing from the next answer")
+
+    def _shows_known(self, page: Page) -> bool:
+        return any(id_ in self.cursor.known for id_ in page.ids)
+
+    def _round_up(self, time: int) -> int:
+        if self.cursor.unit == MILLISECOND_US:
+            return _up(time, MILLISECOND_US)
+        # To the next whole second even from a whole second: the bound may be exclusive.
+        return time // SECOND_US * SECOND_US + SECOND_US
+
+    def _step_to(self, upper: int, page: Page) -> None:
+        """Move the cursor down, keeping in mind the events that may show again.
+
+        These are the ones of the seam, and of a stretch above it for the case that the seam is deleted.
+        """
+        cursor = self.cursor
+        cursor.upper, cursor.expect_seam = upper, True
+        times = sorted(time for time in page.times if time is not None)
+        spare = times[len(times) // 4]
+        keep = max(upper, upper // SECOND_US * SECOND_US + SECOND_US, spare)
+        cursor.known = {id_: time for id_, time in cursor.known.items() if _at_most(time, keep)}
+
+    # ------------------------------------------------------------------------ within one timestamp
+
+    def _page_through(self, low: int | None, high: int | None) -> Iterator[Batch]:
+        """Page by number through a range that cannot be divided.
+
+        Where two passes show the same order, one pass would have done; where the order changes from request
+        to request, passes go on until the reported total is reached or many have brought nothing new.
+        """
+        seen: set[Hashable] = set()
+        last_pass: list[Hashable] = []
+        idle = 0
+        while idle < IDLE_PASSES:
+            this_pass: list[Hashable] = []
+            before = len(seen)
+            total: int | None = None
+            for page in self._pages(low, high):
+                if not this_pass and page.total is not None and page.total > len(page):
+                    total = page.total
+                this_pass.extend(page.ids)
+                seen.update(page.ids)
+                fresh = self._take(page)
+                if fresh:
+                    yield fresh
+            if this_pass == last_pass or (total is not None and len(seen) >= total):
+                return
+            last_pass = this_pass
+            idle = idle + 1 if len(seen) == before else 0
+
+    def _pages(self, low: int | None, high: int | None) -> Iterator[Page]:
+        seen: set[Hashable] = set()
+        limit = self._asker.limit
+        number = 1
+        while True:
+            try:
+                page = self._asker.ask(low, high, page=number, limit=limit)
+            except HoneyHiveRequestError as error:
+                if number > 1 and error.status_code in (400, 404, 422):
+                    return  # some servers refuse pages past the last
+                raise
+            except (HoneyHiveAPIError, HoneyHiveConnectionError) as error:
+                if limit > 1 and is_heavy(error):
+                    # Page numbers count from the start again with the new size.
+                    limit, number = self._asker.shrink(limit), 1
+                    continue
+                raise
+            if seen.issuperset(page.ids):
+                return
+            seen.update(page.ids)
+            yield page
+            number += 1
+
+    # ----------------------------------------------------------------------------- unsorted answers
+
+    def _halve_all(self) -> Iterator[Batch]:
+        if self._high is None:
+            raise HoneyHiveResponseError(
+                "the answers are not sorted newest first: give start_time and end_time to read them"
+            )
+        yield from self._halve(self._low or 0, self._high, None)
+
+    def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
+        """Halve the range until an answer holds all of it, which works in any order.
+
+        An answer holds all of its range when asking for both halves brings nothing that it lacks.
+        """
+        page = page or self._asker.ask(low, high)
+        if not len(page):
+            return
+        unit = SECOND_US if high - low > 2 * SECOND_US else self.cursor.unit
+        middle = (low + high) // 2 // unit * unit
+        if not low < middle < high:
+            yield from self._page_through(low, high)
+            return
+        left, right = self._asker.ask(low, middle), self._asker.ask(middle, high)
+        halves = {*left.ids, *right.ids}
+        whole = halves.issubset(page.ids)
+        if whole and (halves.issuperset(page.ids) or not self._asker.may_hide_more(page)):
+            fresh = self._take(page)
+            if fresh:
+                yield fresh
+        elif whole and unit < SECOND_US:
+            # The halves lack events of the whole: the server's bounds are coarser than this range.
+            yield from self._page_through(low, high)
+        else:
+            del left  # one half in memory at a time
+            yield from self._halve(middle, high, right)
+            yield from self._halve(low, middle, None)
+
+    # ---------------------------------------------------------------------------- taking and proving
+
+    def _take(self, page: Page) -> Batch | None:
+        """Return the events of the answer that are new and inside the slice, and remember its ids.
+
+        An event without a time counts as inside: the server gave it for this range, and leaving it out
+        would lose it.
+        """
+        cursor, stats = self.cursor, self._asker.stats
+        if cursor.total is None and not cursor.distinct and page.total is not None and page.total > len(page):
+            cursor.total = page.total
+        raws: list[bytes] = []
+        times: list[int | None] = []
+        in_page: set[Hashable] = set()
+        fresh = 0
+        for raw, id_, time in zip(page.raw_events, page.ids, page.times, strict=True):
+            if id_ in in_page:
+                cursor.repeated += 1
+                continue
+            in_page.add(id_)
+            if id_ in cursor.known:
+                continue
+            cursor.known[id_] = time
+            fresh += 1
+            if self._is_inside(time):
+                raws.append(raw)
+                times.append(time)
+        cursor.distinct += fresh
+        with stats.lock:
+            stats.duplicates_dropped += len(page) - fresh
+            stats.events_without_time += sum(time is None for time in times)
+        return Batch(raws, times) if fresh else None
+
+    def _is_inside(self, time: int | None) -> bool:
+        if time is None:
+            return True
+        return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
+
+    def _prove(self) -> None:
+        """Compare what was seen with what the server reported, now and at the start.
+
+        Events may have been deleted meanwhile, so the lower of the two counts.
+        """
+        cursor = self.cursor
+        seen = cursor.distinct + cursor.repeated
+        if cursor.total is None or seen >= cursor.total:
+            return
+        now = self._asker.ask(self._low, self._high, limit=1).total
+        if now is None or seen < now:
+            raise self._again("fewer events were read than the server reports")
+
+    def _again(self, reason: str) -> ReadAgainError:
+        return ReadAgainError(reason, self.cursor.total or 0, self.cursor.distinct)
+
+
+def _newest_first(page: Page) -> bool:
+    times = [time for time in page.times if time is not None]
+    return all(newer >= older for newer, older in pairwise(times))
+
+
+def _up(time: int, unit: int) -> int:
+    return -(-time // unit) * unit
+
+
+def _at_most(time: int | None, bound: int) -> bool:
+    # An event without a time may show again at any time.
+    return time is None or time <= bound

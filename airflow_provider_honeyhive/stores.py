@@ -1,0 +1,268 @@
+"""Files in a folder of any store: what must be atomic is, and what fails says where.
+
+Two kinds, told apart once: the local file system, where a rename publishes, and everything that fsspec
+reaches, where an upload shows when it is complete and a move is a copy by the server. Facts behind it, tried on S3,
+Azure and Google Cloud Storage: leaving ``path.open("wb")`` by an exception uploads what was written so
+far, and only ``discard`` prevents that; a local copy is visible while it grows.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_honeyhive.exceptions import DestinationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Bytes that an upload holds in memory before they go out as one part of it.
+UPLOAD_BLOCK = 8 * 1024**2
+_COPY_BLOCK = 1024**2
+
+
+class Sink(Protocol):
+    """A file being written."""
+
+    def write(self, data: bytes, /) -> Any:
+        """Append ``data``."""
+
+
+class Store(Protocol):
+    """A folder, and the files below it by their names relative to it."""
+
+    def url(self, name: str = "") -> str:
+        """Return where ``name`` is, as a user would write it."""
+
+    def create(self, name: str) -> Any:
+        """Open ``name`` for writing, as a context manager; an exception inside leaves no file."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a small file, visible whole or not at all."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return a small file's bytes, None where there is none."""
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield a file's bytes in pieces."""
+
+    def move(self, source: str, target: str) -> None:
+        """Give a file its final name, replacing what has it."""
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file within the store."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names of the files right in ``folder``, relative to it."""
+
+    def remove_folder(self, folder: str = "") -> None:
+        """Remove ``folder`` if nothing is left in it, where the store has folders at all."""
+
+
+def open_store(path: Any) -> Store:
+    """Return the store of a folder.
+
+    :param path: anything path-like: a text or :class:`pathlib.Path`, ``upath.UPath``, ``ObjectStoragePath``.
+    """
+    fs = getattr(path, "fs", None)
+    if fs is None:
+        return LocalStore(Path(path))
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    if "file" in protocols or "local" in protocols:
+        return LocalStore(Path(path.path))
+    return FsspecStore(fs, path.path, str(path))
+
+
+@contextmanager
+def _failing(what: str, where: str) -> Iterator[None]:
+    try:
+        yield
+    except DestinationError:
+        raise
+    except Exception as error:
+        # Each store has its own tree of errors; all of them mean the same here.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DestinationError(f"cannot {what} {where}: {type(error).__name__}: {reason}") from error
+
+
+class _GuardedSink:
+    """Tells errors of the store from errors of whoever writes."""
+
+    def __init__(self, file: Any, where: str) -> None:
+        self._file = file
+        self._where = where
+
+    def write(self, data: bytes) -> None:
+        with _failing("write", self._where):
+            self._file.write(data)
+
+
+class LocalStore:
+    """A folder on the local file system."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._root_is_ours = not root.exists()
+
+    def url(self, name: str = "") -> str:
+        """Return the path as a text."""
+        return str(self._root / name)
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[Sink]:
+        """Open a file for writing; an exception inside removes it."""
+        path = self._root / name
+        with _failing("create", str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("wb")
+        try:
+            with file:
+                yield _GuardedSink(file, str(path))
+                with _failing("write", str(path)):
+                    file.flush()
+                    os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write beside the name, then rename onto it."""
+        temporary = str(Path(name).with_name(f"_put-{uuid.uuid4().hex}"))
+        with self.create(temporary) as sink:
+            sink.write(data)
+        self.move(temporary, name)
+
+    def get(self, name: str) -> bytes | None:
+        """Return the file's bytes, None where there is none."""
+        with _failing("read", self.url(name)):
+            try:
+                return (self._root / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the file's bytes."""
+        with _failing("read", self.url(name)), (self._root / name).open("rb") as file:
+            while chunk := file.read(_COPY_BLOCK):
+                yield chunk
+
+    def move(self, source: str, target: str) -> None:
+        """Rename, which is atomic within a file system."""
+        with _failing("write", self.url(target)):
+            (self._root / target).parent.mkdir(parents=True, exist_ok=True)
+            (self._root / source).replace(self._root / target)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy the file."""
+        with _failing("write", self.url(target)):
+            shutil.copyfile(self._root / source, self._root / target)
+
+    def delete(self, name: str) -> None:
+        """Remove the file, if it is there."""
+        with _failing("delete", self.url(name)):
+            (self._root / name).unlink(missing_ok=True)
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names of the files in the folder."""
+        with _failing("list", self.url(folder)):
+            try:
+                return sorted(path.name for path in (self._root / folder).iterdir() if path.is_file())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def remove_folder(self, folder: str = "") -> None:
+        """Remove the folder if it is empty; the root only if it was not there before."""
+        if folder or self._root_is_ours:
+            with suppress(OSError):
+                (self._root / folder).rmdir()
+
+
+class FsspecStore:
+    """A prefix of an object store."""
+
+    def __init__(self, fs: Any, root: str, url: str) -> None:
+        self._fs = fs
+        self._root = root.rstrip("/")
+        self._url = url.rstrip("/")
+
+    def _key(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    def url(self, name: str = "") -> str:
+        """Return the URL, without the connection id that Airflow writes into it."""
+        scheme, separator, rest = self._url.partition("://")
+        bucket, slash, key = rest.partition("/")
+        plain = f"{scheme}{separator}{bucket.rpartition('@')[2]}{slash}{key}"
+        return f"{plain}/{name}" if name else plain
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[Sink]:
+        """Open an upload; an exception inside aborts it."""
+        with _failing("create", self.url(name)):
+            file = self._fs.open(self._key(name), "wb", block_size=UPLOAD_BLOCK)
+        try:
+            yield _GuardedSink(file, self.url(name))
+            with _failing("write", self.url(name)):
+                file.close()
+        except BaseException:
+            # Before anything else can close the file, which would upload what it has.
+            with suppress(Exception):
+                file.discard()
+            file.closed = True
+            raise
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write in one request."""
+        with _failing("write", self.url(name)):
+            self._fs.pipe_file(self._key(name), data)
+
+    def get(self, name: str) -> bytes | None:
+        """Return the object's bytes, None where there is none."""
+        with _failing("read", self.url(name)):
+            self._fs.invalidate_cache()
+            try:
+                data: bytes = self._fs.cat_file(self._key(name))
+            except FileNotFoundError:
+                return None
+            return data
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the object's bytes."""
+        with _failing("read", self.url(name)), self._fs.open(self._key(name), "rb") as file:
+            while chunk := file.read(_COPY_BLOCK):
+                yield chunk
+
+    def move(self, source: str, target: str) -> None:
+        """Copy, then delete: object stores know no rename."""
+        self.copy(source, target)
+        self.delete(source)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy the object, by the store itself."""
+        with _failing("write", self.url(target)):
+            self._fs.copy(self._key(source), self._key(target))
+
+    def delete(self, name: str) -> None:
+        """Remove the object, if it is there."""
+        with _failing("delete", self.url(name)), suppress(FileNotFoundError):
+            self._fs.rm_file(self._key(name))
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names of the objects right under the prefix."""
+        with _failing("list", self.url(folder)):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.ls(self._key(folder), detail=True)
+            except FileNotFoundError:
+                return []
+        return sorted(item["name"].rpartition("/")[2] for item in found if item["type"] == "file")
+
+    def remove_folder(self, folder: str = "") -> None:
+        """Do nothing: a prefix without objects does not exist."""
