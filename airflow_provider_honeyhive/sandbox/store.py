@@ -1,0 +1,167 @@
+"""The events of one project: serialized once, sorted once, so that a page is a bisection and a join."""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .answers import dump_json
+from .times import TIME_FORMATS, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+#: Sorts what has no time before everything that has one, and outside every date range.
+TIMELESS = -(2**62)
+#: How many filters' results are kept.
+KEPT_SHELVES = 32
+#: Up to so many new events are put in their places one by one; more are sorted in.
+FEW = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event as it is served.
+
+    :param raw: its exact bytes.
+    :param event_id: its id; empty if it has none that can be read.
+    :param time_us: the time it sorts by, in microseconds since the epoch; ``None``: it has none.
+    """
+
+    raw: bytes
+    event_id: str
+    time_us: int | None = None
+
+    @property
+    def sort_time(self) -> int:
+        """The time as a number, whatever it is."""
+        return TIMELESS if self.time_us is None else self.time_us
+
+    def decoded(self) -> Any:
+        """Parse the bytes; ``None`` if they are not JSON."""
+        try:
+            return json.loads(self.raw)
+        except UnicodeDecodeError:
+            return _loads(self.raw.decode("utf-8", "replace"))
+        except ValueError:
+            return None
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def stored(event: dict[str, Any] | bytes | StoredEvent, *, time_format: str, drop_project: bool) -> StoredEvent:
+    """Make an event servable; bytes stay exactly as they are.
+
+    :param time_format: how a dict's times are written: ``as_is`` or a key of :data:`.times.TIME_FORMATS`.
+    :param drop_project: whether a dict loses its ``project``.
+    """
+    if isinstance(event, StoredEvent):
+        return event
+    if isinstance(event, bytes):
+        decoded = StoredEvent(event, "").decoded()
+        found = decoded if isinstance(decoded, dict) else {}
+        return StoredEvent(event, str(found.get("event_id", "")), to_us(found.get("start_time")))
+    shown = {key: value for key, value in event.items() if not (drop_project and key == "project")}
+    if time_format != "as_is":
+        for key in ("start_time", "end_time"):
+            us = to_us(shown.get(key))
+            if us is not None:
+                shown[key] = TIME_FORMATS[time_format](us)
+    return StoredEvent(dump_json(shown), str(shown.get("event_id", "")), to_us(shown.get("start_time")))
+
+
+class Shelf:
+    """Events that meet a condition, oldest first; equal times in the order they came."""
+
+    def __init__(self, accepts: Callable[[StoredEvent], bool] | None = None) -> None:
+        self._accepts = accepts
+        self.events: list[StoredEvent] = []
+        self.times: list[int] = []
+
+    def add(self, events: Iterable[StoredEvent]) -> None:
+        """Put events in their places."""
+        new = [event for event in events if self._accepts is None or self._accepts(event)]
+        if len(new) > FEW:
+            self.events.extend(new)
+            self.events.sort(key=lambda event: event.sort_time)
+            self.times = [event.sort_time for event in self.events]
+            return
+        for event in new:
+            place = bisect_right(self.times, event.sort_time)
+            self.events.insert(place, event)
+            self.times.insert(place, event.sort_time)
+
+    def delete(self, event_ids: frozenset[str]) -> None:
+        """Take events away."""
+        kept = [event for event in self.events if event.event_id not in event_ids]
+        if len(kept) != len(self.events):
+            self.events = kept
+            self.times = [event.sort_time for event in kept]
+
+    def span(self, start: int | None, end: int | None) -> tuple[int, int]:
+        """Return the positions of the events from ``start`` to ``end``, both inclusive, in microseconds."""
+        if start is None and end is None:
+            return 0, len(self.times)
+        first = bisect_left(self.times, TIMELESS + 1 if start is None else start)
+        last = len(self.times) if end is None else bisect_right(self.times, end)
+        return first, max(first, last)
+
+
+class Store:
+    """The events of one project. Hold :attr:`lock` from asking for a shelf until done with it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._all = Shelf()
+        self._shelves: OrderedDict[Hashable, Shelf] = OrderedDict()
+
+    def add(self, events: Iterable[StoredEvent]) -> None:
+        """Add events while serving."""
+        new = list(events)
+        with self.lock:
+            for shelf in (self._all, *self._shelves.values()):
+                shelf.add(new)
+
+    def delete(self, event_ids: Iterable[str]) -> None:
+        """Delete events while serving."""
+        gone = frozenset(event_ids)
+        with self.lock:
+            for shelf in (self._all, *self._shelves.values()):
+                shelf.delete(gone)
+
+    def shelf(self, condition: Hashable, accepts: Callable[[StoredEvent], bool]) -> Shelf:
+        """Return the events that meet a condition, kept for the next request that asks for the same.
+
+        :param condition: what stands for the condition; false: all events.
+        :param accepts: the condition itself.
+        """
+        if not condition:
+            return self._all
+        if condition not in self._shelves:
+            shelf = Shelf(accepts)
+            shelf.add(self._all.events)
+            self._shelves[condition] = shelf
+            while len(self._shelves) > KEPT_SHELVES:
+                self._shelves.popitem(last=False)
+        self._shelves.move_to_end(condition)
+        return self._shelves[condition]
+
+    def events(self) -> list[StoredEvent]:
+        """Return all events, oldest first."""
+        with self.lock:
+            return list(self._all.events)
+
+    def between(self, start: int | None, end: int | None) -> list[StoredEvent]:
+        """Return the events from ``start`` to ``end``, both inclusive, in microseconds, oldest first."""
+        with self.lock:
+            first, last = self._all.span(start, end)
+            return self._all.events[first:last]

@@ -1,0 +1,1 @@
+"""Tests of the sandbox over real HTTP, with nothing of the package that it stands in for."""

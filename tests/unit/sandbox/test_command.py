@@ -1,0 +1,70 @@
+"""The command line: one line, then serves until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import re
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_honeyhive.sandbox.command import add_arguments
+
+COMMAND = [sys.executable, "-m", "airflow_provider_honeyhive.sandbox"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_serves_and_stops_on_a_signal(number: signal.Signals) -> None:
+    options = ["--events", "20", "--project", "shop", "--key", "hh_mine", "--endpoints", "search,export", "--verbose"]
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, *options, "--start", "2026-05-01"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        found = re.fullmatch(
+            r"HoneyHive sandbox url=http://127\.0\.0\.1:(\d+) project=shop key=hh_mine events=21 "
+            r"window=2026-05-01T00:00:00\+00:00/2026-05-02T00:00:00\+00:00\n",
+            line,
+        )
+        assert found, line
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=5)
+        for path, status in (("/v1/events/search", 200), ("/events/export", 404)):
+            connection.request("POST", path, b"{}", {"Authorization": "Bearer hh_mine"})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == status
+        process.send_signal(number)
+        rest = process.stdout.read()
+    assert process.returncode == 0
+    assert rest == "1 POST /v1/events/search -> 200, 21 events\n2 POST /events/export -> 404, 0 events\n"
+
+
+@pytest.mark.parametrize("options", [["--start", "soon"], ["--endpoints", "serch"], ["--events", "many"]])
+def test_bad_options_are_refused(options: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(options)
+
+
+def test_times_without_a_zone_are_utc() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args(["--end", "2026-05-01"]).end == datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def test_the_sandbox_needs_the_standard_library_only() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import airflow_provider_honeyhive.sandbox.command; "
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
+        "print(sorted(new - sys.stdlib_module_names)); "
+        "print(sorted(n for n in sys.modules if n.startswith('airflow_p') and '.sandbox' not in n))"
+    )
+    found = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "['airflow_provider_honeyhive']\n['airflow_provider_honeyhive']\n"
