@@ -197,9 +197,9 @@ class Asker:
 
     @staticmethod
     def _keeps_to(page: Page, low: int | None, high: int) -> bool:
-        # A second of tolerance: some servers cut bounds to whole seconds.
+        # Below, a second of tolerance: some servers cut bounds, or the times they show, to whole seconds.
         first = (low or 0) - SECOND_US
-        last = high + SECOND_US
+        last = high + MILLISECOND_US
         return all(time is None or first <= time <= last for time in page.times)
 
     def _check_project(self, page: Page) -> None:

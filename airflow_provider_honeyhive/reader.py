@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 #: Passes through one timestamp that bring nothing new before it counts as read, where the order of the
 #: answers changes: each such pass misses a given event with a probability below 1/e.
 IDLE_PASSES = 12
+#: Fewer events than this need to come in the same order this often more before the order counts as stable.
+FEW, SAME_FEW = 8, 3
 #: How often a slice is read before it is given up as incomplete.
 READINGS = 3
 
@@ -99,6 +101,7 @@ class SliceReader:
         self._low = None if start is None else start // SECOND_US * SECOND_US
         self._high = None if end is None else -(-end // SECOND_US) * SECOND_US
         self._any_order = False
+        self._readings = 1
         self.cursor = cursor or Cursor(upper=self._high)
 
     def read(self) -> Iterator[Batch]:
@@ -116,7 +119,10 @@ class SliceReader:
         self.cursor.done = True
 
     def start_over(self) -> None:
-        """Forget what was read."""
+        """Forget what was read; the last reading trusts no order."""
+        self._readings += 1
+        if self._readings == READINGS and self._high is not None:
+            self._any_order = True
         self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
 
     # ------------------------------------------------------------------------------- sorted answers
@@ -125,7 +131,7 @@ class SliceReader:
         cursor = self.cursor
         while True:
             page = self._contiguous_page()
-            if not _newest_first(page):
+            if not _newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
                 self._any_order = True
                 raise self._again("the answers are not sorted newest first")
             oldest = min((time for time in page.times if time is not None), default=None)
@@ -151,10 +157,19 @@ class SliceReader:
                     cursor.upper = self._round_up(oldest)
                     continue
                 yield from self._page_through(below, cursor.upper)
-                cursor.upper, cursor.expect_seam = below, False
-                cursor.known = {id_: time for id_, time in cursor.known.items() if _at_most(time, below)}
+                self._step_to(below, page)
+                cursor.expect_seam = False
             if self._low is not None and cursor.upper is not None and cursor.upper < self._low:
                 return
+
+    def _hides_newer(self, page: Page) -> bool:
+        """Return whether a first answer whose few different times do not show its order lacks newer events."""
+        times = {time for time in page.times if time is not None}
+        if self.cursor.upper is None or not times or len(times) >= FEW or not self._asker.may_hide_more(page):
+            return False
+        above = max(times) // MILLISECOND_US * MILLISECOND_US + MILLISECOND_US
+        newer = self._asker.ask(above, self.cursor.upper) if above < self.cursor.upper else page
+        return not set(page.ids).issuperset(newer.ids)
 
     def _contiguous_page(self) -> Page:
         """Ask from the cursor down; where the seam is missing, from further above it.
@@ -170,7 +185,7 @@ class SliceReader:
         seam = {id_ for id_, time in cursor.known.items() if time is not None and time <= cursor.upper}
         second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
         times = sorted(time for time in cursor.known.values() if time is not None)
-        for wider in sorted({second, *(_up(times[place], SECOND_US) for place in (len(times) // 2, -1))}):
+        for wider in sorted({second, *(_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
             page = self._asker.ask(self._low, wider)
             if self._shows_known(page):
                 if not seam.isdisjoint(page.ids):
@@ -192,47 +207,51 @@ class SliceReader:
     def _step_to(self, upper: int, page: Page) -> None:
         """Move the cursor down, keeping in mind the events that may show again.
 
-        These are the ones of the seam, and of a stretch above it for the case that the seam is deleted.
+        These are the ones of the seam, those until the next whole second, should the server's bounds turn
+        out to be that coarse, and a stretch above for the case that the seam is deleted.
         """
         cursor = self.cursor
         cursor.upper, cursor.expect_seam = upper, True
         times = sorted(time for time in page.times if time is not None)
-        spare = times[len(times) // 4]
-        keep = max(upper, upper // SECOND_US * SECOND_US + SECOND_US, spare)
-        cursor.known = {id_: time for id_, time in cursor.known.items() if _at_most(time, keep)}
+        keep = max(upper // SECOND_US * SECOND_US + SECOND_US, times[len(times) // 4])
+        cursor.known = {id_: time for id_, time in cursor.known.items() if time is None or time <= keep}
 
     # ------------------------------------------------------------------------ within one timestamp
 
     def _page_through(self, low: int | None, high: int | None) -> Iterator[Batch]:
         """Page by number through a range that cannot be divided.
 
-        Where two passes show the same order, one pass would have done; where the order changes from request
-        to request, passes go on until the reported total is reached or many have brought nothing new.
+        Where passes show the same order, one would have done. Where the order changes from request to
+        request, each pass may miss some events, so passes go on until many have brought nothing new; the
+        reported total, once reached, shortens that to one, but no number is an end by itself.
         """
         seen: set[Hashable] = set()
         last_pass: list[Hashable] = []
-        idle = 0
+        idle = same = 0
         while idle < IDLE_PASSES:
             this_pass: list[Hashable] = []
             before = len(seen)
             total: int | None = None
-            for page in self._pages(low, high):
-                if not this_pass and page.total is not None and page.total > len(page):
+            for page in self._pages(low, high, seen):
+                if not this_pass and page.total is not None and (page.total > len(page) or self.cursor.total):
                     total = page.total
                 this_pass.extend(page.ids)
                 seen.update(page.ids)
                 fresh = self._take(page)
                 if fresh:
                     yield fresh
-            if this_pass == last_pass or (total is not None and len(seen) >= total):
-                return
-            last_pass = this_pass
             idle = idle + 1 if len(seen) == before else 0
+            same = same + 1 if this_pass == last_pass else 0
+            last_pass = this_pass
+            # Few events come in the same order by chance.
+            stable = same >= (SAME_FEW if len(this_pass) < FEW and self._asker.limit > 1 else 1)
+            if stable and (total is None or len(seen) >= total):
+                return
 
-    def _pages(self, low: int | None, high: int | None) -> Iterator[Page]:
-        seen: set[Hashable] = set()
+    def _pages(self, low: int | None, high: int | None, seen: set[Hashable]) -> Iterator[Page]:
+        """Yield the pages of one pass; the caller adds their ids to ``seen``."""
         limit = self._asker.limit
-        number = 1
+        number, shown = 1, 0
         while True:
             try:
                 page = self._asker.ask(low, high, page=number, limit=limit)
@@ -243,13 +262,14 @@ class SliceReader:
             except (HoneyHiveAPIError, HoneyHiveConnectionError) as error:
                 if limit > 1 and is_heavy(error):
                     # Page numbers count from the start again with the new size.
-                    limit, number = self._asker.shrink(limit), 1
+                    limit, number, shown = self._asker.shrink(limit), 1, 0
                     continue
                 raise
-            if seen.issuperset(page.ids):
+            # Nothing new is the end only after as many events as there are: the order may have changed.
+            if not len(page) or (shown >= len(seen) and seen.issuperset(page.ids)):
                 return
-            seen.update(page.ids)
             yield page
+            shown += len(page)
             number += 1
 
     # ----------------------------------------------------------------------------- unsorted answers
@@ -262,32 +282,26 @@ class SliceReader:
         yield from self._halve(self._low or 0, self._high, None)
 
     def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
-        """Halve the range until an answer holds all of it, which works in any order.
-
-        An answer holds all of its range when asking for both halves brings nothing that it lacks.
-        """
+        """Halve the range until an answer is so short that it holds all of it, which works in any order."""
         page = page or self._asker.ask(low, high)
-        if not len(page):
+        if not self._asker.may_hide_more(page):
+            fresh = self._take(page)
+            if fresh:
+                yield fresh
             return
         unit = SECOND_US if high - low > 2 * SECOND_US else self.cursor.unit
         middle = (low + high) // 2 // unit * unit
         if not low < middle < high:
             yield from self._page_through(low, high)
             return
-        left, right = self._asker.ask(low, middle), self._asker.ask(middle, high)
-        halves = {*left.ids, *right.ids}
-        whole = halves.issubset(page.ids)
-        if whole and (halves.issuperset(page.ids) or not self._asker.may_hide_more(page)):
-            fresh = self._take(page)
-            if fresh:
-                yield fresh
-        elif whole and unit < SECOND_US:
+        upper, lower = self._asker.ask(middle, high), self._asker.ask(low, middle)
+        if unit < SECOND_US and not {*upper.ids, *lower.ids}.issuperset(page.ids):
             # The halves lack events of the whole: the server's bounds are coarser than this range.
             yield from self._page_through(low, high)
-        else:
-            del left  # one half in memory at a time
-            yield from self._halve(middle, high, right)
-            yield from self._halve(low, middle, None)
+            return
+        del page, lower  # one answer in memory at a time
+        yield from self._halve(middle, high, upper)
+        yield from self._halve(low, middle, None)
 
     # ---------------------------------------------------------------------------- taking and proving
 
@@ -309,7 +323,8 @@ class SliceReader:
                 cursor.repeated += 1
                 continue
             in_page.add(id_)
-            if id_ in cursor.known:
+            # Above the cursor everything has been read; a server with coarse bounds shows it again.
+            if id_ in cursor.known or (time is not None and cursor.upper is not None and time > cursor.upper):
                 continue
             cursor.known[id_] = time
             fresh += 1
@@ -351,8 +366,3 @@ def _newest_first(page: Page) -> bool:
 
 def _up(time: int, unit: int) -> int:
     return -(-time // unit) * unit
-
-
-def _at_most(time: int | None, bound: int) -> bool:
-    # An event without a time may show again at any time.
-    return time is None or time <= bound

@@ -1,0 +1,117 @@
+"""A reference HoneyHive in memory, for property tests: small enough to be seen to be right."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.exceptions import HoneyHiveRequestError
+from airflow_provider_honeyhive.models import EventFilter
+from airflow_provider_honeyhive.pages import Page
+from airflow_provider_honeyhive.windows import EPOCH, MICROSECOND, SECOND_US, to_micros
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.models import DateRange, ExportRequest
+
+
+@dataclass(frozen=True)
+class Oddities:
+    """How this server differs from a friendly one."""
+
+    cap: int | None = None
+    order: str = "desc"
+    total: str = "total"
+    past_end: str = "empty"
+    truncate_bounds: bool = False
+    exclusive_end: bool = False
+    ignore_date_range: bool = False
+    ignore_time_filters: bool = False
+    inserts: int = 0
+    deletes: int = 0
+    max_limit: int = 1000
+
+
+@dataclass
+class ModelClient:
+    """Answers like HoneyHiveClient, from a dict of event id -> time in microseconds."""
+
+    events: dict[str, int | None]
+    oddities: Oddities = field(default_factory=Oddities)
+    seed: int = 0
+    #: Where late events appear.
+    span: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.endpoint = SimpleNamespace(name="model", max_limit=self.oddities.max_limit)
+        self.requests: list[tuple[DateRange | None, int, int]] = []
+        self.existed_throughout = set(self.events)
+        self._random = random.Random(self.seed)
+
+    def fetch_page(
+        self, request: ExportRequest, date_range: DateRange | None = None, *, page: int = 1, limit: int = 1000
+    ) -> Page:
+        assert len(self.requests) < 20_000, "the reader does not come to an end"
+        if self.requests:
+            self._change()
+        self.requests.append((date_range, page, limit))
+        found = self._matching(request, date_range)
+        size = min(limit, self.oddities.cap or limit)
+        start = (page - 1) * size
+        shown = found[start : start + size]
+        if page > 1 and not shown:
+            if self.oddities.past_end == "error":
+                raise HoneyHiveRequestError("page out of range", status_code=400)
+            if self.oddities.past_end == "repeat":
+                shown = found[-size:]
+        totals = {"total": len(found), "page": len(shown), "absent": None, "low": len(found) // 2}
+        return Page(
+            raw_events=[id_.encode() for id_ in shown],
+            ids=list(shown),
+            times=[self.events[id_] for id_ in shown],
+            projects=frozenset(),
+            total=totals[self.oddities.total],
+            size_bytes=100 * len(shown) + 20,
+            limit=limit,
+        )
+
+    def _matching(self, request: ExportRequest, date_range: DateRange | None) -> list[str]:
+        found = list(self.events)
+        if date_range is not None and not self.oddities.ignore_date_range:
+            low, high = ((bound - EPOCH) // MICROSECOND for bound in (date_range.start, date_range.end))
+            if self.oddities.truncate_bounds:
+                low, high = low // SECOND_US * SECOND_US, high // SECOND_US * SECOND_US
+            if self.oddities.exclusive_end:
+                high -= 1
+            found = [id_ for id_ in found if self._within(id_, low, high)]
+        if not self.oddities.ignore_time_filters:
+            for item in request.filters:
+                found = [id_ for id_ in found if self._passes(id_, item)]
+        return self._ordered(found)
+
+    def _within(self, id_: str, low: int, high: int) -> bool:
+        time = self.events[id_]
+        return time is not None and low <= time <= high
+
+    def _passes(self, id_: str, item: EventFilter) -> bool:
+        time, bound = self.events[id_], to_micros(item.value)
+        if time is None or bound is None:
+            return False
+        return time > bound if item.operator == "after" else time < bound
+
+    def _ordered(self, ids: list[str]) -> list[str]:
+        order = self.oddities.order
+        if order in ("random", "ties_random"):
+            self._random.shuffle(ids)
+        if order != "random":
+            ids.sort(key=lambda id_: self.events[id_] or 0, reverse=order != "asc")
+        return ids
+
+    def _change(self) -> None:
+        for _ in range(self.oddities.inserts):
+            self.events[f"late-{len(self.requests)}-{self._random.random()}"] = self._random.randint(*self.span)
+        for _ in range(min(self.oddities.deletes, len(self.events))):
+            gone = self._random.choice(sorted(self.events))
+            del self.events[gone]
+            self.existed_throughout.discard(gone)
