@@ -36,8 +36,11 @@ class HoneyHiveError(Exception):
     attempts: int = 1
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = self._text()
         return f"{text} (gave up after {self.attempts} attempts)" if self.attempts > 1 else text
+
+    def _text(self) -> str:
+        return super().__str__()
 
 
 class InvalidArgumentError(HoneyHiveError, ValueError):
@@ -56,7 +59,7 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
         self.value = value
         self.allowed = allowed
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         shown = repr(self.value)
         return f"{self.argument}: got {shown if len(shown) <= 200 else shown[:200] + '…'}; {self.allowed}"
 
@@ -137,7 +140,7 @@ class WrongProjectError(HoneyHiveResponseError):
         self.asked = asked
         self.received = received
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return (
             f"asked for project {self.asked!r}, but the server sent events of project {self.received!r}: "
             "the key decides which project is read. Use a connection whose key belongs to "
@@ -163,7 +166,7 @@ class IncompleteExportError(HoneyHiveError):
         self.expected = expected
         self.received = received
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return (
             f"the server reports {self.expected} events, but only {self.received} could be read, "
             "also when read again; nothing was published"
@@ -182,7 +185,7 @@ class TooFewEventsError(HoneyHiveError):
         self.expected = expected
         self.received = received
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return (
             f"the window holds {self.received} events, but min_events asks for at least {self.expected}; "
             "nothing was published"
@@ -203,7 +206,7 @@ class TooLargeForXComError(HoneyHiveError):
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         return (
             f"the events are larger than XCom should carry: at least {self.size_bytes:,} bytes, where "
             f"xcom_max_bytes allows {self.limit_bytes:,}. Give output_path to write them to files instead"

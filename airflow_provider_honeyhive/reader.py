@@ -102,6 +102,7 @@ class SliceReader:
         self._high = None if end is None else -(-end // SECOND_US) * SECOND_US
         self._any_order = False
         self._readings = 1
+        self._lost_at: int | None = None
         self.cursor = cursor or Cursor(upper=self._high)
 
     def read(self) -> Iterator[Batch]:
@@ -121,6 +122,7 @@ class SliceReader:
     def start_over(self) -> None:
         """Forget what was read; the last reading trusts no order."""
         self._readings += 1
+        self._lost_at = None
         if self._readings == READINGS and self._high is not None:
             self._any_order = True
         self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
@@ -182,14 +184,17 @@ class SliceReader:
         page = self._asker.ask(self._low, cursor.upper)
         if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
             return page
+        if cursor.upper == self._lost_at:
+            raise self._again("the same events are missing from the answers again")
+        self._lost_at = cursor.upper
         seam = {id_ for id_, time in cursor.known.items() if time is not None and time <= cursor.upper}
         second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
         times = sorted(time for time in cursor.known.values() if time is not None)
         for wider in sorted({second, *(_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
             page = self._asker.ask(self._low, wider)
             if self._shows_known(page):
-                if not seam.isdisjoint(page.ids):
-                    # Still there, so it was the bound that hid it.
+                if not seam.isdisjoint(page.ids) or self._asker.may_hide_more(page):
+                    # Still there, so it was the bound that hid it; or too far down to be shown.
                     cursor.unit = SECOND_US
                 cursor.upper = wider
                 return page

@@ -52,7 +52,7 @@ class ModelClient:
     def fetch_page(
         self, request: ExportRequest, date_range: DateRange | None = None, *, page: int = 1, limit: int = 1000
     ) -> Page:
-        assert len(self.requests) < 20_000, "the reader does not come to an end"
+        assert len(self.requests) < 3_000, "the reader does not come to an end"
         if self.requests:
             self._change()
         self.requests.append((date_range, page, limit))
