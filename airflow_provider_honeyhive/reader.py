@@ -169,9 +169,11 @@ class SliceReader:
         times = {time for time in page.times if time is not None}
         if self.cursor.upper is None or not times or len(times) >= FEW or not self._asker.may_hide_more(page):
             return False
-        above = max(times) // MILLISECOND_US * MILLISECOND_US + MILLISECOND_US
-        newer = self._asker.ask(above, self.cursor.upper) if above < self.cursor.upper else page
-        return not set(page.ids).issuperset(newer.ids)
+        newest = max(times)
+        above = newest // MILLISECOND_US * MILLISECOND_US + MILLISECOND_US
+        if above >= self.cursor.upper:
+            return False
+        return any(time is not None and time > newest for time in self._asker.ask(above, self.cursor.upper).times)
 
     def _contiguous_page(self) -> Page:
         """Ask from the cursor down; where the seam is missing, from further above it.
@@ -300,8 +302,11 @@ class SliceReader:
             yield from self._page_through(low, high)
             return
         upper, lower = self._asker.ask(middle, high), self._asker.ask(low, middle)
-        if unit < SECOND_US and not {*upper.ids, *lower.ids}.issuperset(page.ids):
-            # The halves lack events of the whole: the server's bounds are coarser than this range.
+        if unit < SECOND_US and (
+            not {*upper.ids, *lower.ids}.issuperset(page.ids)
+            or any(time is not None and time < middle for time in upper.times)
+        ):
+            # The halves lack events of the whole, or overlap: the server's bounds are coarser than this range.
             yield from self._page_through(low, high)
             return
         del page, lower  # one answer in memory at a time

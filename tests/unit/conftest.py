@@ -1,0 +1,51 @@
+"""What the unit tests share: a sandbox, and clients of it that do not wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_honeyhive.client import HoneyHiveClient
+from airflow_provider_honeyhive.sandbox import Sandbox
+from airflow_provider_honeyhive.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KEY = "hh_sandbox"
+
+
+@pytest.fixture
+def sandbox_with() -> Iterator[Callable[..., Sandbox]]:
+    """Give a function that starts sandboxes."""
+    started: list[Sandbox] = []
+
+    def start(*args: Any, **kwargs: Any) -> Sandbox:
+        kwargs.setdefault("count", 300)
+        sandbox = Sandbox(*args, **kwargs)
+        sandbox.start()
+        started.append(sandbox)
+        return sandbox
+
+    yield start
+    for sandbox in started:
+        sandbox.close()
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., HoneyHiveClient]]:
+    """Give a function that makes clients; their waits are recorded in ``client.waits``."""
+    made: list[HoneyHiveClient] = []
+
+    def make(sandbox: Sandbox, **settings: Any) -> HoneyHiveClient:
+        waits: list[float] = []
+        values = {"api_key": KEY, "api_url": sandbox.url, **settings}
+        client = HoneyHiveClient(ClientSettings.parse(**values), sleep=waits.append)
+        client.waits = waits  # type: ignore[attr-defined]
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()
