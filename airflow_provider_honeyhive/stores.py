@@ -135,9 +135,13 @@ class LocalStore:
     def put(self, name: str, data: bytes) -> None:
         """Write beside the name, then rename onto it."""
         temporary = str(Path(name).with_name(f"_put-{uuid.uuid4().hex}"))
-        with self.create(temporary) as sink:
-            sink.write(data)
-        self.move(temporary, name)
+        try:
+            with self.create(temporary) as sink:
+                sink.write(data)
+            self.move(temporary, name)
+        except BaseException:
+            (self._root / temporary).unlink(missing_ok=True)
+            raise
 
     def get(self, name: str) -> bytes | None:
         """Return the file's bytes, None where there is none."""
@@ -162,6 +166,7 @@ class LocalStore:
     def copy(self, source: str, target: str) -> None:
         """Copy the file."""
         with _failing("write", self.url(target)):
+            (self._root / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._root / source, self._root / target)
 
     def delete(self, name: str) -> None:

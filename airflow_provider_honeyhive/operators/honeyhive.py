@@ -35,7 +35,8 @@ class HoneyHiveExportEventsOperator(BaseOperator):
 
     With ``output_path`` the events go to files, newest first, each as the server sent it, and the task
     returns ``output_path``, ``manifest_path``, ``event_count``, ``size_bytes``, ``files``, ``start_time``,
-    ``end_time`` and ``project``. Without it the task returns the events themselves.
+    ``end_time`` and ``project``. Without it the task returns the events themselves, with what XCom cannot
+    carry replaced (half a surrogate pair and NUL by U+FFFD, integers beyond 64 bits by text, NaN by None).
 
     :param project: name of the project; default: the connection's extra ``project``. (templated)
     :param filters: conditions that all must hold: EventFilter objects, dicts, or JSON texts of one or a
@@ -133,19 +134,24 @@ class HoneyHiveExportEventsOperator(BaseOperator):
 
     def _export(self, context: Context) -> Any:
         from airflow_provider_honeyhive.export import collect_events, export_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.xcom import fit_for_xcom  # noqa: PLC0415
 
         options = self._options()
-        request = self._request(context)
-        client = HoneyHiveHook(self.honeyhive_conn_id).get_conn()
-        with client:
+        hook = HoneyHiveHook(self.honeyhive_conn_id)
+        request = self._request(context, hook)
+        with hook.get_conn() as client:
             if self.output_path is None:
-                return collect_events(
+                events = collect_events(
                     client,
                     request,
                     max_bytes=self.xcom_max_bytes,
                     page_size=self.page_size,
                     min_events=self.min_events,
                 )
+                self.log.info(
+                    "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
+                )
+                return fit_for_xcom(events)
             path = _as_path(self.output_path, self.output_conn_id)
             manifest = export_events(client, request, path, options, _airflow_facts(context))
         return _summary(manifest, path)
@@ -162,11 +168,11 @@ class HoneyHiveExportEventsOperator(BaseOperator):
             min_events=self.min_events,
         )
 
-    def _request(self, context: Context) -> ExportRequest:
+    def _request(self, context: Context, hook: HoneyHiveHook) -> ExportRequest:
         from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
 
         request = ExportRequest.parse(
-            project=self.project or HoneyHiveHook(self.honeyhive_conn_id).settings.project,
+            project=self.project or hook.settings.project,
             filters=self.filters,
             window=self._window(context),
             projections=self.projections,

@@ -307,7 +307,9 @@ def test_texts_of_a_uri_connection_are_read_as_their_types():
     assert settings.api_key.get_secret_value() == "hh_x"
 
 
-@pytest.mark.parametrize(("key", "message"), [("", "no API key"), (None, "no API key"), ("hh_ingst_1", "ingestion key")])
+@pytest.mark.parametrize(
+    ("key", "message"), [("", "no API key"), (None, "no API key"), ("hh_ingst_1", "ingestion key")]
+)
 def test_a_key_that_cannot_read_is_refused_before_the_first_call(key, message):
     with pytest.raises(HoneyHiveAuthError, match=message):
         ClientSettings.parse(api_key=key)

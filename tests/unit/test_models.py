@@ -37,7 +37,9 @@ def test_a_filter_goes_to_the_wire_with_the_type_its_value_suggests(operator, va
 
 
 @pytest.mark.parametrize("operator", ["is", "is not", "after", "before"])
-@pytest.mark.parametrize("value", [NOON, "2026-11-22T12:00:00Z", "2026-11-22 12:00:00", NOON.timestamp(), 1795348800000])
+@pytest.mark.parametrize(
+    "value", [NOON, "2026-11-22T12:00:00Z", "2026-11-22 12:00:00", NOON.timestamp(), 1795348800000]
+)
 def test_a_datetime_filter_takes_every_form_of_time(operator, value):
     made = EventFilter(field="start_time", operator=operator, value=value, type="datetime")
     assert made.to_wire()["value"] == "2026-11-22T12:00:00.000Z"

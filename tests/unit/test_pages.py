@@ -37,7 +37,7 @@ def test_an_event_stays_the_bytes_the_server_sent(raw):
 
 
 def test_a_pretty_printed_answer_loses_its_white_space_and_nothing_else():
-    events = [{"event_id": "e\n1", "a": [1, {"b": " x \\ \" y "}], "c": {}}, {"event_id": "\ud83d"}]
+    events = [{"event_id": "e\n1", "a": [1, {"b": ' x \\ " y '}], "c": {}}, {"event_id": "\ud83d"}]
     pretty = json.dumps({"count": 2, "events": events}, indent=2).encode()
     page = decode_page(pretty.replace(b"\n", b"\r\n"), 10)
     assert [json.loads(raw) for raw in page.raw_events] == events
@@ -46,7 +46,9 @@ def test_a_pretty_printed_answer_loses_its_white_space_and_nothing_else():
     assert page.total == 2
 
 
-@pytest.mark.parametrize("times", ["1711000000000", '"2024-03-21 05:46:40"', '"2024-03-21T05:46:40.000Z"', "1711000000000.0"])
+@pytest.mark.parametrize(
+    "times", ["1711000000000", '"2024-03-21 05:46:40"', '"2024-03-21T05:46:40.000Z"', "1711000000000.0"]
+)
 def test_the_time_of_an_event_is_read_in_every_form(times):
     assert decode_page(b'{"events":[{"start_time":%s}]}' % times.encode(), 1).times == [1_711_000_000_000_000]
 

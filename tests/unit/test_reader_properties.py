@@ -25,7 +25,7 @@ thorough = settings(
     max_examples=CASES,
     deadline=None,
     derandomize=CASES == 400,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 

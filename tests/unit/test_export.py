@@ -1,0 +1,448 @@
+"""From the sandbox to files: what lands, what happens on failure, and what a second run does."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    DestinationTakenError,
+    HoneyHiveAuthError,
+    HoneyHiveError,
+    IncompleteExportError,
+    InvalidArgumentError,
+    TooFewEventsError,
+    TooLargeForXComError,
+    WrongProjectError,
+)
+from airflow_provider_honeyhive.export import collect_events, export_events
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.models import ExportRequest
+from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault
+from airflow_provider_honeyhive.stores import LocalStore
+from airflow_provider_honeyhive.windows import Window
+
+from .test_pages import ODD_EVENTS
+
+DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
+DEMO = ExportRequest(project="demo", window=DAY)
+GENERATED = {"start": DAY.start, "end": DAY.end}
+
+
+def event_at(time: datetime | float | str, number: int = 0, **more: Any) -> dict[str, Any]:
+    start = int(time.timestamp() * 1000) if isinstance(time, datetime) else time
+    return {"event_id": f"event-{number}", "project": "demo", "start_time": start, **more}
+
+
+def lines(folder: Any) -> list[bytes]:
+    """Return the lines of all data files that the manifest names, in its order."""
+    manifest = Manifest.read(folder)
+    found: list[bytes] = []
+    for part in manifest.files:
+        raw = (folder / part.path).read_bytes()
+        found += (gzip.decompress(raw) if part.path.endswith(".gz") else raw).splitlines()
+    return found
+
+
+def ids(folder: Any) -> list[str]:
+    return [json.loads(line)["event_id"] for line in lines(folder)]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below the folder with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
+def test_every_event_of_the_window_lands_once(sandbox_with, client_of, tmp_path, endpoint, concurrency):
+    sandbox = sandbox_with(count=6_000, behaviour=Behaviour(endpoints=frozenset([endpoint])), **GENERATED)
+    options = ExportOptions(concurrency=concurrency, page_size=300)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+    assert manifest.event_count == manifest.reported_total == 6_000
+    assert sandbox.peak_in_flight <= concurrency
+
+
+@pytest.mark.parametrize("time_format", ["ms", "iso", "text"])
+@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
+def test_the_window_is_half_open_to_the_millisecond(sandbox_with, client_of, tmp_path, time_format, endpoint):
+    step = timedelta(seconds=1) if time_format == "text" else timedelta(milliseconds=1)
+    times = [edge + step * shift for edge in (DAY.start, DAY.end) for shift in (-1, 0, 1)]
+    sandbox = sandbox_with(
+        [event_at(time, number) for number, time in enumerate(times)],
+        behaviour=Behaviour(endpoints=frozenset([endpoint]), time_format=time_format),
+    )
+    export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert sorted(ids(tmp_path / "out")) == ["event-1", "event-2", "event-3"]
+
+
+@pytest.mark.parametrize("name", ["out/events.jsonl", "out/events.jsonl.gz", "out"])
+def test_every_odd_event_on_disk_is_the_one_the_server_sent(sandbox_with, client_of, tmp_path, name):
+    noon = int((DAY.start.timestamp() + 43_200) * 1000)
+    sent = [
+        raw.replace(b'"event_id":"e"', b'"event_id":"e%d"' % number).replace(
+            b'"start_time":1', b'"start_time":%d' % noon
+        )
+        for number, raw in enumerate(ODD_EVENTS.values())
+    ]
+    from airflow_provider_honeyhive.sandbox.store import StoredEvent
+
+    stored = [StoredEvent(raw, f"e{number}", noon * 1000) for number, raw in enumerate(sent)]
+    path = tmp_path / name
+    export_events(client_of(sandbox_with(stored)), DEMO, path)
+    folder = path if name == "out" else path.parent
+    part = Manifest.read(path).files[0].path
+    raw = (folder / part).read_bytes()
+    # Split at the bytes of a newline only: U+2028 inside a text is no end of a line.
+    written = (raw if part.endswith(".jsonl") else gzip.decompress(raw)).split(b"\n")
+    assert sorted(written) == sorted([*sent, b""])
+
+
+def test_pretty_printed_answers_become_one_line_an_event(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(behaviour=Behaviour(pretty=True), **GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / "a.jsonl")
+    written = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert {event["event_id"] for event in written} == sandbox.event_ids(DAY.start, DAY.end)
+
+
+def test_no_events_give_a_manifest_and_no_part(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with([event_at(DAY.end)])
+    assert export_events(client_of(sandbox), DEMO, tmp_path / "out").event_count == 0
+    assert list(tree(tmp_path)) == ["out/_manifest.json"]
+    assert export_events(client_of(sandbox), DEMO, tmp_path / "one.jsonl").files == []
+    assert sorted(tree(tmp_path)) == ["one.jsonl.manifest.json", "out/_manifest.json"]
+
+
+def test_the_manifest_says_what_was_asked_and_found(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    facts = AirflowFacts(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1)
+    made = export_events(client_of(sandbox), DEMO, tmp_path / "out", airflow=facts)
+    read = Manifest.read(tmp_path / "out")
+    assert read == made == Manifest.read(tmp_path / "out" / "_manifest.json")
+    assert (read.start_time, read.end_time) == ("2026-11-22T00:00:00.000000Z", "2026-11-23T00:00:00.000000Z")
+    assert (read.project, read.event_count, read.airflow) == ("demo", 300, facts)
+    assert read.request.endpoint == "export"
+    assert read.request.api_host in sandbox.url
+    (part,) = read.files
+    content = (tmp_path / "out" / part.path).read_bytes()
+    assert part.size_bytes == len(content)
+    assert part.min_start_time >= read.start_time
+    assert part.max_start_time < read.end_time
+    assert "hh_sandbox" not in str(tree(tmp_path))
+
+
+def test_parts_end_at_max_file_size_and_are_named_in_order(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=3_000, **GENERATED)
+    options = ExportOptions(max_file_size=2_000_000, compression="none", concurrency=3)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    sizes = [part.size_bytes for part in manifest.files]
+    assert len(sizes) >= 4
+    assert all(1_800_000 <= size <= 2_300_000 for size in sizes[:-1])
+    assert [part.path for part in manifest.files] == sorted(part.path for part in manifest.files)
+    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+
+
+# -------------------------------------------------------------------------------------- a second run
+
+
+@pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
+def test_a_second_run_of_the_same_data_gives_the_same_files(sandbox_with, client_of, tmp_path, name):
+    client = client_of(sandbox_with(**GENERATED))
+    first = export_events(client, DEMO, tmp_path / name)
+    before = {path: data for path, data in tree(tmp_path).items() if "manifest" not in path}
+    assert export_events(client, DEMO, tmp_path / name).files == first.files
+    assert {path: data for path, data in tree(tmp_path).items() if "manifest" not in path} == before
+
+
+@pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
+def test_a_second_run_replaces_what_changed_and_leaves_no_litter(sandbox_with, client_of, tmp_path, name):
+    sandbox = sandbox_with(**GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    gone = sorted(sandbox.event_ids(DAY.start, DAY.end))[:50]
+    sandbox.delete(gone)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / name)
+    assert manifest.event_count == 250
+    assert len(tree(tmp_path)) == 2
+    sandbox.delete(sandbox.event_ids(DAY.start, DAY.end))
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    assert len(tree(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
+def test_replace_false_refuses_before_any_request(sandbox_with, client_of, tmp_path, name):
+    sandbox = sandbox_with(**GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    before, requests = tree(tmp_path), len(sandbox.requests)
+    with pytest.raises(DestinationTakenError, match="replace is False"):
+        export_events(client_of(sandbox), DEMO, tmp_path / name, ExportOptions(replace=False))
+    assert (tree(tmp_path), len(sandbox.requests)) == (before, requests)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        DEMO.model_copy(update={"window": Window(DAY.start, DAY.end + timedelta(microseconds=1))}),
+        DEMO.model_copy(update={"project": "other"}),
+        DEMO.model_copy(update={"evaluation_id": "run-1"}),
+    ],
+    ids=["window", "project", "evaluation"],
+)
+def test_another_export_is_not_replaced(sandbox_with, client_of, tmp_path, other):
+    sandbox = sandbox_with(**GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    before, requests = tree(tmp_path), len(sandbox.requests)
+    with pytest.raises(DestinationTakenError, match=r"another export.*\{\{ run_id \}\}"):
+        export_events(client_of(sandbox), other, tmp_path / "out")
+    assert (tree(tmp_path), len(sandbox.requests)) == (before, requests)
+
+
+def test_a_task_whose_filters_were_corrected_replaces_its_own_export(sandbox_with, client_of, tmp_path):
+    client = client_of(sandbox_with(**GENERATED))
+    facts = AirflowFacts(dag_id="d", task_id="t")
+    export_events(client, DEMO, tmp_path / "out", airflow=facts)
+    narrower = ExportRequest.parse(
+        project="demo", window=DAY, filters=[{"field": "event_type", "operator": "is", "value": "model"}]
+    )
+    manifest = export_events(client, narrower, tmp_path / "out", airflow=facts)
+    assert 0 < manifest.event_count < 300
+
+
+def test_files_of_others_in_the_folder_stay(sandbox_with, client_of, tmp_path):
+    foreign = ["part-00000-6a3f.c000.snappy.parquet", "notes.txt", "_SUCCESS"]
+    for name in foreign:
+        (tmp_path / name).write_text("mine")
+    export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path)
+    assert all((tmp_path / name).read_text() == "mine" for name in foreign)
+
+
+# ------------------------------------------------------------------------------------------ failures
+
+
+@pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_failure_at_any_request_leaves_nothing_or_the_earlier_result(sandbox_with, client_of, tmp_path, name, at):
+    sandbox = sandbox_with(**GENERATED)
+    sandbox.fault_at[at] = Fault.answer(403)
+    options = ExportOptions(page_size=100)
+    with pytest.raises(HoneyHiveAuthError):
+        export_events(client_of(sandbox), DEMO, tmp_path / name, options)
+    assert list(tmp_path.iterdir()) == []
+    sandbox.fault_at.clear()
+    export_events(client_of(sandbox), DEMO, tmp_path / name, options)
+    before = tree(tmp_path)
+    sandbox.fault_at[len(sandbox.requests) + at] = Fault.answer(403)
+    with pytest.raises(HoneyHiveAuthError):
+        export_events(client_of(sandbox), DEMO, tmp_path / name, options)
+    assert tree(tmp_path) == before
+
+
+class FailingStore(LocalStore):
+    """A store that refuses its n-th change, and everything like it from then on, or just once."""
+
+    calls = itertools.count(1)
+    fail_at = 0
+
+    def _maybe_fail(self) -> None:
+        if next(FailingStore.calls) == FailingStore.fail_at:
+            raise DestinationError("the store refuses")
+
+    def move(self, source: str, target: str) -> None:
+        self._maybe_fail()
+        super().move(source, target)
+
+    def copy(self, source: str, target: str) -> None:
+        self._maybe_fail()
+        super().copy(source, target)
+
+    def create(self, name: str) -> Any:
+        self._maybe_fail()
+        return super().create(name)
+
+
+@pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
+@pytest.mark.parametrize("fail_at", range(1, 9))
+def test_a_store_that_refuses_any_step_leaves_the_earlier_result(
+    sandbox_with, client_of, tmp_path, monkeypatch, name, fail_at
+):
+    sandbox = sandbox_with(count=1_000, **GENERATED)
+    options = ExportOptions(max_file_size=300_000)
+    export_events(client_of(sandbox), DEMO, tmp_path / name, options)
+    before = tree(tmp_path)
+    sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
+    monkeypatch.setattr("airflow_provider_honeyhive.export.open_store", FailingStore)
+    monkeypatch.setattr(FailingStore, "calls", itertools.count(1))
+    monkeypatch.setattr(FailingStore, "fail_at", fail_at)
+    try:
+        export_events(client_of(sandbox), DEMO, tmp_path / name, options)
+    except DestinationError:
+        assert tree(tmp_path) == before
+    else:
+        # Fewer steps than that: the new result is whole.
+        assert Counter(ids_of(tmp_path / name)) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+        assert fail_at > 3
+
+
+def ids_of(path: Path) -> list[str]:
+    if path.is_dir():
+        return ids(path)
+    return [json.loads(line)["event_id"] for line in gzip.decompress(path.read_bytes()).splitlines()]
+
+
+def test_a_full_disk_is_told_with_its_path(sandbox_with, client_of):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full to stand for a full disk")
+    with pytest.raises(DestinationError, match="cannot .*/dev/full"):
+        export_events(client_of(sandbox_with(**GENERATED)), DEMO, Path("/dev/full/out"))
+
+
+def test_fewer_events_than_the_server_reports_publish_nothing(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(behaviour=Behaviour(total="wrong", wrong_total=400), **GENERATED)
+    with pytest.raises(IncompleteExportError, match="400 events, but only 300") as caught:
+        export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert (caught.value.expected, caught.value.received) == (400, 300)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fewer_events_than_min_events_publish_nothing(sandbox_with, client_of, tmp_path):
+    with pytest.raises(TooFewEventsError, match="300 events.*at least 301"):
+        export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out", ExportOptions(min_events=301))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
+def test_the_key_of_another_project_exports_nothing(sandbox_with, client_of, tmp_path, endpoint):
+    sandbox = sandbox_with(behaviour=Behaviour(endpoints=frozenset([endpoint])), **GENERATED)
+    asked = DEMO.model_copy(update={"project": "checkout"})
+    with pytest.raises(HoneyHiveError, match="project") as caught:
+        export_events(client_of(sandbox), asked, tmp_path / "out")
+    assert not caught.value.retryable
+    assert list(tmp_path.iterdir()) == []
+    if endpoint in ("export", "search"):
+        assert isinstance(caught.value, WrongProjectError)
+        assert (caught.value.asked, caught.value.received) == ("checkout", "demo")
+
+
+def test_a_project_can_be_asked_for_by_its_id(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    asked = DEMO.model_copy(update={"project": sandbox.project_id})
+    assert export_events(client_of(sandbox), asked, tmp_path / "out").event_count == 300
+
+
+def test_events_that_name_no_project_are_exported_and_noted(sandbox_with, client_of, tmp_path, caplog):
+    sandbox = sandbox_with(behaviour=Behaviour(drop_project_field=True), **GENERATED)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert manifest.project_names == [(None, sandbox.project_id)]
+    assert caplog.text.count("cannot be told") == 1
+
+
+# ------------------------------------------------------------------------------------------- hostile
+
+
+HOSTILE = {
+    "caps the limit": Behaviour(cap=70),
+    "caps the limit and says so": Behaviour(cap=70, total="page"),
+    "reports no total": Behaviour(total="absent"),
+    "repeats past the end": Behaviour(past_end="repeat", cap=70),
+    "refuses past the end": Behaviour(past_end="error", cap=70),
+    "oldest first": Behaviour(order="asc", cap=70),
+    "unsorted": Behaviour(order="random", cap=70),
+    "changes the order of ties": Behaviour(order="ties_random", cap=70),
+    "cuts bounds to seconds": Behaviour(truncate_bounds="second", cap=70),
+    "excludes the upper bound": Behaviour(exclusive_end=True, cap=70),
+    "ignores dateRange": Behaviour(ignore_date_range=True, cap=70),
+    "compares another field": Behaviour(date_range_field="end_time", cap=70),
+    "times to the second": Behaviour(time_format="seconds_iso", cap=70),
+    "times to the microsecond": Behaviour(time_format="us_iso", cap=70),
+    "refuses heavy pages": Behaviour(max_answer_bytes=100_000),
+    "fails on heavy pages": Behaviour(max_answer_bytes=100_000, heavy_status=502),
+}
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("behaviour", HOSTILE.values(), ids=HOSTILE)
+def test_a_server_with_oddities_is_exported_whole(sandbox_with, client_of, tmp_path, behaviour, concurrency):
+    sandbox = sandbox_with(count=1_200, behaviour=behaviour, **GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", ExportOptions(concurrency=concurrency))
+    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_events_deleted_and_added_while_reading_cost_no_other_event(sandbox_with, client_of, tmp_path, concurrency):
+    sandbox = sandbox_with(
+        count=2_000, behaviour=Behaviour(insert_per_request=3, delete_per_request=3, cap=100), **GENERATED
+    )
+    before = sandbox.event_ids(DAY.start, DAY.end)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", ExportOptions(concurrency=concurrency))
+    got = Counter(ids(tmp_path / "out"))
+    assert before - sandbox.deleted <= set(got)
+    assert max(got.values()) == 1
+
+
+# --------------------------------------------------------------------------------------------- XCom
+
+
+def test_events_come_back_as_objects_within_the_limit(sandbox_with, client_of):
+    sandbox = sandbox_with(count=50, **GENERATED)
+    events = collect_events(client_of(sandbox), DEMO, max_bytes=5_000_000)
+    assert {event["event_id"] for event in events} == sandbox.event_ids(DAY.start, DAY.end)
+
+
+def test_events_beyond_the_limit_name_both_numbers_and_the_remedy(sandbox_with, client_of):
+    with pytest.raises(TooLargeForXComError, match=r"at least [\d,]+ bytes.*allows 10,000.*output_path"):
+        collect_events(client_of(sandbox_with(**GENERATED)), DEMO, max_bytes=10_000)
+
+
+# ------------------------------------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "message"),
+    [
+        ("out.jsonl", {"compression": "gzip"}, "compression.*'none'"),
+        ("out.jsonl.gz", {"compression": "none"}, "compression.*'gzip'"),
+        ("out.csv", {}, "output_path.*jsonl"),
+        ("a/../b", {}, r"output_path.*\.\."),
+        ("out", {"file_format": "xml"}, "file_format.*'jsonl'"),
+        ("out", {"compression": "lzma"}, "compression.*'gzip'"),
+    ],
+)
+def test_a_path_that_contradicts_the_options_is_refused(sandbox_with, client_of, tmp_path, path, options, message):
+    sandbox = sandbox_with(**GENERATED)
+    with pytest.raises(InvalidArgumentError, match=message):
+        export_events(client_of(sandbox), DEMO, tmp_path / path, ExportOptions(**options))
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0},
+        {"concurrency": 65},
+        {"page_size": 7501},
+        {"max_file_size": 0},
+        {"min_events": -1},
+        {"page_size": True},
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_name(options):
+    with pytest.raises(InvalidArgumentError, match=f"{next(iter(options))}: got"):
+        ExportOptions(**options)
+
+
+def test_a_manifest_that_is_none_is_told(tmp_path):
+    with pytest.raises(DestinationError, match="no manifest"):
+        Manifest.read(tmp_path)
+    (tmp_path / "_manifest.json").write_text("{}")
+    with pytest.raises(DestinationError, match="not a manifest"):
+        Manifest.read(tmp_path)
