@@ -6,12 +6,18 @@ import hashlib
 import json
 import logging
 import threading
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.asking import Asker, ReadStats
-from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveError,
+    IncompleteExportError,
+    TooFewEventsError,
+    TooLargeForXComError,
+)
+from airflow_provider_honeyhive.journal import Plan
 from airflow_provider_honeyhive.layout import Layout, choose_layout
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
 from airflow_provider_honeyhive.options import ExportOptions
@@ -19,12 +25,13 @@ from airflow_provider_honeyhive.pages import load_event
 from airflow_provider_honeyhive.progress import INTERVAL_S, Progress
 from airflow_provider_honeyhive.publishing import Destination
 from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.slices import run_side_by_side
 from airflow_provider_honeyhive.stores import open_store
 from airflow_provider_honeyhive.windows import format_time
 from airflow_provider_honeyhive.writers import JsonlWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
     from airflow_provider_honeyhive.models import ExportRequest
@@ -132,6 +139,7 @@ class _Export:
         self._started = datetime.now(UTC)
         self._stop = threading.Event()
         self._total: int | None = None
+        self._endpoint: str | None = None
         self._progress = Progress()
 
     def fingerprint(self) -> str:
@@ -144,74 +152,82 @@ class _Export:
 
     def to(self, destination: Destination) -> Manifest:
         """Run the export."""
-        destination.claim(self._facts([]), replace=self._options.replace)
+        options = self._options
+        destination.claim(self._facts([]), replace=options.replace)
         try:
-            readers = self._plan()
-            parts = self._read_all(readers, destination)
+            parts = self._read_all(destination)
             event_count = sum(part.event_count for part in parts)
-            if event_count < (self._options.min_events or 0):
-                raise TooFewEventsError(self._options.min_events or 0, event_count)
-            manifest = destination.publish(parts, self._options.max_file_size, self._facts)
-        except BaseException:
-            destination.abandon()
+            if event_count < (options.min_events or 0):
+                raise TooFewEventsError(options.min_events or 0, event_count)
+            manifest = destination.publish(parts, options.max_file_size, self._facts, replace=options.replace)
+        except BaseException as error:
+            destination.abandon(keep_staged=_retry_goes_on(error))
             raise
-        self._progress.log()
         log.info(
-            "Published %s events in %d files (%.1f MB) with %s",
-            f"{manifest.event_count:,}",
+            "Published %s in %d files of %.1f MB with %s",
+            self._progress.line(),
             len(manifest.files),
             manifest.size_bytes / 1e6,
             destination.manifest_url,
         )
         return manifest
 
-    def _plan(self) -> list[SliceReader]:
-        """Ask once, for a page of two events: it shows the endpoint, the project and the total."""
+    def _read_all(self, destination: Destination) -> list[PartFile]:
+        plan = self._plan(destination)
+        self._total, self._endpoint = plan.total, plan.endpoint
+        self._progress = Progress(plan.total)
+        jobs = [
+            partial(self._read_slice, number, start, end, destination)
+            for number, (start, end) in enumerate(plan.slices)
+        ]
+        parts = run_side_by_side(jobs, self._options.concurrency, self._stop, self._progress.log, INTERVAL_S)
+        return [part for slice_parts in parts for part in slice_parts]
+
+    def _plan(self, destination: Destination) -> Plan:
+        """Return the plan of an earlier try, or a new one.
+
+        A new one asks once, for a page of two events: it shows the endpoint, the project and the total.
+        """
+        plan = destination.journal.read_plan()
+        if plan is not None:
+            log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
+            return plan
+        destination.clear_staging()
         window = self._request.window
-        if window is None:
-            return [SliceReader(self._asker, None, None)]
-        total = self._total = _usable_total(self._asker.ask(window.start_us, window.end_us, limit=2))
+        total = None
+        slices: list[tuple[int | None, int | None]] = [(None, None)]
+        if window is not None:
+            total = _usable_total(self._asker.ask(window.start_us, window.end_us, limit=2))
+            wanted = self._options.concurrency
+            if total is not None:
+                wanted = min(wanted, -(-total // EVENTS_WORTH_A_SLICE))
+            # The newest slice first, as the events within each are.
+            slices = [(part.start_us, part.end_us) for part in reversed(window.split(max(1, wanted)))]
         log.info(
             "Exporting project %s, window %s: %s events",
             self._request.project,
-            window,
+            window or "all of time",
             "an unknown number of" if total is None else f"{total:,}",
         )
-        self._progress = Progress(total)
-        wanted = self._options.concurrency
-        if total is not None:
-            wanted = min(wanted, -(-total // EVENTS_WORTH_A_SLICE))
-        # The newest slice first, as the events within each are.
-        return [SliceReader(self._asker, part.start_us, part.end_us) for part in reversed(window.split(max(1, wanted)))]
+        plan = Plan(started_at=self._started, total=total, endpoint=self._client_endpoint(), slices=slices)
+        destination.journal.write_plan(plan)
+        return plan
 
-    def _read_all(self, readers: Sequence[SliceReader], destination: Destination) -> list[PartFile]:
-        with ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="honeyhive-slice") as pool:
-            futures = [
-                pool.submit(self._read_slice, number, reader, destination) for number, reader in enumerate(readers)
-            ]
-            try:
-                self._wait(futures)
-            finally:
-                # However this ends: nothing goes on reading for an export that is over.
-                self._stop.set()
-        return [part for future in futures for part in future.result()]
-
-    def _wait(self, futures: list[Future[list[PartFile]]]) -> None:
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=INTERVAL_S, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-            if pending:
-                self._progress.log()
-
-    def _read_slice(self, number: int, reader: SliceReader, destination: Destination) -> list[PartFile]:
+    def _read_slice(self, number: int, start: int | None, end: int | None, destination: Destination) -> list[PartFile]:
+        journal = destination.journal
+        parts, cursor = journal.read(number) or ([], None)
+        reader = SliceReader(self._asker, start, end, cursor)
+        self._progress.add(sum(part.event_count for part in parts), 0)
         for reading in range(1, READINGS + 1):
+            if reader.cursor.done:
+                return parts
             writer = JsonlWriter(
                 destination.store,
                 lambda part: destination.staged_name(number, part),
                 self._layout.compression,
                 self._options.max_file_size,
+                parts=parts,
+                on_part=lambda pending: journal.write(number, writer.parts, reader.cursor, pending),  # noqa: B023 - used within this turn
             )
             try:
                 with writer:
@@ -220,14 +236,19 @@ class _Export:
                         self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
                         if self._stop.is_set():
                             raise _StoppedError
+                journal.write(number, writer.parts, reader.cursor)
             except ReadAgainError as error:
                 log.warning("Reading slice %d again (%d of %d): %s", number, reading, READINGS, error)
-                destination.discard(writer.parts)
                 reader.start_over()
-                incomplete = error.incomplete
+                journal.write(number, [], reader.cursor)
+                destination.discard(writer.parts)
+                parts, incomplete = [], error.incomplete
                 continue
             return writer.parts
         raise incomplete
+
+    def _client_endpoint(self) -> str | None:
+        return self._client.endpoint.name if self._client.endpoint else None
 
     def _facts(self, files: list[PartFile]) -> Manifest:
         request, client, stats = self._request, self._client, self._stats
@@ -253,12 +274,19 @@ class _Export:
                 filters=[item.to_wire() for item in request.filters],
                 projections=list(request.projections) if request.projections else None,
                 evaluation_id=request.evaluation_id,
-                endpoint=client.endpoint.name if client.endpoint else None,
+                endpoint=self._client_endpoint() or self._endpoint,
                 api_host=client.settings.api_host,
             ),
             airflow=self._airflow,
             files=files,
         )
+
+
+def _retry_goes_on(error: BaseException) -> bool:
+    """Return whether what is staged is of use to a retry: not where it is what turned out to be wrong."""
+    if isinstance(error, IncompleteExportError | TooFewEventsError):
+        return False
+    return error.retryable if isinstance(error, HoneyHiveError) else True
 
 
 def _usable_total(page: Page) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
@@ -17,6 +18,7 @@ FILE_FORMATS = tuple(dict.fromkeys(file_format for file_format, _ in SUFFIXES.va
 COMPRESSIONS = tuple(dict.fromkeys(compression for _, compression in SUFFIXES.values()))
 DEFAULT_FORMAT, DEFAULT_COMPRESSION = "jsonl", "gzip"
 MANIFEST_NAME = "_manifest.json"
+OBJECT_MANIFEST_SUFFIX = ".manifest.json"
 _PART_NAME = re.compile(rf"part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})")
 
 
@@ -42,7 +44,7 @@ class Layout:
     @property
     def manifest_name(self) -> str:
         """Name of the manifest, relative to the store's folder."""
-        return MANIFEST_NAME if self.object_name is None else f"{self.object_name}.manifest.json"
+        return MANIFEST_NAME if self.object_name is None else f"{self.object_name}{OBJECT_MANIFEST_SUFFIX}"
 
     def staging_name(self, fingerprint: str) -> str:
         """Name of the folder that holds what is not published yet; engines skip names with ``_``."""
@@ -86,7 +88,8 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
             raise InvalidArgumentError(
                 argument, given, f"output_path ends in {suffix!r}, which means {implied!r}; leave one of them out"
             )
-    return path.parent, Layout(*by_suffix, object_name=name)
+    folder = Path(path).parent if isinstance(path, str) else path.parent
+    return folder, Layout(*by_suffix, object_name=name)
 
 
 def _known(argument: str, value: str | None, allowed: tuple[str, ...]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout, choose_layout
+from airflow_provider_honeyhive.stores import Store, open_store
 
 SCHEMA_VERSION = 1
 
@@ -103,6 +104,8 @@ class Manifest(BaseModel):
     airflow: AirflowFacts | None = None
     files: list[PartFile]
 
+    _place: tuple[Store, str] | None = PrivateAttr(default=None)
+
     @property
     def size_bytes(self) -> int:
         """Bytes of all files on disk."""
@@ -130,19 +133,40 @@ class Manifest(BaseModel):
         :param path: anything path-like.
         :raises DestinationError: there is none.
         """
-        # Here, because layout's names are for those who write; a reader may name any of the three.
-        from airflow_provider_honeyhive.layout import MANIFEST_NAME, choose_layout  # noqa: PLC0415
-
-        if str(path).endswith(".json"):
-            folder, name = path.parent, path.name
-        else:
-            try:
-                folder, layout = choose_layout(path)
-                name = layout.manifest_name
-            except InvalidArgumentError:
-                folder, name = path, MANIFEST_NAME
+        folder, name = _place(path)
         store = open_store(folder)
         data = store.get(name)
         if data is None:
             raise DestinationError(f"there is no manifest at {store.url(name)}")
-        return cls.from_json(data, store.url(name))
+        manifest = cls.from_json(data, store.url(name))
+        manifest._place = (store, name)
+        return manifest
+
+    def verify(self) -> None:
+        """Read all parts again and compare them with this manifest: hashes, sizes, counts and times.
+
+        Only for a manifest that was read with :meth:`read`.
+
+        :raises DestinationError: names every part that is missing, differs, or is there too many, and in what.
+        """
+        # Here, because verification knows manifests.
+        from airflow_provider_honeyhive.verification import find_problems  # noqa: PLC0415
+
+        if self._place is None:
+            raise DestinationError("only a manifest that was read from its place can be verified")
+        store, name = self._place
+        object_name = None if name == MANIFEST_NAME else name.removesuffix(OBJECT_MANIFEST_SUFFIX)
+        problems = find_problems(self, store, Layout(self.file_format, self.compression, object_name))
+        if problems:
+            raise DestinationError(f"{store.url(name)} does not hold: " + "; ".join(problems))
+
+
+def _place(path: Any) -> tuple[Any, str]:
+    """Return the folder and the name of the manifest that ``path`` means."""
+    if str(path).endswith(".json"):
+        return path.parent, path.name
+    try:
+        folder, layout = choose_layout(path)
+    except InvalidArgumentError:
+        return path, MANIFEST_NAME
+    return folder, layout.manifest_name

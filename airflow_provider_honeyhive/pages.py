@@ -87,6 +87,17 @@ def load_event(raw: bytes) -> dict[str, Any]:
     return event
 
 
+def time_of(raw: bytes) -> int | None:
+    """Return the ``start_time`` of one event in microseconds since 1970, None where it has none.
+
+    :raises ValueError: it is no JSON.
+    """
+    try:
+        return to_micros(_head_decoder.decode(raw).start_time)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return to_micros(load_event(raw).get("start_time"))
+
+
 def decode_page(body: bytes, limit: int) -> Page:
     """Split an answer to a request for ``limit`` events.
 

@@ -1,17 +1,22 @@
 """From staged files to a published export: everything under its final name, then the manifest, or nothing.
 
 The order is what makes it safe. Data files get names made of their content, so they stand beside an earlier
-run's until the manifest, written in one request, says which ones count; then the earlier ones go.
+run's until the manifest, written in one request, says which ones count; then the earlier ones go. Staged
+files stay until the very end, so that a retry after any kind of death does the same again. A lock keeps two
+exports from publishing to one place at the same time.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.journal import Journal
 from airflow_provider_honeyhive.manifest import Manifest, PartFile
 
 if TYPE_CHECKING:
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.stores import Store
 
 log = logging.getLogger(__name__)
+
+#: Seconds after which the lock of somebody else counts as left by one that died.
+LOCK_S = 3600.0
 
 
 class Destination:
@@ -50,10 +58,16 @@ class Destination:
         """Return the name of a data file that is not published yet."""
         return f"{self._staging}/{slice_number:05d}-{part_number:05d}"
 
+    @property
+    def journal(self) -> Journal:
+        """What is staged so far."""
+        return Journal(self.store, self._staging)
+
     def claim(self, wanted: Manifest, *, replace: bool) -> None:
-        """Make sure that this export may go here, and clear away what an earlier try left.
+        """Make sure that this export may go here.
 
         :param wanted: a manifest with the request's facts.
+        :param replace: an earlier export of the same window may be replaced.
         :raises DestinationTakenError: something else is here, or something and ``replace`` is False.
         """
         data = self.store.get(self._layout.manifest_name)
@@ -67,17 +81,21 @@ class Destination:
                 "or its events would be lost: make output_path different for each window and task, for example "
                 "with {{ run_id }} or {{ ds }} in it"
             )
-        self.clear_staging()
 
     def discard(self, parts: Sequence[PartFile]) -> None:
         """Remove staged files that did not turn out to be whole."""
         for part in parts:
             self.store.delete(part.path)
 
-    def abandon(self) -> None:
-        """Leave nothing behind after a failure; what cannot be removed stays under its staging name."""
-        with suppress(DestinationError):
-            self.clear_staging()
+    def abandon(self, *, keep_staged: bool) -> None:
+        """Leave nothing behind after a failure, except what a retry can go on from.
+
+        :param keep_staged: a retry can; what is staged stays under its staging name.
+        """
+        if not keep_staged:
+            with suppress(DestinationError):
+                self.clear_staging()
+        self.store.remove_folder(self._staging)
         self.store.remove_folder()
 
     def clear_staging(self) -> None:
@@ -87,37 +105,73 @@ class Destination:
         self.store.remove_folder(self._staging)
 
     def publish(
-        self, staged: Sequence[PartFile], max_file_size: int, build: Callable[[list[PartFile]], Manifest]
+        self,
+        staged: Sequence[PartFile],
+        max_file_size: int,
+        build: Callable[[list[PartFile]], Manifest],
+        *,
+        replace: bool,
     ) -> Manifest:
         """Give the staged files their final names, write the manifest, and remove an earlier run's files.
 
         :param staged: in the order in which they are to be read.
         :param max_file_size: small files are joined up to this many bytes.
         :param build: makes the manifest of the final files.
+        :param replace: as for :meth:`claim`, which is asked again: reading takes time.
         :raises DestinationError: the earlier export is still, or again, in place.
         """
         pieces = [self._join(number, group) for number, group in enumerate(self._groups(staged, max_file_size))]
-        moves = {
+        finals = {
             piece.path: piece.model_copy(update={"path": self._layout.part_name(number, piece.sha256)})
             for number, piece in enumerate(pieces)
         }
-        manifest = build(list(moves.values()))
-        backup = self._back_up()
-        moved: list[str] = []
-        try:
-            for source, final in moves.items():
-                moved.append(final.path)
-                self.store.move(source, final.path)
-            self.store.put(self._layout.manifest_name, manifest.to_json())
-        except BaseException:
-            self._take_back(moved, backup)
-            raise
-        kept = {part.path for part in manifest.files}
-        for name in self.store.names():
-            if self._layout.owns(name) and name not in kept:
-                self.store.delete(name)
+        manifest = build(list(finals.values()))
+        with self._locked(manifest):
+            self.claim(manifest, replace=replace)
+            self._put_in_place(finals, manifest)
+            kept = {part.path for part in manifest.files}
+            for name in self.store.names():
+                if self._layout.owns(name) and name not in kept:
+                    self.store.delete(name)
         self.clear_staging()
         return manifest
+
+    @contextmanager
+    def _locked(self, manifest: Manifest) -> Iterator[None]:
+        lock = f"_publishing-{self._layout.manifest_name.lstrip('_')}"
+        mine = json.dumps({"staging": self._staging, "task": _task(manifest), "since": time.time()}).encode()
+        if not self.store.put_new(lock, mine):
+            held = self._holder(self.store.get(lock))
+            if held.get("staging") != self._staging and time.time() - held.get("since", 0) < LOCK_S:
+                raise DestinationError(
+                    f"{held.get('task')} is publishing to {self.url()} at the same time; this one leaves it alone"
+                )
+            # Of an earlier try of this export, or of one that died long ago.
+            self.store.put(lock, mine)
+        try:
+            yield
+        finally:
+            self.store.delete(lock)
+
+    @staticmethod
+    def _holder(data: bytes | None) -> dict[str, Any]:
+        try:
+            held = json.loads(data or b"{}")
+        except ValueError:
+            return {}
+        return held if isinstance(held, dict) else {}
+
+    def _put_in_place(self, finals: dict[str, PartFile], manifest: Manifest) -> None:
+        backup = self._back_up() if finals else None
+        placed: list[str] = []
+        try:
+            for source, final in finals.items():
+                placed.append(final.path)
+                self.store.copy(source, final.path)
+            self.store.put(self._layout.manifest_name, manifest.to_json())
+        except BaseException:
+            self._take_back(placed, backup)
+            raise
 
     def _groups(self, staged: Sequence[PartFile], max_file_size: int) -> Iterator[list[PartFile]]:
         group: list[PartFile] = []
@@ -160,12 +214,12 @@ class Destination:
         self.store.copy(name, backup)
         return backup
 
-    def _take_back(self, moved: Sequence[str], backup: str | None) -> None:
+    def _take_back(self, placed: Sequence[str], backup: str | None) -> None:
         earlier = {part.path for part in self._old.files} if self._old else set()
         try:
-            for name in moved:
+            for name in placed:
                 if backup is not None:
-                    self.store.move(backup, name)
+                    self.store.copy(backup, name)
                 elif name not in earlier:
                     self.store.delete(name)
         except DestinationError:

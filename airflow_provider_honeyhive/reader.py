@@ -58,6 +58,7 @@ class Batch:
 
     raw_events: list[bytes]
     times: list[int | None]
+    ids: list[Hashable]
 
 
 @dataclass
@@ -108,7 +109,8 @@ class SliceReader:
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.
 
-        After each batch :attr:`cursor` says where the reading stands.
+        At each batch :attr:`cursor` says where the reading stands: going on from it asks for the same
+        answer again, and takes of it what is not known.
 
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
@@ -326,6 +328,7 @@ class SliceReader:
             cursor.total = page.total
         raws: list[bytes] = []
         times: list[int | None] = []
+        ids: list[Hashable] = []
         in_page: set[Hashable] = set()
         fresh = 0
         for raw, id_, time in zip(page.raw_events, page.ids, page.times, strict=True):
@@ -341,11 +344,12 @@ class SliceReader:
             if self._is_inside(time):
                 raws.append(raw)
                 times.append(time)
+                ids.append(id_)
         cursor.distinct += fresh
         with stats.lock:
             stats.duplicates_dropped += len(page) - fresh
             stats.events_without_time += sum(time is None for time in times)
-        return Batch(raws, times) if fresh else None
+        return Batch(raws, times, ids) if fresh else None
 
     def _is_inside(self, time: int | None) -> bool:
         if time is None:

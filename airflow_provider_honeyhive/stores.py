@@ -1,7 +1,7 @@
 """Files in a folder of any store: what must be atomic is, and what fails says where.
 
 Two kinds, told apart once: the local file system, where a rename publishes, and everything that fsspec
-reaches, where an upload shows when it is complete and a move is a copy by the server. Facts behind it, tried on S3,
+reaches, where an upload or a copy shows when it is complete. Facts behind it, tried on S3,
 Azure and Google Cloud Storage: leaving ``path.open("wb")`` by an exception uploads what was written so
 far, and only ``discard`` prevents that; a local copy is visible while it grows.
 """
@@ -50,11 +50,11 @@ class Store(Protocol):
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield a file's bytes in pieces."""
 
-    def move(self, source: str, target: str) -> None:
-        """Give a file its final name, replacing what has it."""
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write a small file unless there is one of that name; return whether it was written."""
 
     def copy(self, source: str, target: str) -> None:
-        """Copy a file within the store."""
+        """Let ``target`` be what ``source`` is, whole or not at all, replacing what has that name."""
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -129,19 +129,39 @@ class LocalStore:
                     file.flush()
                     os.fsync(file.fileno())
         except BaseException:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             raise
 
     def put(self, name: str, data: bytes) -> None:
         """Write beside the name, then rename onto it."""
-        temporary = str(Path(name).with_name(f"_put-{uuid.uuid4().hex}"))
-        try:
+        with self._beside(name) as temporary:
             with self.create(temporary) as sink:
                 sink.write(data)
-            self.move(temporary, name)
-        except BaseException:
-            (self._root / temporary).unlink(missing_ok=True)
-            raise
+            with _failing("write", self.url(name)):
+                (self._root / temporary).replace(self._root / name)
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write beside the name, then link onto it, which refuses a name that is taken."""
+        with self._beside(name) as temporary:
+            with self.create(temporary) as sink:
+                sink.write(data)
+            with _failing("write", self.url(name)):
+                try:
+                    os.link(self._root / temporary, self._root / name)
+                except FileExistsError:
+                    return False
+        return True
+
+    @contextmanager
+    def _beside(self, name: str) -> Iterator[str]:
+        """Give a temporary name in the same folder; whatever has it in the end is removed."""
+        temporary = str(Path(name).with_name(f"_new-{uuid.uuid4().hex}"))
+        try:
+            yield temporary
+        finally:
+            with suppress(OSError):
+                (self._root / temporary).unlink(missing_ok=True)
 
     def get(self, name: str) -> bytes | None:
         """Return the file's bytes, None where there is none."""
@@ -157,17 +177,16 @@ class LocalStore:
             while chunk := file.read(_COPY_BLOCK):
                 yield chunk
 
-    def move(self, source: str, target: str) -> None:
-        """Rename, which is atomic within a file system."""
-        with _failing("write", self.url(target)):
-            (self._root / target).parent.mkdir(parents=True, exist_ok=True)
-            (self._root / source).replace(self._root / target)
-
     def copy(self, source: str, target: str) -> None:
-        """Copy the file."""
-        with _failing("write", self.url(target)):
+        """Link beside the name, which costs nothing, or copy; then rename onto it."""
+        with _failing("write", self.url(target)), self._beside(target) as temporary:
             (self._root / target).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._root / source, self._root / target)
+            try:
+                os.link(self._root / source, self._root / temporary)
+            except OSError:
+                # Some file systems know no links.
+                shutil.copyfile(self._root / source, self._root / temporary)
+            (self._root / temporary).replace(self._root / target)
 
     def delete(self, name: str) -> None:
         """Remove the file, if it is there."""
@@ -228,6 +247,15 @@ class FsspecStore:
         with _failing("write", self.url(name)):
             self._fs.pipe_file(self._key(name), data)
 
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write on condition that there is none, where the store knows conditions."""
+        with _failing("write", self.url(name)):
+            try:
+                self._fs.pipe_file(self._key(name), data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
     def get(self, name: str) -> bytes | None:
         """Return the object's bytes, None where there is none."""
         with _failing("read", self.url(name)):
@@ -243,11 +271,6 @@ class FsspecStore:
         with _failing("read", self.url(name)), self._fs.open(self._key(name), "rb") as file:
             while chunk := file.read(_COPY_BLOCK):
                 yield chunk
-
-    def move(self, source: str, target: str) -> None:
-        """Copy, then delete: object stores know no rename."""
-        self.copy(source, target)
-        self.delete(source)
 
     def copy(self, source: str, target: str) -> None:
         """Copy the object, by the store itself."""

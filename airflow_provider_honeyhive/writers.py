@@ -11,7 +11,7 @@ from airflow_provider_honeyhive.manifest import PartFile
 from airflow_provider_honeyhive.windows import format_time, from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from airflow_provider_honeyhive.reader import Batch
     from airflow_provider_honeyhive.stores import Sink, Store
@@ -92,10 +92,22 @@ class JsonlWriter:
     :param name_part: gives the name of the n-th part.
     :param compression: ``gzip`` or ``none``.
     :param max_file_size: bytes at which a part ends and the next one begins.
+    :param parts: what an earlier try has written.
+    :param on_part: called after each part with the ids of the current answer that are not written yet.
     """
 
-    def __init__(self, store: Store, name_part: Callable[[int], str], compression: str, max_file_size: int) -> None:
-        self.parts: list[PartFile] = []
+    def __init__(
+        self,
+        store: Store,
+        name_part: Callable[[int], str],
+        compression: str,
+        max_file_size: int,
+        *,
+        parts: Sequence[PartFile] = (),
+        on_part: Callable[[Sequence[Hashable]], None] = lambda pending: None,
+    ) -> None:
+        self.parts = list(parts)
+        self._on_part = on_part
         self._store = store
         self._name_part = name_part
         self._compression = compression
@@ -108,33 +120,34 @@ class JsonlWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:
-            self._end_part()
+            self._end_part(())
         # With the error, so that the store throws the open file away.
         self._stack.__exit__(kind, error, None)
 
     def write(self, batch: Batch) -> None:
         """Write the events of one answer."""
-        for raws, times in _groups(batch):
+        for end, raws, times in _groups(batch):
             if self._open is None:
                 name = self._name_part(len(self.parts))
                 sink = self._stack.enter_context(self._store.create(name))
                 self._open = _OpenPart(name, sink, _COMPRESSORS[self._compression]())
             self._open.add(raws, times)
             if self._open.size_bytes >= self._max_file_size:
-                self._end_part()
+                self._end_part(batch.ids[end:])
 
-    def _end_part(self) -> None:
+    def _end_part(self, pending: Sequence[Hashable]) -> None:
         if self._open is not None:
             part = self._open.end()
             self._open = None
             self._stack.close()
             self.parts.append(part)
+            self._on_part(pending)
 
 
-def _groups(batch: Batch) -> Iterator[tuple[list[bytes], list[int | None]]]:
+def _groups(batch: Batch) -> Iterator[tuple[int, list[bytes], list[int | None]]]:
     start, size = 0, 0
     for number, raw in enumerate(batch.raw_events, 1):
         size += len(raw) + 1
         if size >= GROUP_BYTES or number == len(batch.raw_events):
-            yield batch.raw_events[start:number], batch.times[start:number]
+            yield number, batch.raw_events[start:number], batch.times[start:number]
             start, size = number, 0

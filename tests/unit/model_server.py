@@ -8,12 +8,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import HoneyHiveRequestError
-from airflow_provider_honeyhive.models import EventFilter
 from airflow_provider_honeyhive.pages import Page
 from airflow_provider_honeyhive.windows import EPOCH, MICROSECOND, SECOND_US, to_micros
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.models import DateRange, ExportRequest
+    from airflow_provider_honeyhive.models import DateRange, EventFilter, ExportRequest
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_auto_finds_the_endpoint_that_exists_and_stays_with_it(sandbox_with, cli
     client.fetch_page(DEMO)
     assert client.endpoint.name == endpoint
     assert [request.status for request in sandbox.requests][-2:] == [200, 200]
-    assert len(sandbox.requests) == list(("export", "search", "legacy", "project-search")).index(endpoint) + 2
+    assert len(sandbox.requests) == ["export", "search", "legacy", "project-search"].index(endpoint) + 2
 
 
 def test_a_missing_project_is_not_taken_for_a_missing_path(sandbox_with, client_of):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import resource
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
 
 from airflow_provider_honeyhive.exceptions import (
     DestinationError,
@@ -33,6 +32,9 @@ from airflow_provider_honeyhive.stores import LocalStore
 from airflow_provider_honeyhive.windows import Window
 
 from .test_pages import ODD_EVENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 DEMO = ExportRequest(project="demo", window=DAY)
@@ -61,6 +63,11 @@ def ids(folder: Any) -> list[str]:
 def tree(folder: Path) -> dict[str, bytes]:
     """Return every file below the folder with its content."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    """Return every file but what is staged for a retry."""
+    return {name: data for name, data in tree(folder).items() if "/_staging-" not in f"/{name}"}
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -257,13 +264,13 @@ class FailingStore(LocalStore):
         if next(FailingStore.calls) == FailingStore.fail_at:
             raise DestinationError("the store refuses")
 
-    def move(self, source: str, target: str) -> None:
-        self._maybe_fail()
-        super().move(source, target)
-
     def copy(self, source: str, target: str) -> None:
         self._maybe_fail()
         super().copy(source, target)
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        self._maybe_fail()
+        return super().put_new(name, data)
 
     def create(self, name: str) -> Any:
         self._maybe_fail()
@@ -271,7 +278,7 @@ class FailingStore(LocalStore):
 
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
-@pytest.mark.parametrize("fail_at", range(1, 9))
+@pytest.mark.parametrize("fail_at", range(1, 25))
 def test_a_store_that_refuses_any_step_leaves_the_earlier_result(
     sandbox_with, client_of, tmp_path, monkeypatch, name, fail_at
 ):
@@ -286,11 +293,12 @@ def test_a_store_that_refuses_any_step_leaves_the_earlier_result(
     try:
         export_events(client_of(sandbox), DEMO, tmp_path / name, options)
     except DestinationError:
-        assert tree(tmp_path) == before
+        assert published(tmp_path) == before
+        export_events(client_of(sandbox), DEMO, tmp_path / name, options)
     else:
-        # Fewer steps than that: the new result is whole.
-        assert Counter(ids_of(tmp_path / name)) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-        assert fail_at > 3
+        assert fail_at > 3, "no step was refused"
+    assert Counter(ids_of(tmp_path / name)) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+    assert tree(tmp_path) == published(tmp_path)
 
 
 def ids_of(path: Path) -> list[str]:
@@ -299,11 +307,19 @@ def ids_of(path: Path) -> list[str]:
     return [json.loads(line)["event_id"] for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
-def test_a_full_disk_is_told_with_its_path(sandbox_with, client_of):
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full to stand for a full disk")
-    with pytest.raises(DestinationError, match="cannot .*/dev/full"):
-        export_events(client_of(sandbox_with(**GENERATED)), DEMO, Path("/dev/full/out"))
+def test_a_full_disk_is_told_with_its_path_and_leaves_the_earlier_result(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    before = published(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system refuses to let a file grow beyond this, as it does on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(DestinationError, match="cannot write .*_staging-.*File too large"):
+            export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert published(tmp_path) == before
 
 
 def test_fewer_events_than_the_server_reports_publish_nothing(sandbox_with, client_of, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -51,7 +52,7 @@ def test_slices_cover_the_window_without_gap_or_overlap(start, length, parts):
     slices = window.split(parts)
     assert 1 <= len(slices) <= parts
     assert (slices[0].start, slices[-1].end) == (window.start, window.end)
-    assert all(earlier.end == later.start for earlier, later in zip(slices, slices[1:], strict=False))
+    assert all(earlier.end == later.start for earlier, later in itertools.pairwise(slices))
     assert all(part.start < part.end for part in slices)
     assert all(part.start_us % SECOND_US == 0 for part in slices[1:])
 
