@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
 
@@ -42,7 +42,7 @@ def _verify(options: argparse.Namespace) -> int:
     from airflow_provider_honeyhive.exceptions import HoneyHiveError  # noqa: PLC0415
     from airflow_provider_honeyhive.manifest import Manifest  # noqa: PLC0415
 
-    path = Path(options.path)
+    path: Any = Path(options.path)
     if "://" in options.path:
         from upath import UPath  # noqa: PLC0415
 

@@ -23,6 +23,7 @@ from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.answers import api_error, is_missing_route
 from airflow_provider_honeyhive.endpoints import Endpoint, candidates
 from airflow_provider_honeyhive.exceptions import (
+    ExportStoppedError,
     HoneyHiveAPIError,
     HoneyHiveConnectionError,
     HoneyHiveError,
@@ -70,7 +71,7 @@ class HoneyHiveClient:
     :param settings: where and how.
     :param max_connections: connections kept open.
     :param user_agent: what to add to the ``User-Agent`` header, such as Airflow's version.
-    :param sleep: waits between tries, in seconds; by default :func:`time.sleep`.
+    :param sleep: waits between tries, in seconds; by default until :meth:`stop` at the longest.
     """
 
     def __init__(
@@ -79,11 +80,12 @@ class HoneyHiveClient:
         *,
         max_connections: int = 8,
         user_agent: str = "",
-        sleep: Callable[[float], None] | None = None,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.settings = settings
         self.retries = 0
-        self._sleep = sleep or time.sleep
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._stopped.wait
         self._lock = threading.Lock()
         self._endpoint: Endpoint | None = None
         self._session = requests.Session()
@@ -114,6 +116,15 @@ class HoneyHiveClient:
     def close(self) -> None:
         """Close the pooled connections."""
         self._session.close()
+
+    def stop(self) -> None:
+        """Let whoever uses this client end soon; safe to call from a signal handler."""
+        self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopped.is_set()
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -146,6 +157,8 @@ class HoneyHiveClient:
     # ---------------------------------------------------------------------------------- endpoints
 
     def _ask(self, request: ExportRequest, date_range: DateRange | None, page: int, limit: int) -> Page:
+        if self.is_stopped:
+            raise ExportStoppedError("the export was stopped")
         if self._endpoint is not None:
             return self._ask_endpoint(self._endpoint, request, date_range, page, limit)
         with self._lock:
@@ -280,8 +293,8 @@ class HoneyHiveClient:
 
     def _retrying(self, ask: Callable[[], T], *, may_shrink: bool) -> T:
         retrying = tenacity.Retrying(
-            sleep=self._sleep,
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, HoneyHiveError) and error.retryable),
+            sleep=self._pause,
+            retry=tenacity.retry_if_exception(_may_pass),
             wait=_wait,
             stop=tenacity.stop_any(
                 tenacity.stop_after_attempt(self.settings.max_retries + 1),
@@ -293,12 +306,19 @@ class HoneyHiveClient:
         )
         return retrying(ask)
 
+    def _pause(self, seconds: float) -> None:
+        self._sleep(seconds)
+
     def _before_sleep(self, state: tenacity.RetryCallState) -> None:
         with self._lock:
             self.retries += 1
         error = state.outcome.exception() if state.outcome else None
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("Try %d failed, next one in %.1f s: %s", state.attempt_number, wait, error)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, HoneyHiveError) and error.retryable and not isinstance(error, ExportStoppedError)
 
 
 class _StopOnHeavyPage(tenacity.stop.stop_base):

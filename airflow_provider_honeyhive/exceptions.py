@@ -16,6 +16,7 @@
     ├── IncompleteExportError        fewer events than the server reports
     ├── TooFewEventsError            fewer events than the user asked for at least
     ├── TooLargeForXComError         more bytes than belong into XCom
+    ├── ExportStoppedError           somebody stopped it
     └── DestinationError             the place to write to
         └── DestinationTakenError        it holds another export, or one that must not be replaced
 
@@ -211,6 +212,10 @@ class TooLargeForXComError(HoneyHiveError):
             f"the events are larger than XCom should carry: at least {self.size_bytes:,} bytes, where "
             f"xcom_max_bytes allows {self.limit_bytes:,}. Give output_path to write them to files instead"
         )
+
+
+class ExportStoppedError(HoneyHiveError):
+    """The export was stopped, by its user or by Airflow; what it had staged waits for a retry."""
 
 
 class DestinationError(HoneyHiveError):

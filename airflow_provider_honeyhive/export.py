@@ -8,7 +8,7 @@ import logging
 import threading
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.asking import Asker, ReadStats
 from airflow_provider_honeyhive.exceptions import (
@@ -22,7 +22,7 @@ from airflow_provider_honeyhive.layout import Layout, choose_layout
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.pages import load_event
-from airflow_provider_honeyhive.progress import INTERVAL_S, Progress
+from airflow_provider_honeyhive.progress import Progress
 from airflow_provider_honeyhive.publishing import Destination
 from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
 from airflow_provider_honeyhive.slices import run_side_by_side
@@ -31,13 +31,15 @@ from airflow_provider_honeyhive.windows import format_time
 from airflow_provider_honeyhive.writers import JsonlWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
     from airflow_provider_honeyhive.models import ExportRequest
     from airflow_provider_honeyhive.pages import Page
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Fewer events than this for each reader are not worth another reader.
 EVENTS_WORTH_A_SLICE = 5_000
@@ -82,13 +84,19 @@ def collect_events(
     :raises TooFewEventsError: there are fewer.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
-    events: list[dict[str, Any]] = []
-    size = 0
-    for batch in iter_batches(client, request, page_size):
-        size += sum(map(len, batch.raw_events))
-        if size > max_bytes:
-            raise TooLargeForXComError(size, max_bytes)
-        events.extend(map(load_event, batch.raw_events))
+
+    def collect() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        size = 0
+        for batch in iter_batches(client, request, page_size):
+            size += sum(map(len, batch.raw_events))
+            if size > max_bytes:
+                raise TooLargeForXComError(size, max_bytes)
+            found.extend(map(load_event, batch.raw_events))
+        return found
+
+    # In a thread, so that a signal finds the main thread free to act.
+    (events,) = run_side_by_side([collect], 1, threading.Event(), lambda: client.is_stopped, lambda: None)
     if len(events) < (min_events or 0):
         raise TooFewEventsError(min_events or 0, len(events))
     return events
@@ -173,15 +181,21 @@ class _Export:
         return manifest
 
     def _read_all(self, destination: Destination) -> list[PartFile]:
-        plan = self._plan(destination)
+        (plan,) = self._side_by_side([partial(self._plan, destination)])
         self._total, self._endpoint = plan.total, plan.endpoint
         self._progress = Progress(plan.total)
         jobs = [
             partial(self._read_slice, number, start, end, destination)
             for number, (start, end) in enumerate(plan.slices)
         ]
-        parts = run_side_by_side(jobs, self._options.concurrency, self._stop, self._progress.log, INTERVAL_S)
-        return [part for slice_parts in parts for part in slice_parts]
+        return [part for parts in self._side_by_side(jobs) for part in parts]
+
+    def _side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        # Not even a single request on the main thread: a signal must find it free to act.
+        self._stop = threading.Event()
+        return run_side_by_side(
+            jobs, self._options.concurrency, self._stop, lambda: self._client.is_stopped, self._progress.log
+        )
 
     def _plan(self, destination: Destination) -> Plan:
         """Return the plan of an earlier try, or a new one.

@@ -26,7 +26,7 @@ class Progress:
     def __init__(self, total: int | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._total = total
         self._clock = clock
-        self._started = clock()
+        self._started = self._logged = clock()
         self._lock = threading.Lock()
         self.event_count = 0
         self.size_bytes = 0
@@ -49,8 +49,10 @@ class Progress:
         return text
 
     def log(self) -> None:
-        """Log the line."""
-        log.info("Exporting: %s", self.line())
+        """Log the line, unless the last one is younger than :data:`INTERVAL_S`."""
+        if self._clock() - self._logged >= INTERVAL_S:
+            self._logged = self._clock()
+            log.info("Exporting: %s", self.line())
 
 
 def _duration(seconds: float) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.journal import Journal
 from airflow_provider_honeyhive.manifest import Manifest, PartFile
+from airflow_provider_honeyhive.stores import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +132,7 @@ class Destination:
             self._put_in_place(finals, manifest)
             kept = {part.path for part in manifest.files}
             for name in self.store.names():
-                if self._layout.owns(name) and name not in kept:
+                if (self._layout.owns(name) and name not in kept) or name.startswith(TEMPORARY_PREFIX):
                     self.store.delete(name)
         self.clear_staging()
         return manifest

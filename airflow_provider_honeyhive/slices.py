@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_honeyhive.exceptions import ExportStoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -13,17 +15,19 @@ T = TypeVar("T")
 
 #: Seconds that readers get to put down what they hold once the export is over; one that waits for the
 #: server's answer is not waited for.
-GRACE_S = 5.0
+GRACE_S = 2.0
+#: Seconds between two looks at whether to go on.
+TICK_S = 0.5
 
 
 def run_side_by_side(
     jobs: Sequence[Callable[[], T]],
     concurrency: int,
     stop: threading.Event,
+    is_stopped: Callable[[], bool],
     on_wait: Callable[[], None],
-    interval: float,
 ) -> list[T]:
-    """Return the jobs' results in order; the first error ends all.
+    """Return the jobs' results in order; the first error ends all, and so does being stopped.
 
     In daemon threads rather than an executor's: those would hold up the end of the process until a slow
     answer has come.
@@ -31,7 +35,9 @@ def run_side_by_side(
     :param jobs: what to run.
     :param concurrency: how many at the same time.
     :param stop: set when it is over; the jobs look at it.
-    :param on_wait: called every ``interval`` seconds.
+    :param is_stopped: whether somebody wants it to end.
+    :param on_wait: called every half second.
+    :raises ExportStoppedError: somebody does.
     """
     futures: list[Future[T]] = [Future() for _ in jobs]
     waiting = iter(zip(jobs, futures, strict=True))
@@ -57,11 +63,12 @@ def run_side_by_side(
             thread.start()
         pending = set(futures)
         while pending:
-            done, pending = wait(pending, timeout=interval, return_when=FIRST_EXCEPTION)
+            done, pending = wait(pending, timeout=TICK_S, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            if pending:
-                on_wait()
+            if pending and is_stopped():
+                raise ExportStoppedError("the export was stopped; what is staged waits for a retry")
+            on_wait()
     finally:
         stop.set()
         for thread in threads:

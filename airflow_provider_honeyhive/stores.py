@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes that an upload holds in memory before they go out as one part of it.
 UPLOAD_BLOCK = 8 * 1024**2
+#: Begins the names of files that are about to get their own; one left by a killed process is litter.
+TEMPORARY_PREFIX = "_new-"
 _COPY_BLOCK = 1024**2
 
 
@@ -156,7 +158,7 @@ class LocalStore:
     @contextmanager
     def _beside(self, name: str) -> Iterator[str]:
         """Give a temporary name in the same folder; whatever has it in the end is removed."""
-        temporary = str(Path(name).with_name(f"_new-{uuid.uuid4().hex}"))
+        temporary = str(Path(name).with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"))
         try:
             yield temporary
         finally:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_honeyhive._compat import Context
+    from airflow_provider_honeyhive.client import HoneyHiveClient
     from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
     from airflow_provider_honeyhive.models import ExportRequest
 
@@ -121,6 +122,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         self.min_events = min_events
         self.xcom_max_bytes = xcom_max_bytes
         self.honeyhive_conn_id = honeyhive_conn_id
+        self._client: HoneyHiveClient | None = None
         self._check_literals()
 
     def execute(self, context: Context) -> Any:
@@ -132,6 +134,11 @@ class HoneyHiveExportEventsOperator(BaseOperator):
                 raise
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
+    def on_kill(self) -> None:
+        """End soon: what is staged stays for a retry, open uploads are aborted."""
+        if self._client is not None:
+            self._client.stop()
+
     def _export(self, context: Context) -> Any:
         from airflow_provider_honeyhive.export import collect_events, export_events  # noqa: PLC0415
         from airflow_provider_honeyhive.xcom import fit_for_xcom  # noqa: PLC0415
@@ -140,6 +147,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         hook = HoneyHiveHook(self.honeyhive_conn_id)
         request = self._request(context, hook)
         with hook.get_conn() as client:
+            self._client = client
             if self.output_path is None:
                 events = collect_events(
                     client,
