@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive import __version__
 
@@ -37,18 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pathlib import Path  # noqa: PLC0415
-
     from airflow_provider_honeyhive.exceptions import HoneyHiveError  # noqa: PLC0415
     from airflow_provider_honeyhive.manifest import Manifest  # noqa: PLC0415
 
-    path: Any = Path(options.path)
-    if "://" in options.path:
-        from upath import UPath  # noqa: PLC0415
-
-        path = UPath(options.path)
     try:
-        manifest = Manifest.read(path)
+        manifest = Manifest.read(options.path)
         manifest.verify()
     except HoneyHiveError as error:
         sys.stderr.write(f"{error}\n")

@@ -26,7 +26,7 @@ from airflow_provider_honeyhive.progress import Progress
 from airflow_provider_honeyhive.publishing import Destination
 from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
 from airflow_provider_honeyhive.slices import run_side_by_side
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.stores import as_path, open_store
 from airflow_provider_honeyhive.windows import format_time
 from airflow_provider_honeyhive.writers import JsonlWriter
 
@@ -113,14 +113,14 @@ def export_events(
 
     :param client: where to read from.
     :param request: what to read.
-    :param output_path: anything path-like; with a known suffix one object, else a folder of parts.
+    :param output_path: a text or anything path-like; with a known suffix one object, else a folder of parts.
     :param options: how to write.
     :param airflow: the task that exports, for the manifest.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`; nothing was published then,
         and an earlier export is as it was.
     """
     folder, layout = choose_layout(
-        output_path, options.file_format if options else None, options.compression if options else None
+        as_path(output_path), options.file_format if options else None, options.compression if options else None
     )
     run = _Export(client, request, layout, options or ExportOptions(), airflow)
     return run.to(Destination(open_store(folder), layout, run.fingerprint()))
@@ -274,7 +274,7 @@ class _Export:
             event_count=sum(part.event_count for part in files),
             reported_total=self._total,
             duplicates_dropped=stats.duplicates_dropped,
-            events_without_time=stats.events_without_time,
+            events_without_time=sum(part.events_without_time for part in files),
             project_names=sorted(stats.project_names, key=str),
             page_count=stats.page_count,
             bytes_read=stats.bytes_read,

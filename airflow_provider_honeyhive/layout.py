@@ -18,6 +18,7 @@ FILE_FORMATS = tuple(dict.fromkeys(file_format for file_format, _ in SUFFIXES.va
 COMPRESSIONS = tuple(dict.fromkeys(compression for _, compression in SUFFIXES.values()))
 DEFAULT_FORMAT, DEFAULT_COMPRESSION = "jsonl", "gzip"
 MANIFEST_NAME = "_manifest.json"
+STAGING_PREFIX = "_staging-"
 OBJECT_MANIFEST_SUFFIX = ".manifest.json"
 _PART_NAME = re.compile(rf"part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})")
 
@@ -48,7 +49,7 @@ class Layout:
 
     def staging_name(self, fingerprint: str) -> str:
         """Name of the folder that holds what is not published yet; engines skip names with ``_``."""
-        return f"_staging-{fingerprint}"
+        return f"{STAGING_PREFIX}{fingerprint}"
 
     def part_name(self, number: int, sha256: str) -> str:
         """Name of a data file: by content, so that a new run's files never overwrite an old run's."""
@@ -88,7 +89,7 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
             raise InvalidArgumentError(
                 argument, given, f"output_path ends in {suffix!r}, which means {implied!r}; leave one of them out"
             )
-    folder = Path(path).parent if isinstance(path, str) else path.parent
+    folder = Path(path).parent if isinstance(path, str) else path.parent  # a text only names, it is not opened
     return folder, Layout(*by_suffix, object_name=name)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout, choose_layout
-from airflow_provider_honeyhive.stores import Store, open_store
+from airflow_provider_honeyhive.stores import Store, as_path, open_store
 
 SCHEMA_VERSION = 1
 
@@ -24,6 +24,7 @@ class PartFile(BaseModel):
     :param sha256: of the bytes on disk.
     :param min_start_time: earliest ``start_time`` of its events, None where none has one.
     :param max_start_time: latest ``start_time`` of its events.
+    :param events_without_time: events of it that have no usable ``start_time``.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,7 @@ class PartFile(BaseModel):
     sha256: str
     min_start_time: str | None = None
     max_start_time: str | None = None
+    events_without_time: int = 0
 
 
 class RequestFacts(BaseModel):
@@ -78,7 +80,8 @@ class Manifest(BaseModel):
     :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
     :param page_count: answers read.
     :param bytes_read: bytes of these answers, decompressed.
-    :param retries: requests that were sent again.
+    :param retries: requests that were sent again. Like the other numbers of reading, of the last try
+        alone, where that went on from what an earlier one had staged.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -163,6 +166,7 @@ class Manifest(BaseModel):
 
 def _place(path: Any) -> tuple[Any, str]:
     """Return the folder and the name of the manifest that ``path`` means."""
+    path = as_path(path)
     if str(path).endswith(".json"):
         return path.parent, path.name
     try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.journal import Journal
+from airflow_provider_honeyhive.layout import STAGING_PREFIX
 from airflow_provider_honeyhive.manifest import Manifest, PartFile
 from airflow_provider_honeyhive.stores import TEMPORARY_PREFIX
 
@@ -80,7 +81,7 @@ class Destination:
                 f"{self.url()} already holds another export: of project {self._old.project!r}, window "
                 f"[{self._old.start_time}, {self._old.end_time}), by task {_task(self._old)}. It is not replaced, "
                 "or its events would be lost: make output_path different for each window and task, for example "
-                "with {{ run_id }} or {{ ds }} in it"
+                "with {{ run_id }} in it"
             )
 
     def discard(self, parts: Sequence[PartFile]) -> None:
@@ -101,9 +102,22 @@ class Destination:
 
     def clear_staging(self) -> None:
         """Remove everything staged for this request."""
-        for name in self.store.names(self._staging):
-            self.store.delete(f"{self._staging}/{name}")
-        self.store.remove_folder(self._staging)
+        self._clear(self._staging)
+
+    def _clear(self, folder: str) -> None:
+        for name in self.store.names(folder):
+            self.store.delete(f"{folder}/{name}")
+        self.store.remove_folder(folder)
+
+    def _sweep(self, manifest: Manifest) -> None:
+        """Remove what no longer counts: an earlier run's files, and what runs that failed for good left."""
+        kept = {part.path for part in manifest.files}
+        for name in self.store.names():
+            if (self._layout.owns(name) and name not in kept) or name.startswith(TEMPORARY_PREFIX):
+                self.store.delete(name)
+        for folder in self.store.folders():
+            if folder.startswith(STAGING_PREFIX) and Journal(self.store, folder).read_plan() is None:
+                self._clear(folder)
 
     def publish(
         self,
@@ -130,10 +144,7 @@ class Destination:
         with self._locked(manifest):
             self.claim(manifest, replace=replace)
             self._put_in_place(finals, manifest)
-            kept = {part.path for part in manifest.files}
-            for name in self.store.names():
-                if (self._layout.owns(name) and name not in kept) or name.startswith(TEMPORARY_PREFIX):
-                    self.store.delete(name)
+            self._sweep(manifest)
         self.clear_staging()
         return manifest
 
@@ -203,6 +214,7 @@ class Destination:
             size_bytes=sum(part.size_bytes for part in group),
             sha256=digest.hexdigest(),
             min_start_time=min((part.min_start_time for part in group if part.min_start_time), default=None),
+            events_without_time=sum(part.events_without_time for part in group),
             max_start_time=max((part.max_start_time for part in group if part.max_start_time), default=None),
         )
 

@@ -348,7 +348,6 @@ class SliceReader:
         cursor.distinct += fresh
         with stats.lock:
             stats.duplicates_dropped += len(page) - fresh
-            stats.events_without_time += sum(time is None for time in times)
         return Batch(raws, times, ids) if fresh else None
 
     def _is_inside(self, time: int | None) -> bool:

@@ -64,14 +64,29 @@ class Store(Protocol):
     def names(self, folder: str = "") -> list[str]:
         """Return the names of the files right in ``folder``, relative to it."""
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders right in this one."""
+
     def remove_folder(self, folder: str = "") -> None:
         """Remove ``folder`` if nothing is left in it, where the store has folders at all."""
+
+
+def as_path(path: Any) -> Any:
+    """Return a text as a path, local or ``upath.UPath`` where it is a URL; a path as it is."""
+    if not isinstance(path, str):
+        return path
+    if "://" not in path:
+        return Path(path)
+    # Here, because only URLs need it.
+    from upath import UPath  # noqa: PLC0415
+
+    return UPath(path)
 
 
 def open_store(path: Any) -> Store:
     """Return the store of a folder.
 
-    :param path: anything path-like: a text or :class:`pathlib.Path`, ``upath.UPath``, ``ObjectStoragePath``.
+    :param path: anything path-like: :class:`pathlib.Path`, ``upath.UPath``, ``ObjectStoragePath``.
     """
     fs = getattr(path, "fs", None)
     if fs is None:
@@ -197,9 +212,16 @@ class LocalStore:
 
     def names(self, folder: str = "") -> list[str]:
         """Return the names of the files in the folder."""
+        return [path.name for path in self._list(folder) if path.is_file()]
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders in this one."""
+        return [path.name for path in self._list() if path.is_dir()]
+
+    def _list(self, folder: str = "") -> list[Path]:
         with _failing("list", self.url(folder)):
             try:
-                return sorted(path.name for path in (self._root / folder).iterdir() if path.is_file())
+                return sorted((self._root / folder).iterdir())
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
@@ -286,13 +308,20 @@ class FsspecStore:
 
     def names(self, folder: str = "") -> list[str]:
         """Return the names of the objects right under the prefix."""
+        return self._list(folder, "file")
+
+    def folders(self) -> list[str]:
+        """Return the common prefixes right under this one."""
+        return self._list("", "directory")
+
+    def _list(self, folder: str, kind: str) -> list[str]:
         with _failing("list", self.url(folder)):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(self._key(folder), detail=True)
             except FileNotFoundError:
                 return []
-        return sorted(item["name"].rpartition("/")[2] for item in found if item["type"] == "file")
+        return sorted(item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == kind)
 
     def remove_folder(self, folder: str = "") -> None:
         """Do nothing: a prefix without objects does not exist."""

@@ -55,6 +55,7 @@ class _OpenPart:
         self._compressor = compressor
         self._hash = sha256()
         self._event_count = 0
+        self._without_time = 0
         self._times: tuple[int, int] | None = None
         self.size_bytes = 0
 
@@ -62,6 +63,7 @@ class _OpenPart:
         self._put(self._compressor.compress(b"\n".join(raw_events) + b"\n"))
         self._event_count += len(raw_events)
         known = [time for time in times if time is not None]
+        self._without_time += len(times) - len(known)
         if known:
             bounds = (*known, *self._times) if self._times else known
             self._times = min(bounds), max(bounds)
@@ -76,6 +78,7 @@ class _OpenPart:
             sha256=self._hash.hexdigest(),
             min_start_time=low,
             max_start_time=high,
+            events_without_time=self._without_time,
         )
 
     def _put(self, data: bytes) -> None:

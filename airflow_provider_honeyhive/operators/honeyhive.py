@@ -214,6 +214,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
 
             parse_filters(self.filters)
         if _is_literal(self.output_path):
+            _check_absolute(self.output_path)
             choose_layout(self.output_path, self.file_format, self.compression)
 
 
@@ -246,11 +247,8 @@ def _as_path(output_path: Any, conn_id: str | None) -> Any:
 
     :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
     """
+    _check_absolute(output_path)
     if isinstance(output_path, str):
-        if not output_path.startswith("/") and "://" not in output_path:
-            raise InvalidArgumentError(
-                "output_path", output_path, "allowed: an absolute path or a URL such as s3://bucket/folder/"
-            )
         output_path = ObjectStoragePath(output_path, conn_id=conn_id)
     try:
         _ = output_path.fs if hasattr(output_path, "protocol") else None
@@ -262,6 +260,14 @@ def _as_path(output_path: Any, conn_id: str | None) -> Any:
             "airflow-provider-honeyhive[s3]",
         ) from None
     return output_path
+
+
+def _check_absolute(path: Any) -> None:
+    # Relative to what? Each worker has a working directory of its own.
+    if not str(path).startswith("/") and "://" not in str(path):
+        raise InvalidArgumentError(
+            "output_path", str(path), "allowed: an absolute path or a URL such as s3://bucket/folder/"
+        )
 
 
 def _airflow_facts(context: Context) -> AirflowFacts:

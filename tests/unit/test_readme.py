@@ -96,7 +96,7 @@ def run_python(text: str) -> dict[str, Any]:
 def run_shell(text: str, **env: str) -> str:
     """Run a block that sets the connection, and return what it set."""
     script = f'set -eu\n{text}\nprintf %s "$AIRFLOW_CONN_HONEYHIVE_DEFAULT"'
-    return subprocess.run(  # noqa: S603 - our own README
+    return subprocess.run(
         ["/bin/bash", "-c", script], env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True, check=True
     ).stdout
 
@@ -161,7 +161,7 @@ def test_python_compiles_and_fits_the_page(snippet):
 
 @pytest.mark.parametrize("snippet", [one for one in snippets() if one.language == "bash"], ids=str)
 def test_shell_is_sound(snippet):
-    subprocess.run(["/bin/bash", "-n", "-c", snippet.text], check=True)  # noqa: S603
+    subprocess.run(["/bin/bash", "-n", "-c", snippet.text], check=True)
 
 
 @pytest.mark.parametrize("snippet", [one for one in snippets() if one.language == "json"], ids=str)
@@ -224,7 +224,7 @@ def test_the_connection_to_the_sandbox_is_that_of_its_command():
     command.add_arguments(parser)
     words = the("bash", "sandbox --port").split()
     assert words[:4] == ["python", "-m", "airflow_provider_honeyhive", "sandbox"]
-    subprocess.run([sys.executable, *words[1:4], "--help"], cwd=ROOT, capture_output=True, check=True)  # noqa: S603
+    subprocess.run([sys.executable, *words[1:4], "--help"], cwd=ROOT, capture_output=True, check=True)
     given = parser.parse_args(words[4:])
 
     connection = json.loads(run_shell(the("bash", "hh_sandbox").partition("\n")[0]))

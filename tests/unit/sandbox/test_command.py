@@ -20,9 +20,7 @@ COMMAND = [sys.executable, "-m", "airflow_provider_honeyhive.sandbox"]
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_serves_and_stops_on_a_signal(number: signal.Signals) -> None:
     options = ["--events", "20", "--project", "shop", "--key", "hh_mine", "--endpoints", "search,export", "--verbose"]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, *options, "--start", "2026-05-01"], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*COMMAND, *options, "--start", "2026-05-01"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         line = process.stdout.readline()
         found = re.fullmatch(
@@ -64,7 +62,5 @@ def test_the_sandbox_needs_the_standard_library_only() -> None:
         "print(sorted(new - sys.stdlib_module_names)); "
         "print(sorted(n for n in sys.modules if n.startswith('airflow_p') and '.sandbox' not in n))"
     )
-    found = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "['airflow_provider_honeyhive']\n['airflow_provider_honeyhive']\n"

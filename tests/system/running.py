@@ -1,0 +1,105 @@
+"""Run a DAG in this process, on either Airflow, and look at what became of its tasks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_honeyhive.manifest import Manifest
+
+from .conftest import DAY, DAY_END, HOME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+AIRFLOW_2 = airflow_version.startswith("2.")
+
+
+@dataclass
+class Run:
+    """What became of a run.
+
+    :param states: of its tasks by id; of mapped tasks by ``id[index]``.
+    :param errors: exceptions that failed tasks for good, by task id.
+    :param retried: exceptions after which tasks were tried again.
+    """
+
+    state: str
+    states: dict[str, str]
+    xcoms: dict[str, Any]
+    errors: dict[str, BaseException]
+    retried: list[BaseException] = field(default_factory=list)
+
+
+def run_dag(dag: DAG, logical_date: datetime | None = DAY_END, *, conf: dict[str, Any] | None = None) -> Run:
+    """Run a DAG to its end, retries included.
+
+    :param logical_date: of the run; for a daily schedule the end of the day to export, on both Airflows.
+    """
+    errors: dict[str, BaseException] = {}
+    retried: list[BaseException] = []
+    for task in dag.tasks:
+        _on(task, "on_failure_callback", lambda context: errors.update({_name(context["ti"]): context["exception"]}))
+        _on(task, "on_retry_callback", lambda context: retried.append(context["exception"]))
+    if AIRFLOW_2:
+        dag_run = dag.test(execution_date=logical_date, run_conf=conf)
+    else:
+        _register(dag)
+        dag_run = dag.test(logical_date=logical_date, run_conf=conf)
+    instances = dag_run.get_task_instances()
+    return Run(
+        state=str(dag_run.state),
+        states={_name(ti): str(ti.state) for ti in instances},
+        xcoms={_name(ti): ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index) for ti in instances},
+        errors=errors,
+        retried=retried,
+    )
+
+
+def run_task(
+    make: Callable[[], Any], logical_date: datetime | None = DAY_END, *, schedule: Any = "@daily", **arguments: Any
+) -> Run:
+    """Run a DAG that has only what ``make`` makes."""
+    with DAG("system_test", schedule=schedule, start_date=DAY.replace(year=2025), catchup=False, **arguments) as dag:
+        make()
+    return run_dag(dag, logical_date)
+
+
+def ids_in(folder: str | Path) -> list[str]:
+    """Return the ids of all events that the folder's manifest vouches for."""
+    folder = Path(folder)
+    lines: list[bytes] = []
+    for part in Manifest.read(folder).files:
+        data = (folder / part.path).read_bytes()
+        lines += (gzip.decompress(data) if part.path.endswith(".gz") else data).splitlines()
+    return [json.loads(line)["event_id"] for line in lines]
+
+
+def _on(task: Any, name: str, callback: Callable[[Any], None]) -> None:
+    # A mapped task keeps what its operator will get in a dict of its own.
+    if hasattr(task, "partial_kwargs"):
+        task.partial_kwargs[name] = [callback]
+    else:
+        setattr(task, name, [callback])
+
+
+def _name(ti: Any) -> str:
+    return ti.task_id if ti.map_index in (None, -1) else f"{ti.task_id}[{ti.map_index}]"
+
+
+def _register(dag: DAG) -> None:
+    # Airflow 3 runs only what its database knows.
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    bag = DagBag(dag_folder=f"{HOME}/dags")
+    bag.bag_dag(dag)
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(bag, "dags-folder", None)

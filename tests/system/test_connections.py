@@ -1,0 +1,254 @@
+"""Connections in every form Airflow takes them, and what testing one says."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from airflow.models import Connection
+from airflow.utils.session import create_session
+
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.sandbox import Behaviour
+
+from .conftest import DAY, DAY_END, KEY
+from .running import ids_in, run_task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+# ------------------------------------------------------------------------------------------- forms
+
+
+def assert_exports_the_day(sandbox, output, conn_id):
+    run = run_task(
+        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", honeyhive_conn_id=conn_id)
+    )
+
+    assert run.state == "success", run.errors
+    assert sorted(ids_in(output)) == sorted(sandbox.event_ids(DAY, DAY_END))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "honeyhive://:{key}@{host}:{port}/http?project=demo",
+        "honeyhive://:{key}@{host}:{port}/?project=demo&timeout=20&max_retries=1&endpoint=search",
+        'honeyhive://:{key}@{host}:{port}/http?__extra__={{"project": "demo", "max_retries": 1}}',
+    ],
+)
+def test_a_connection_may_be_a_uri(sandbox, output, monkeypatch, form):
+    place = urlsplit(sandbox.url)
+    monkeypatch.setenv("AIRFLOW_CONN_FORM", form.format(key=KEY, host=place.hostname, port=place.port))
+
+    assert_exports_the_day(sandbox, output, "form")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"extra": {"project": "demo"}}, id="extra as an object"),
+        pytest.param({"extra": '{"project": "demo", "timeout": "20"}'}, id="extra as a text"),
+        pytest.param({"schema": "http", "extra": {"project": "demo"}}, id="scheme in its own field"),
+    ],
+)
+def test_a_connection_may_be_json(sandbox, output, monkeypatch, fields):
+    connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": KEY, **fields}
+    if "schema" in fields:
+        connection["host"] = urlsplit(sandbox.url).netloc
+    monkeypatch.setenv("AIRFLOW_CONN_FORM", json.dumps(connection))
+
+    assert_exports_the_day(sandbox, output, "form")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param(
+            {
+                "project": "demo",
+                "endpoint": "",
+                "timeout": None,
+                "max_retries": None,
+                "verify": "",
+                "proxy": "",
+                "app_url": "",
+                "allow_http": False,
+            },
+            id="only the project filled in",
+        ),
+        pytest.param(
+            {
+                "project": "demo",
+                "endpoint": "auto",
+                "timeout": 300,
+                "max_retries": 8,
+                "verify": "true",
+                "proxy": None,
+                "app_url": None,
+                "allow_http": False,
+            },
+            id="with the defaults of the form",
+        ),
+    ],
+)
+def test_a_connection_may_be_saved_by_the_form(sandbox, output, extra):
+    saved = Connection(conn_id="form", conn_type="honeyhive", host=sandbox.url, password=KEY, extra=json.dumps(extra))
+    with create_session() as session:
+        session.add(saved)
+    try:
+        assert_exports_the_day(sandbox, output, "form")
+    finally:
+        with create_session() as session:
+            session.query(Connection).filter_by(conn_id="form").delete()
+
+
+# ----------------------------------------------------------------------------------------- testing
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """A certificate authority that nobody knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Files of a certificate for loopback, and of its key."""
+    issued = authority.issue_cert("127.0.0.1")
+    chain, key = tmp_path / "server.pem", tmp_path / "server.key"
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(chain, append=True)
+    issued.private_key_pem.write_to_path(key)
+    return str(chain), str(key)
+
+
+def answer():
+    ok, message = HoneyHiveHook().test_connection()
+    assert KEY not in message
+    return ok, message
+
+
+@pytest.fixture
+def lately():
+    """When the events of the last day are."""
+    now = datetime.now(UTC)
+    return {"start": now - timedelta(hours=2), "end": now - timedelta(hours=1)}
+
+
+def test_success_names_the_project_and_counts_the_last_day(serve, lately):
+    serve(count=250, **lately)
+
+    assert answer() == (True, "Connected: project demo, 250 events in the last day")
+
+
+def test_without_a_project_it_says_which_one_the_key_reads(serve, connect, lately):
+    sandbox = serve(count=3, **lately)
+    connect(sandbox, project=None)
+
+    assert answer() == (True, "Connected: project demo, 3 events in the last day")
+
+
+@pytest.mark.parametrize(
+    ("key", "begins", "says"),
+    [
+        ("hh_wrong", "API key: HTTP 401", "Invalid API key"),
+        ("hh_ingst_x", "API key: ", "ingestion key"),
+        ("", "API key: ", "has no API key"),
+        ("two words", "Connection field: ", "characters no key has"),
+    ],
+)
+def test_a_key_that_cannot_read_is_told_apart(sandbox, monkeypatch, key, begins, says):
+    connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": key, "extra": {"project": "demo"}}
+    monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", json.dumps(connection))
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith(begins)
+    assert says in message
+
+
+def test_a_key_without_permission_is_told_apart(serve):
+    serve(behaviour=Behaviour(forbidden_keys=frozenset({KEY})))
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("API key: HTTP 403")
+
+
+def test_a_host_that_is_not_there_is_told_apart(sandbox):
+    sandbox.close()
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("No connection: cannot reach 127.0.0.1")
+
+
+def test_a_host_that_is_not_honeyhive_is_told_apart(serve):
+    serve(behaviour=Behaviour(endpoints=frozenset()))
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("Host, path or project: ")
+
+
+def test_a_project_of_another_key_is_told_apart(sandbox, connect):
+    connect(sandbox, project="other", endpoint="legacy")
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("Host, path or project: ")
+    assert "Project not found" in message
+
+
+def test_a_field_that_cannot_be_right_is_named(sandbox, connect):
+    connect(sandbox, timeout="soon", endpoint="expert")
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("Connection field: ")
+    assert "timeout" in message
+    assert "endpoint" in message
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_apart(serve, certificate):
+    serve(tls=certificate)
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("No connection: the certificate of 127.0.0.1")
+    assert "'verify'" in message
+
+
+def test_https_to_a_port_of_plain_http_is_told_apart(sandbox, monkeypatch):
+    connection = {"conn_type": "honeyhive", "host": sandbox.url.replace("http:", "https:"), "password": KEY}
+    monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", json.dumps(connection))
+
+    ok, message = answer()
+
+    assert not ok
+    assert message.startswith("No connection: the TLS handshake with 127.0.0.1")
+
+
+def test_a_private_authority_is_trusted_by_its_bundle(serve, connect, authority, certificate, tmp_path, output):
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    sandbox = serve(tls=certificate)
+    connect(sandbox, verify=str(bundle))
+
+    assert answer()[0] is True
+    assert_exports_the_day(sandbox, output, "honeyhive_default")

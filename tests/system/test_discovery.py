@@ -1,0 +1,93 @@
+"""Airflow finds the provider, its hook and its connection form."""
+
+from __future__ import annotations
+
+import json
+
+from airflow.cli import cli_parser
+from airflow.providers_manager import ProvidersManager
+
+from airflow_provider_honeyhive import __version__, get_provider_info
+from airflow_provider_honeyhive.connection_form import EXTRA_FIELDS, HIDDEN_FIELDS
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+
+from .running import AIRFLOW_2
+
+
+def airflow(capsys, *arguments):
+    parsed = cli_parser.get_parser().parse_args([*arguments, "-o", "json"])
+    parsed.func(parsed)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_airflow_lists_the_provider(capsys):
+    row = next(
+        row for row in airflow(capsys, "providers", "list") if row["package_name"] == "airflow-provider-honeyhive"
+    )
+    assert row["version"] == __version__
+
+
+def test_airflow_lists_the_hook(capsys):
+    row = next(row for row in airflow(capsys, "providers", "hooks") if row["connection_type"] == "honeyhive")
+    assert row["class"] == "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
+    assert row["conn_id_attribute_name"] == "honeyhive_conn_id"
+    assert row["package_name"] == "airflow-provider-honeyhive"
+
+
+def test_airflow_makes_the_hook_from_the_connection_type():
+    info = ProvidersManager().hooks["honeyhive"]
+    assert info is not None
+    assert info.hook_name == "HoneyHive"
+    assert info.connection_testable is True
+
+
+def test_airflow_finds_the_forms_labels_and_hidden_fields():
+    behaviour = ProvidersManager().field_behaviours["honeyhive"]
+    assert behaviour["relabeling"]["password"] == "API key"
+    assert behaviour.get("hidden_fields", behaviour.get("hidden-fields")) == HIDDEN_FIELDS
+
+
+def test_airflow_finds_a_field_for_each_extra():
+    found = {
+        info.field_name
+        for name, info in ProvidersManager().connection_form_widgets.items()
+        if name.startswith("extra__honeyhive__")
+    }
+    assert found == set(EXTRA_FIELDS)
+
+
+def test_the_declared_form_has_a_field_for_each_extra():
+    (declared,) = get_provider_info()["connection-types"]
+    assert set(declared["conn-fields"]) == set(EXTRA_FIELDS)
+    for name, field in declared["conn-fields"].items():
+        label, description, schema = EXTRA_FIELDS[name]
+        assert field == {"label": label, "description": description, "schema": schema}
+
+
+if AIRFLOW_2:
+
+    def test_the_hooks_widgets_take_and_check_what_users_type():
+        from werkzeug.datastructures import MultiDict
+        from wtforms import Form
+
+        form_class = type("ConnectionForm", (Form,), HoneyHiveHook.get_connection_form_widgets())
+
+        filled = form_class(MultiDict({"project": "demo", "timeout": "20", "max_retries": "", "allow_http": "y"}))
+        assert filled.validate()
+        assert (filled.project.data, filled.timeout.data, filled.max_retries.data) == ("demo", 20, None)
+        assert filled.allow_http.data is True
+
+        wrong = form_class(MultiDict({"timeout": "0"}))
+        assert not wrong.validate()
+        assert set(wrong.errors) == {"timeout"}
+
+else:
+
+    def test_the_web_interface_gets_the_form():
+        from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+        form = next(form for form in HookMetaService.hook_meta_data() if form.connection_type == "honeyhive")
+        assert form.hook_name == "HoneyHive"
+        assert set(form.extra_fields) == set(EXTRA_FIELDS)
+        assert form.standard_fields.password.title == "API key"
+        assert form.standard_fields.login.hidden

@@ -1,0 +1,159 @@
+"""Each example DAG is loaded without complaint, runs as it is, and leaves what it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_honeyhive.manifest import Manifest
+
+from .conftest import DAY, DAY_END, HOME
+from .running import AIRFLOW_2, ids_in, run_dag
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = {path.stem: path for path in sorted((ROOT / "example_dags").glob("*.py"))}
+OUTPUT = Path(HOME, "examples")
+
+SUMMARY = {
+    "output_path",
+    "manifest_path",
+    "event_count",
+    "size_bytes",
+    "files",
+    "start_time",
+    "end_time",
+    "project",
+}
+
+
+def load(name):
+    if AIRFLOW_2:
+        from airflow.models.dagbag import DagBag
+    else:
+        from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(EXAMPLES[name]))
+    assert bag.import_errors == {}
+    assert list(bag.dags) == [name]
+    return bag.dags[name]
+
+
+def in_the_window(sandbox, condition=lambda _: True, start=DAY):
+    ids = sandbox.event_ids(start, DAY_END)
+    return sorted(e.event_id for e in sandbox.events() if e.event_id in ids and condition(e.decoded()))
+
+
+def check_export(run, sandbox):
+    folder = OUTPUT / "2026-03-11"
+    assert sorted(ids_in(folder)) == in_the_window(sandbox)
+    manifest, summary = Manifest.read(folder), run.xcoms["export"]
+    assert set(summary) == SUMMARY
+    assert summary == {
+        "output_path": str(folder),
+        "manifest_path": f"{folder}/_manifest.json",
+        "event_count": 300,
+        "size_bytes": manifest.size_bytes,
+        "files": [f"{folder}/{part.path}" for part in manifest.files],
+        "start_time": "2026-03-10T00:00:00.000000Z",
+        "end_time": "2026-03-11T00:00:00.000000Z",
+        "project": "demo",
+    }
+    assert run.xcoms["use_export"] == 300
+
+
+def check_xcom(run, sandbox):
+    wanted = in_the_window(
+        sandbox, lambda event: event["event_type"] == "model" and event["error"], DAY.replace(hour=23)
+    )
+    assert sorted(event["event_id"] for event in run.xcoms["failed_calls"]) == wanted
+    assert run.xcoms["alert"] == len(wanted) > 0
+
+
+def check_mapped(run, sandbox):
+    cuts = {
+        "model": lambda event: event["event_type"] == "model",
+        "source": lambda event: event["source"] == "production",
+        "slow": lambda event: event["duration"] > 1000,
+        "mine": lambda event: event["error"],
+    }
+    wanted = {cut: in_the_window(sandbox, condition) for cut, condition in cuts.items()}
+    assert all(wanted.values())
+    assert {cut: sorted(ids_in(OUTPUT / cut / "2026-03-11")) for cut in cuts} == wanted
+    assert run.xcoms["add_up"] == sum(map(len, wanted.values()))
+
+
+#: What to look at after the run of each example, and what its server holds.
+CHECKS = {
+    "example_honeyhive_export": (check_export, {}),
+    "example_honeyhive_xcom": (check_xcom, {"start": DAY.replace(hour=22)}),
+    "example_honeyhive_mapped": (check_mapped, {}),
+}
+
+
+def test_each_example_has_a_check():
+    assert EXAMPLES.keys() == CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs_and_leaves_what_it_says(serve, name):
+    check, contents = CHECKS[name]
+    sandbox = serve(**contents)
+
+    run = run_dag(load(name))
+
+    assert run.state == "success", run.errors
+    check(run, sandbox)
+
+
+def run_python(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+#: What Airflow itself loads for any DAG.
+PLAIN_DAG = """
+from datetime import UTC, datetime
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
+with DAG("plain", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC)):
+    BaseOperator(task_id="plain")
+"""
+
+
+def test_loading_an_example_imports_nothing_that_only_tasks_need():
+    program = f"""
+import json, runpy, sys
+from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath, task
+{PLAIN_DAG}
+before = set(sys.modules)
+runpy.run_path({str(EXAMPLES["example_honeyhive_export"])!r})
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    loaded = run_python(program)
+    assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
+    for name in ("requests", "tenacity", "msgspec", "croniter", "airflow_provider_honeyhive.client"):
+        assert name not in loaded
+
+
+def test_nothing_of_the_provider_uses_what_airflow_deprecates():
+    program = f"""
+import json, pkgutil, runpy, warnings
+{PLAIN_DAG}
+import airflow.triggers.base, croniter, msgspec, pydantic, requests, tenacity
+import airflow_provider_honeyhive as provider
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for module in pkgutil.walk_packages(provider.__path__, "airflow_provider_honeyhive."):
+        if not module.name.endswith(("__main__", "fixtures")):
+            __import__(module.name)
+    for example in {[str(path) for path in EXAMPLES.values()]!r}:
+        runpy.run_path(example)
+kinds = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+deprecations = [w for w in caught if issubclass(w.category, kinds)]
+print(json.dumps([f"{{w.category.__name__}} {{w.filename}}: {{w.message}}" for w in deprecations]))
+"""
+    assert run_python(program) == []

@@ -1,0 +1,164 @@
+"""What no retry mends fails at once, says what to do, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
+
+from .conftest import DAY, DAY_END, KEY
+from .running import ids_in, run_task
+
+ENDPOINTS = ("export", "search", "legacy", "project-search")
+
+
+def export_with_retries(output, **arguments):
+    return run_task(
+        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", retries=2, **arguments)
+    )
+
+
+def assert_failed_at_once(run, output, *said):
+    assert run.state == "failed"
+    assert run.retried == []
+    for text in said:
+        assert text in str(run.errors["export"])
+    assert KEY not in str(run.errors["export"])
+    assert run.xcoms["export"] is None
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_wrong_key_is_tried_once(serve, connect, output, endpoint):
+    sandbox = serve(behaviour=Behaviour(endpoints=frozenset({endpoint})))
+    connect(sandbox, key="hh_wrong", endpoint=endpoint)
+
+    run = export_with_retries(output)
+
+    assert_failed_at_once(run, output, "HoneyHiveAuthError", "401", "password", "Invalid API key")
+    assert len(sandbox.requests) == 1
+
+
+def test_a_key_that_may_not_read_is_tried_once(serve, output):
+    sandbox = serve(behaviour=Behaviour(forbidden_keys=frozenset({KEY})))
+
+    run = export_with_retries(output)
+
+    assert_failed_at_once(run, output, "HoneyHiveAuthError", "403", "scope to read")
+    assert len(sandbox.requests) == 1
+
+
+def test_an_ingestion_key_is_not_even_sent(sandbox, connect, output):
+    connect(sandbox, key="hh_ingst_x")
+
+    run = export_with_retries(output)
+
+    assert_failed_at_once(run, output, "HoneyHiveAuthError", "ingestion key")
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_project_that_is_not_the_keys_is_not_exported(serve, output, endpoint):
+    sandbox = serve(behaviour=Behaviour(endpoints=frozenset({endpoint})))
+
+    run = export_with_retries(output, project="somebody else's")
+
+    assert_failed_at_once(run, output, "roject")
+    # "auto" tries others before the one that exists.
+    assert len(sandbox.requests) <= len(ENDPOINTS)
+
+
+def test_a_filter_that_the_server_refuses_fails_at_once_in_the_servers_words(sandbox, output):
+    sandbox.faults.append(Fault.answer(400, {"message": "filters[0].field: no such field", "success": False}))
+
+    run = export_with_retries(output)
+
+    assert_failed_at_once(run, output, "HoneyHiveRequestError", "400", "filters[0].field: no such field")
+    assert len(sandbox.requests) == 1
+
+
+def test_a_server_that_ignores_the_window_is_not_exported_from(serve, output):
+    serve(start=DAY.replace(day=1), behaviour=Behaviour(ignore_date_range=True, ignore_time_filters=True))
+
+    run = export_with_retries(output)
+
+    assert_failed_at_once(run, output, "DateRangeIgnoredError", "outside the asked time range")
+
+
+def test_a_host_that_is_not_the_api_is_named(serve, output):
+    sandbox = serve(behaviour=Behaviour(endpoints=frozenset()))
+
+    run = export_with_retries(output)
+
+    assert_failed_at_once(run, output, "HoneyHiveRequestError", sandbox.url, "host")
+
+
+def test_a_folder_that_holds_another_export_is_left_alone(sandbox, output):
+    def export(**arguments):
+        return run_task(
+            lambda: HoneyHiveExportEventsOperator(
+                task_id="export", output_path=f"{output}/", retries=2, end_time=DAY_END, **arguments
+            )
+        )
+
+    assert export(start_time=DAY).state == "success"
+    before = {path: path.read_bytes() for path in output.iterdir()}
+
+    run = export(start_time=DAY.replace(hour=1))
+
+    assert run.state == "failed"
+    assert run.retried == []
+    assert "output_path different for each window" in str(run.errors["export"])
+    assert {path: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_what_a_retry_may_mend_is_tried_again(serve, connect, output):
+    sandbox = serve()
+    connect(sandbox, max_retries=0)
+    sandbox.faults.extend([Fault.answer(503), Fault.answer(503)])
+
+    run = export_with_retries(output)
+
+    assert run.state == "success"
+    assert len(run.retried) == 2
+    assert len(ids_in(output)) == 300
+
+
+def test_a_failure_in_the_middle_publishes_nothing(serve, connect, output):
+    sandbox = serve(count=3000)
+    connect(sandbox, max_retries=0)
+    sandbox.fault_at[4] = Fault.reset()
+
+    run = run_task(
+        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", page_size=500, retries=0)
+    )
+
+    assert run.state == "failed"
+    # What a later try of the same task can go on from.
+    assert all(path.name.startswith("_staging") for path in output.glob("*"))
+
+
+def test_a_success_after_a_failure_leaves_no_litter(serve, connect, output):
+    sandbox = serve(count=3000)
+    connect(sandbox, max_retries=0)
+    sandbox.fault_at[4] = Fault.reset()
+
+    run = export_with_retries(output, page_size=500)
+
+    assert run.state == "success"
+    assert len(run.retried) == 1
+    assert sorted(ids_in(output)) == sorted(sandbox.event_ids(DAY, DAY_END))
+    assert len(list(output.iterdir())) == 2
+
+
+def test_a_wrong_key_in_the_middle_fails_at_once(serve, output):
+    def revoke(sandbox: Sandbox, number: int) -> None:
+        if number == 4:
+            sandbox.keys.clear()
+
+    serve(count=3000, behaviour=Behaviour(before_request=revoke))
+
+    run = export_with_retries(output, page_size=500)
+
+    assert_failed_at_once(run, output, "HoneyHiveAuthError", "401")
