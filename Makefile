@@ -1,7 +1,7 @@
 # Everything here needs Python 3.11 and make; what else it takes is installed below .venv/, pinned by constraints/.
 
 PYTHON ?= python3.11
-PIP_INSTALL := -m pip install -q --disable-pip-version-check
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 # The two Airflows that everything is tested with.
 MINORS := 3.3 2.11

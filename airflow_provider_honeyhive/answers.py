@@ -44,16 +44,16 @@ _REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
     429: (HoneyHiveRateLimitError, "too many requests; a lower concurrency may help"),
 }
 
+_SERVER_FAILED = (HoneyHiveServerError, "the server failed; it may have recovered when the task is tried again")
+_UNEXPECTED = (HoneyHiveRequestError, "unexpected answer")
+
 
 def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) -> HoneyHiveAPIError:
     """Return the error for an answer whose status is not 200."""
     said = _parsed(body)
     error_code = said.get("errorCode")
     message = _clean(said.get("message") or said.get("error") or "")
-    kind, remedy = _REMEDIES.get(
-        status,
-        (HoneyHiveServerError, "the server failed") if status >= 500 else (HoneyHiveRequestError, "unexpected answer"),
-    )
+    kind, remedy = _REMEDIES.get(status, _SERVER_FAILED if status >= 500 else _UNEXPECTED)
     if _is_routers(status, said, message):
         error_code = NO_SUCH_ROUTE
     return kind(

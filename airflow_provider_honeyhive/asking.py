@@ -23,6 +23,7 @@ from airflow_provider_honeyhive.models import DateRange, EventFilter
 from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US, from_micros
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from datetime import datetime
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
@@ -111,6 +112,8 @@ class Asker:
         self, client: HoneyHiveClient, request: ExportRequest, stats: ReadStats, page_size: int | None = None
     ) -> None:
         self.stats = stats
+        #: Ids of events without a time that a slice has taken: a server may show them in every range.
+        self.untimed: set[Hashable] = set()
         self._client = client
         self._request = request
         self._sizer = PageSizer(page_size)

@@ -259,7 +259,9 @@ class HoneyHiveClient:
             if size > LARGEST_ANSWER:
                 raise HoneyHiveResponseError(f"the answer is larger than {LARGEST_ANSWER} bytes")
             if time.monotonic() > deadline:
-                raise requests.exceptions.ReadTimeout
+                raise HoneyHiveConnectionError(
+                    f"{self.settings.api_host} took more than {self._total_time:g} s for one answer", timed_out=True
+                )
         return b"".join(chunks)
 
     def _connection_error(self, error: Exception) -> HoneyHiveConnectionError:
@@ -283,7 +285,9 @@ class HoneyHiveClient:
             return HoneyHiveConnectionError(f"{host} sent nothing for {self.settings.timeout:g} s", timed_out=True)
         if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
             return HoneyHiveConnectionError(f"the answer of {host} was cut short: {type(error).__name__}")
-        return HoneyHiveConnectionError(f"cannot reach {host}: {_network_reason(error)}")
+        return HoneyHiveConnectionError(
+            f"cannot reach {host}: {_network_reason(error)}; check the connection's host, and the way there"
+        )
 
     # ---------------------------------------------------------------------------------- trying again
 

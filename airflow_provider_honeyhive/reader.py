@@ -105,6 +105,7 @@ class SliceReader:
         self._readings = 1
         self._lost_at: int | None = None
         self.cursor = cursor or Cursor(upper=self._high)
+        asker.untimed.update(self._own_untimed())
 
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.
@@ -127,7 +128,11 @@ class SliceReader:
         self._lost_at = None
         if self._readings == READINGS and self._high is not None:
             self._any_order = True
+        self._asker.untimed.difference_update(self._own_untimed())
         self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
+
+    def _own_untimed(self) -> list[Hashable]:
+        return [id_ for id_, time in self.cursor.known.items() if time is None]
 
     # ------------------------------------------------------------------------------- sorted answers
 
@@ -339,6 +344,8 @@ class SliceReader:
             # Above the cursor everything has been read; a server with coarse bounds shows it again.
             if id_ in cursor.known or (time is not None and cursor.upper is not None and time > cursor.upper):
                 continue
+            if time is None and not self._is_first_to_see(id_):
+                continue
             cursor.known[id_] = time
             fresh += 1
             if self._is_inside(time):
@@ -349,6 +356,13 @@ class SliceReader:
         with stats.lock:
             stats.duplicates_dropped += len(page) - fresh
         return Batch(raws, times, ids) if fresh else None
+
+    def _is_first_to_see(self, id_: Hashable) -> bool:
+        with self._asker.stats.lock:
+            if id_ in self._asker.untimed:
+                return False
+            self._asker.untimed.add(id_)
+            return True
 
     def _is_inside(self, time: int | None) -> bool:
         if time is None:

@@ -14,7 +14,7 @@ from airflow.utils.session import create_session
 
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
-from airflow_provider_honeyhive.sandbox import Behaviour
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 
 from .conftest import DAY, DAY_END, KEY
 from .running import ids_in, run_task
@@ -192,6 +192,16 @@ def test_a_host_that_is_not_there_is_told_apart(sandbox):
 
     assert not ok
     assert message.startswith("No connection: cannot reach 127.0.0.1")
+
+
+def test_a_person_who_waits_gets_the_first_answer(sandbox):
+    sandbox.faults.append(Fault.answer(503))
+
+    ok, message = answer()
+
+    assert not ok
+    assert "HTTP 503" in message
+    assert len(sandbox.requests) == 1
 
 
 def test_a_host_that_is_not_honeyhive_is_told_apart(serve):

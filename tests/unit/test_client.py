@@ -227,6 +227,31 @@ def test_a_slow_answer_ends_at_the_time_out(sandbox_with, client_of):
     assert caught.value.timed_out
 
 
+def test_an_answer_that_trickles_in_without_end_is_given_up(sandbox_with, client_of):
+    sandbox = sandbox_with()
+    sandbox.faults.append(Fault.dripping(20))
+    with pytest.raises(HoneyHiveConnectionError, match=r"took more than 0\.5 s|sent nothing for 0\.5 s") as caught:
+        client_of(sandbox, timeout=0.5, max_retries=0).fetch_page(DEMO)
+    assert caught.value.timed_out
+
+
+def test_a_gzip_bomb_is_refused_at_the_limit(sandbox_with, client_of, monkeypatch):
+    monkeypatch.setattr("airflow_provider_honeyhive.client.LARGEST_ANSWER", 5_000_000)
+    events = [{"event_id": "bomb", "start_time": 1_700_000_000_000, "inputs": {"t": "0" * 50_000_000}}]
+    sandbox = sandbox_with(events, behaviour=Behaviour(gzip=True))
+    with pytest.raises(HoneyHiveResponseError, match="larger than 5000000 bytes"):
+        client_of(sandbox, max_retries=0).fetch_page(DEMO)
+
+
+def test_an_answer_of_hundreds_of_megabytes_is_read(sandbox_with, client_of):
+    events = [
+        {"event_id": f"e{n}", "start_time": 1_700_000_000_000, "inputs": {"t": "0" * 70_000_000}} for n in range(3)
+    ]
+    page = client_of(sandbox_with(events)).fetch_page(DEMO)
+    assert page.size_bytes > 210_000_000
+    assert len(page) == 3
+
+
 def test_a_refused_connection_says_so(client_of, sandbox_with):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -394,6 +394,43 @@ def test_a_server_with_oddities_is_exported_whole(sandbox_with, client_of, tmp_p
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
 
 
+def test_pages_that_take_too_long_are_asked_for_in_smaller_ones(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(behaviour=Behaviour(latency_per_event=0.004), **GENERATED)
+    client = client_of(sandbox, timeout=0.5, max_retries=1)
+    export_events(client, DEMO, tmp_path / "out", ExportOptions(concurrency=1))
+    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+    assert min(request.body["limit"] for request in sandbox.requests[1:]) < 300
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("time", [None, "missing", "soon"])
+def test_events_without_a_usable_time_are_exported_once_and_counted(
+    sandbox_with, client_of, tmp_path, time, concurrency
+):
+    # A server that restricts nothing to a range shows them always; one that does may show them never.
+    odd = [{"event_id": f"odd-{n}", "project": "demo", "start_time": time} for n in range(5)]
+    if time == "missing":
+        for event in odd:
+            del event["start_time"]
+    times = [DAY.start + timedelta(minutes=n) for n in range(1_400)]
+    sandbox = sandbox_with(
+        [*odd, *(event_at(at, n) for n, at in enumerate(times))], behaviour=Behaviour(ignore_date_range=True)
+    )
+    options = ExportOptions(concurrency=concurrency, page_size=2_000)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert Counter(ids(tmp_path / "out")) == Counter(
+        [*(e["event_id"] for e in odd), *(f"event-{n}" for n in range(1_400))]
+    )
+    assert manifest.events_without_time == 5
+
+
+def test_projections_do_not_lose_what_the_reader_needs(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    request = DEMO.model_copy(update={"projections": ("event_type",)})
+    export_events(client_of(sandbox), request, tmp_path / "out")
+    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+
+
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_events_deleted_and_added_while_reading_cost_no_other_event(sandbox_with, client_of, tmp_path, concurrency):
     sandbox = sandbox_with(
