@@ -66,14 +66,14 @@ class Bucket:
             skip_instance_cache=True,
         )
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         fs = self.path("").fs
         fs.invalidate_cache()
         return {key.removeprefix("bucket/") for key in fs.find("bucket")}
 
     def published(self) -> dict[str, bytes]:
         fs = self.path("").fs
-        return {key: fs.cat_file(f"bucket/{key}") for key in self.keys() if "_staging-" not in key}
+        return {key: fs.cat_file(f"bucket/{key}") for key in self.names() if "_staging-" not in key}
 
     def uploads(self) -> list[str]:
         fs = self.path("").fs
@@ -110,14 +110,14 @@ def test_an_export_lands_whole_is_replaced_whole_and_leaves_nothing_else(sandbox
         Manifest.read(bucket.path(name)).verify()
         assert Counter(ids_of(bucket.path(name))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
         manifest_key = "out/_manifest.json" if name == "out" else f"{name}.manifest.json"
-        assert bucket.keys() == {manifest_key, *(f"out/{part.path}" for part in manifest.files)}
+        assert bucket.names() == {manifest_key, *(f"out/{part.path}" for part in manifest.files)}
         sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:200])
     assert set(os.listdir(tempfile.gettempdir())) <= local, "temporary files on the worker"
 
 
 def test_no_events_give_a_manifest_alone(sandbox_with, client_of, bucket):
     export_events(client_of(sandbox_with([])), DEMO, bucket.path("out"))
-    assert bucket.keys() == {"out/_manifest.json"}
+    assert bucket.names() == {"out/_manifest.json"}
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "500 Internal Server Error"])
@@ -136,7 +136,7 @@ def test_a_store_that_refuses_from_any_write_on_keeps_the_earlier_result(sandbox
         assert bucket.published() == before
     export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
     assert Counter(ids_of(bucket.path(name))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-    assert all("_" not in key.rpartition("/")[2] or key.endswith("_manifest.json") for key in bucket)
+    assert all("_" not in key.rpartition("/")[2] or key.endswith("_manifest.json") for key in bucket.names())
 
 
 @pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
@@ -185,7 +185,7 @@ def test_a_failing_read_aborts_its_upload_and_shows_nothing(sandbox_with, client
     options = ExportOptions(page_size=2, compression="none", concurrency=1)
     with pytest.raises(HoneyHiveAuthError):
         export_events(client_of(sandbox), DEMO, bucket.path("out"), options)
-    assert bucket.keys() == set()
+    assert bucket.names() == set()
     assert bucket.uploads() == []
 
 
@@ -242,6 +242,6 @@ def test_killed_after_any_write_the_retry_is_whole(sandbox_with, bucket):
         manifest = Manifest.read(bucket.path("out"))
         manifest.verify()
         assert Counter(ids_of(bucket.path("out"))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-        assert bucket.keys() == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
+        assert bucket.names() == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
         bucket.path("").fs.rm("bucket/out", recursive=True)
     assert kills >= 5
