@@ -211,8 +211,9 @@ class _Export:
         total = None
         slices: list[tuple[int | None, int | None]] = [(None, None)]
         if window is not None:
-            total = _usable_total(self._asker.ask(window.start_us, window.end_us, limit=2))
-            wanted = self._options.concurrency
+            glance = self._asker.ask(window.start_us, window.end_us, limit=2)
+            total = _usable_total(glance)
+            wanted = self._options.concurrency if len(glance) == glance.limit else 1
             if total is not None:
                 wanted = min(wanted, -(-total // EVENTS_WORTH_A_SLICE))
             # The newest slice first, as the events within each are.
@@ -304,11 +305,10 @@ def _retry_goes_on(error: BaseException) -> bool:
 
 
 def _usable_total(page: Page) -> int | None:
-    """Return how many events there are, where the answer tells.
+    """Return the number that the answer reports, where it can only be a total.
 
-    A number above what the page holds can only be a total; fewer events than asked for are all there are,
-    as far as planning goes.
+    Where it is the number of events in a full page, it may be just that.
     """
-    if page.total is not None and page.total > len(page):
-        return page.total
-    return len(page) if len(page) < page.limit else None
+    if page.total is None or (page.total <= len(page) and len(page) >= page.limit):
+        return None
+    return page.total
