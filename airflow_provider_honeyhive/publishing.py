@@ -94,6 +94,8 @@ class Destination:
 
         :param keep_staged: a retry can; what is staged stays under its staging name.
         """
+        # A reader that waits for a slow answer is not waited for, and cannot put down what it holds.
+        self.store.abort()
         if not keep_staged:
             with suppress(DestinationError):
                 self.clear_staging()

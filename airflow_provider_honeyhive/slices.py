@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
@@ -71,6 +72,7 @@ def run_side_by_side(
             on_wait()
     finally:
         stop.set()
+        until = time.monotonic() + GRACE_S
         for thread in threads:
-            thread.join(GRACE_S)
+            thread.join(max(0.0, until - time.monotonic()))
     return [future.result() for future in futures]

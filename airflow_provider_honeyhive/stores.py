@@ -67,6 +67,9 @@ class Store(Protocol):
     def folders(self) -> list[str]:
         """Return the names of the folders right in this one."""
 
+    def abort(self) -> None:
+        """Throw away what is being written, for those who cannot do it themselves any more."""
+
     def remove_folder(self, folder: str = "") -> None:
         """Remove ``folder`` if nothing is left in it, where the store has folders at all."""
 
@@ -225,6 +228,9 @@ class LocalStore:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
+    def abort(self) -> None:
+        """Do nothing: a file that is left half written is one of a staging folder, and written anew by a retry."""
+
     def remove_folder(self, folder: str = "") -> None:
         """Remove the folder if it is empty; the root only if it was not there before."""
         if folder or self._root_is_ours:
@@ -239,6 +245,7 @@ class FsspecStore:
         self._fs = fs
         self._root = root.rstrip("/")
         self._url = url.rstrip("/")
+        self._uploads: set[Any] = set()
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -255,16 +262,28 @@ class FsspecStore:
         """Open an upload; an exception inside aborts it."""
         with _failing("create", self.url(name)):
             file = self._fs.open(self._key(name), "wb", block_size=UPLOAD_BLOCK)
+        self._uploads.add(file)
         try:
             yield _GuardedSink(file, self.url(name))
             with _failing("write", self.url(name)):
                 file.close()
         except BaseException:
-            # Before anything else can close the file, which would upload what it has.
-            with suppress(Exception):
-                file.discard()
-            file.closed = True
+            self._discard(file)
             raise
+        finally:
+            self._uploads.discard(file)
+
+    def abort(self) -> None:
+        """Abort the uploads under way."""
+        for file in list(self._uploads):
+            self._discard(file)
+
+    @staticmethod
+    def _discard(file: Any) -> None:
+        # Before anything else can close the file, which would upload what it has.
+        with suppress(Exception):
+            file.discard()
+        file.closed = True
 
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""

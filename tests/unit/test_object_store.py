@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from upath import UPath
 from werkzeug.serving import make_server
 
-from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveAuthError
+from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveAuthError
 from airflow_provider_honeyhive.export import export_events
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
@@ -187,6 +188,29 @@ def test_a_failing_read_aborts_its_upload_and_shows_nothing(sandbox_with, client
         export_events(client_of(sandbox), DEMO, bucket.path("out"), options)
     assert bucket.names() == set()
     assert bucket.uploads() == []
+
+
+def test_a_stopped_export_aborts_the_upload_of_a_reader_that_waits(sandbox_with, client_of, bucket, monkeypatch):
+    monkeypatch.setattr("airflow_provider_honeyhive.stores.UPLOAD_BLOCK", 5 * 1024**2)
+    text = os.urandom(1_500_000).hex()
+    start = int(DAY.start.timestamp() * 1000)
+    events = [
+        {"event_id": f"e{n}", "project": "demo", "start_time": start + n, "inputs": {"t": text}} for n in range(8)
+    ]
+    sandbox = sandbox_with(events)
+    sandbox.fault_at[3] = Fault.delayed(30)
+    client = client_of(sandbox)
+
+    def stop_while_the_third_waits() -> None:
+        while not bucket.uploads():
+            time.sleep(0.01)
+        client.stop()
+
+    threading.Thread(target=stop_while_the_third_waits, daemon=True).start()
+    with pytest.raises(ExportStoppedError):
+        export_events(client, DEMO, bucket.path("out"), ExportOptions(page_size=2, compression="none", concurrency=1))
+    assert bucket.uploads() == []
+    assert all("_staging-" in key for key in bucket.names())
 
 
 def test_a_name_is_taken_only_once(bucket):
