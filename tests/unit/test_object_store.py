@@ -24,7 +24,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppe
 from airflow_provider_honeyhive.export import export_events
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
-from airflow_provider_honeyhive.sandbox import Fault
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.stores import open_store
 
 from .test_export import DAY, DEMO, GENERATED
@@ -197,16 +197,18 @@ def test_a_stopped_export_aborts_the_upload_of_a_reader_that_waits(sandbox_with,
     events = [
         {"event_id": f"e{n}", "project": "demo", "start_time": start + n, "inputs": {"t": text}} for n in range(8)
     ]
-    sandbox = sandbox_with(events)
-    sandbox.fault_at[3] = Fault.delayed(30)
+    waits = threading.Event()
+    sandbox = sandbox_with(events, behaviour=Behaviour(before_request=lambda _, number: number == 4 and waits.set()))
+    sandbox.fault_at[5] = Fault.delayed(30)
     client = client_of(sandbox)
 
-    def stop_while_the_third_waits() -> None:
+    def stop_while_the_fifth_waits() -> None:
+        waits.wait()
         while not bucket.uploads():
             time.sleep(0.01)
         client.stop()
 
-    threading.Thread(target=stop_while_the_third_waits, daemon=True).start()
+    threading.Thread(target=stop_while_the_fifth_waits, daemon=True).start()
     with pytest.raises(ExportStoppedError):
         export_events(client, DEMO, bucket.path("out"), ExportOptions(page_size=2, compression="none", concurrency=1))
     assert bucket.uploads() == []
