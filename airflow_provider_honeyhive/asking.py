@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_honeyhive.client import is_heavy
 from airflow_provider_honeyhive.exceptions import (
     DateRangeIgnoredError,
-    HoneyHiveAPIError,
-    HoneyHiveConnectionError,
+    HoneyHiveError,
     HoneyHiveRequestError,
     WrongProjectError,
 )
@@ -135,7 +134,7 @@ class Asker:
             asked = limit or self._sizer.limit
             try:
                 answer = self._fetch(low, high, page, asked)
-            except (HoneyHiveAPIError, HoneyHiveConnectionError) as error:
+            except HoneyHiveError as error:
                 if limit is not None or not self._smaller_page_may_help(error, asked):
                     raise
                 continue
@@ -186,7 +185,7 @@ class Asker:
                 date_range = DateRange(start=start, end=end)
         return self._client.fetch_page(request, date_range, page=page, limit=limit)
 
-    def _smaller_page_may_help(self, error: HoneyHiveAPIError | HoneyHiveConnectionError, asked: int) -> bool:
+    def _smaller_page_may_help(self, error: HoneyHiveError, asked: int) -> bool:
         if asked > 1 and is_heavy(error):
             smaller = self._sizer.shrink(asked)
             log.warning("A page of %d events is too heavy, asking for %d: %s", asked, smaller, error)

@@ -23,12 +23,12 @@ from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.answers import api_error, is_missing_route
 from airflow_provider_honeyhive.endpoints import Endpoint, candidates
 from airflow_provider_honeyhive.exceptions import (
+    AnswerTooLargeError,
     ExportStoppedError,
     HoneyHiveAPIError,
     HoneyHiveConnectionError,
     HoneyHiveError,
     HoneyHiveRequestError,
-    HoneyHiveResponseError,
     InvalidArgumentError,
 )
 from airflow_provider_honeyhive.pages import Page, decode_page
@@ -62,6 +62,8 @@ def is_heavy(error: HoneyHiveError) -> bool:
     """Return whether a smaller page may help: 413, a time-out, or the server failing on the request."""
     if isinstance(error, HoneyHiveConnectionError):
         return error.timed_out
+    if isinstance(error, AnswerTooLargeError):
+        return True
     return isinstance(error, HoneyHiveAPIError) and error.status_code in (408, 413, 500, 502, 504)
 
 
@@ -217,6 +219,8 @@ class HoneyHiveClient:
             if status not in _REDIRECTS:
                 break
             url = self._redirected(url, headers.get("Location", ""))
+        else:
+            raise HoneyHiveRequestError(f"{self.settings.api_host} redirects in a circle", status_code=status)
         if status != 200:
             # A server may echo the key; what it says goes into logs.
             key = self.settings.api_key.get_secret_value().encode()
@@ -224,11 +228,15 @@ class HoneyHiveClient:
         return answer
 
     def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        old, new = urlsplit(url), urlsplit(target)
+        old = urlsplit(url)
+        try:
+            target = urljoin(url, location)
+            new = urlsplit(target)
+        except ValueError:
+            target, new = "", urlsplit("")
         if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
             raise HoneyHiveRequestError(
-                f"{old.netloc} redirects to {new.scheme}://{new.netloc}, and the key is not sent on to "
+                f"{old.netloc} redirects to {f'{new.scheme}://{new.netloc}'!a}, and the key is not sent on to "
                 "another host, port or scheme: set the connection's host to the API's own URL",
                 status_code=308,
             )
@@ -248,6 +256,12 @@ class HoneyHiveClient:
                 return response.status_code, response.headers, self._read(response)
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._connection_error(error) from None
+        except ValueError:
+            # requests looks at where a redirect leads even when it is not to follow it.
+            raise HoneyHiveRequestError(
+                f"{settings.api_host} redirects to what is no URL, and the key is not sent on: check the "
+                "connection's host"
+            ) from None
 
     def _read(self, response: requests.Response) -> bytes:
         deadline = time.monotonic() + self._total_time
@@ -257,7 +271,7 @@ class HoneyHiveClient:
             chunks.append(chunk)
             size += len(chunk)
             if size > LARGEST_ANSWER:
-                raise HoneyHiveResponseError(f"the answer is larger than {LARGEST_ANSWER} bytes")
+                raise AnswerTooLargeError(f"the answer is larger than {LARGEST_ANSWER} bytes")
             if time.monotonic() > deadline:
                 raise HoneyHiveConnectionError(
                     f"{self.settings.api_host} took more than {self._total_time:g} s for one answer", timed_out=True

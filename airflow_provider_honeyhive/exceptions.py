@@ -11,6 +11,7 @@
     │   ├── HoneyHiveRateLimitError      429
     │   └── HoneyHiveServerError         408, 425, 5xx
     ├── HoneyHiveResponseError       an answer that is not what the API promises
+    │   ├── AnswerTooLargeError          more bytes than one answer may have
     │   ├── WrongProjectError            events of another project than the one asked for
     │   └── DateRangeIgnoredError        events from outside the asked time range
     ├── IncompleteExportError        fewer events than the server reports
@@ -125,6 +126,12 @@ class HoneyHiveServerError(HoneyHiveAPIError):
 
 class HoneyHiveResponseError(HoneyHiveError):
     """An answer with status 200 that is not what the API promises: not JSON, wrong shape, HTML."""
+
+
+class AnswerTooLargeError(HoneyHiveResponseError):
+    """An answer of more bytes than any page should have, such as a compressed one that swells without end."""
+
+    retryable = False
 
 
 class WrongProjectError(HoneyHiveResponseError):

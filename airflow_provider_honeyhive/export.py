@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.asking import Asker, ReadStats
+from airflow_provider_honeyhive.client import is_heavy
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     IncompleteExportError,
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.journal import Journal
     from airflow_provider_honeyhive.models import ExportRequest
     from airflow_provider_honeyhive.pages import Page
+    from airflow_provider_honeyhive.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +58,29 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
     :raises IncompleteExportError: what was yielded is not whole; nothing that was yielded is wrong, but
         events may be missing, so the caller has to begin again.
     """
+    reader = _reader_of(client, request, page_size)
+    for reading in range(1, READINGS + 1):
+        yielded = False
+        try:
+            for batch in reader.read():
+                yielded = True
+                yield batch
+        except ReadAgainError as error:
+            # What was yielded cannot be taken back.
+            if yielded or reading == READINGS:
+                raise error.incomplete from error
+            reader.start_over()
+        else:
+            return
+
+
+def _reader_of(client: HoneyHiveClient, request: ExportRequest, page_size: int | None) -> SliceReader:
     window = request.window
-    reader = SliceReader(
+    return SliceReader(
         Asker(client, request, ReadStats(), page_size),
         window.start_us if window else None,
         window.end_us if window else None,
     )
-    try:
-        yield from reader.read()
-    except ReadAgainError as error:
-        raise error.incomplete from error
 
 
 def collect_events(
@@ -84,19 +100,32 @@ def collect_events(
     :raises TooFewEventsError: there are fewer.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
+    reader = _reader_of(client, request, page_size)
 
     def collect() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         size = 0
-        for batch in iter_batches(client, request, page_size):
+        for batch in reader.read():
             size += sum(map(len, batch.raw_events))
             if size > max_bytes:
                 raise TooLargeForXComError(size, max_bytes)
             found.extend(map(load_event, batch.raw_events))
         return found
 
+    def collect_whole() -> list[dict[str, Any]]:
+        for _ in range(READINGS - 1):
+            try:
+                return collect()
+            except ReadAgainError as error:
+                log.warning("Reading again: %s", error)
+                reader.start_over()
+        try:
+            return collect()
+        except ReadAgainError as error:
+            raise error.incomplete from error
+
     # In a thread, so that a signal finds the main thread free to act.
-    (events,) = run_side_by_side([collect], 1, threading.Event(), lambda: client.is_stopped, lambda: None)
+    (events,) = run_side_by_side([collect_whole], 1, threading.Event(), lambda: client.is_stopped, lambda: None)
     if len(events) < (min_events or 0):
         raise TooFewEventsError(min_events or 0, len(events))
     return events
@@ -172,7 +201,7 @@ class _Export:
             destination.abandon(keep_staged=_retry_goes_on(error))
             raise
         log.info(
-            "Published %s in %d files of %.1f MB with %s",
+            "Published %s; files on disk: %d, %.1f MB; manifest: %s",
             self._progress.line(),
             len(manifest.files),
             manifest.size_bytes / 1e6,
@@ -184,9 +213,11 @@ class _Export:
         (plan,) = self._side_by_side([partial(self._plan, destination)])
         self._total, self._endpoint = plan.total, plan.endpoint
         self._progress = Progress(plan.total)
+        # All of them before any reads: each must know which events without a time another one has taken.
+        (slices,) = self._side_by_side([partial(self._take_up, plan, destination.journal)])
         jobs = [
-            partial(self._read_slice, number, start, end, destination)
-            for number, (start, end) in enumerate(plan.slices)
+            partial(self._read_slice, number, reader, parts, destination)
+            for number, (reader, parts) in enumerate(slices)
         ]
         return [part for parts in self._side_by_side(jobs) for part in parts]
 
@@ -211,7 +242,7 @@ class _Export:
         total = None
         slices: list[tuple[int | None, int | None]] = [(None, None)]
         if window is not None:
-            glance = self._asker.ask(window.start_us, window.end_us, limit=2)
+            glance = self._glance(window)
             total = _usable_total(glance)
             wanted = self._options.concurrency if len(glance) == glance.limit else 1
             if total is not None:
@@ -228,11 +259,26 @@ class _Export:
         destination.journal.write_plan(plan)
         return plan
 
-    def _read_slice(self, number: int, start: int | None, end: int | None, destination: Destination) -> list[PartFile]:
+    def _take_up(self, plan: Plan, journal: Journal) -> list[tuple[SliceReader, list[PartFile]]]:
+        slices = []
+        for number, (start, end) in enumerate(plan.slices):
+            parts, cursor = journal.read(number) or ([], None)
+            slices.append((SliceReader(self._asker, start, end, cursor), parts))
+            self._progress.add(sum(part.event_count for part in parts), 0)
+        return slices
+
+    def _glance(self, window: Window) -> Page:
+        try:
+            return self._asker.ask(window.start_us, window.end_us, limit=2)
+        except HoneyHiveError as error:
+            if not is_heavy(error):
+                raise
+            return self._asker.ask(window.start_us, window.end_us, limit=1)
+
+    def _read_slice(
+        self, number: int, reader: SliceReader, parts: list[PartFile], destination: Destination
+    ) -> list[PartFile]:
         journal = destination.journal
-        parts, cursor = journal.read(number) or ([], None)
-        reader = SliceReader(self._asker, start, end, cursor)
-        self._progress.add(sum(part.event_count for part in parts), 0)
         for reading in range(1, READINGS + 1):
             if reader.cursor.done:
                 return parts

@@ -87,10 +87,13 @@ class Journal:
         data = self._store.get(self._record_name(number))
         if data is None:
             return None
-        record = Record.model_validate_json(data)
-        there = set(self._store.names(self._folder))
-        if not all(part.path.rpartition("/")[2] in there for part in record.parts):
-            log.warning("Some staged files of slice %d are gone: reading it again", number)
+        try:
+            record = Record.model_validate_json(data)
+        except ValidationError:
+            return None
+        there = self._store.files(self._folder)
+        if any(there.get(part.path.rpartition("/")[2]) != part.size_bytes for part in record.parts):
+            log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
             return None
         return record.parts, _load_cursor(record.cursor)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class Destination:
         self.store = store
         self._layout = layout
         self._staging = layout.staging_name(fingerprint)
+        # Two processes may run the same try of the same task, when Airflow takes one for dead that is not.
+        self._writer = uuid.uuid4().hex[:8]
         self._old: Manifest | None = None
 
     @property
@@ -58,7 +61,7 @@ class Destination:
 
     def staged_name(self, slice_number: int, part_number: int) -> str:
         """Return the name of a data file that is not published yet."""
-        return f"{self._staging}/{slice_number:05d}-{part_number:05d}"
+        return f"{self._staging}/{slice_number:05d}-{part_number:05d}-{self._writer}"
 
     @property
     def journal(self) -> Journal:
@@ -74,7 +77,7 @@ class Destination:
         """
         data = self.store.get(self._layout.manifest_name)
         self._old = None if data is None else Manifest.from_json(data, self.manifest_url)
-        if not replace and (self._old is not None or any(map(self._layout.owns, self.store.names()))):
+        if not replace and (self._old is not None or any(map(self._layout.owns, self.store.files()))):
             raise DestinationTakenError(f"{self.url()} already holds an export, and replace is False")
         if self._old is not None and not _same_export(self._old, wanted):
             raise DestinationTakenError(
@@ -107,14 +110,14 @@ class Destination:
         self._clear(self._staging)
 
     def _clear(self, folder: str) -> None:
-        for name in self.store.names(folder):
+        for name in self.store.files(folder):
             self.store.delete(f"{folder}/{name}")
         self.store.remove_folder(folder)
 
     def _sweep(self, manifest: Manifest) -> None:
         """Remove what no longer counts: an earlier run's files, and what runs that failed for good left."""
         kept = {part.path for part in manifest.files}
-        for name in self.store.names():
+        for name in self.store.files():
             if (self._layout.owns(name) and name not in kept) or name.startswith(TEMPORARY_PREFIX):
                 self.store.delete(name)
         for folder in self.store.folders():
@@ -152,10 +155,12 @@ class Destination:
 
     @contextmanager
     def _locked(self, manifest: Manifest) -> Iterator[None]:
-        lock = f"_publishing-{self._layout.manifest_name.lstrip('_')}"
-        mine = json.dumps({"staging": self._staging, "task": _task(manifest), "since": time.time()}).encode()
+        lock = self._lock_name
+        mine = json.dumps(
+            {"staging": self._staging, "writer": self._writer, "task": _task(manifest), "since": time.time()}
+        ).encode()
         if not self.store.put_new(lock, mine):
-            held = self._holder(self.store.get(lock))
+            held = self._holder()
             if held.get("staging") != self._staging and time.time() - held.get("since", 0) < LOCK_S:
                 raise DestinationError(
                     f"{held.get('task')} is publishing to {self.url()} at the same time; this one leaves it alone"
@@ -165,27 +170,47 @@ class Destination:
         try:
             yield
         finally:
-            self.store.delete(lock)
+            if self._holder().get("writer") == self._writer:
+                self.store.delete(lock)
 
-    @staticmethod
-    def _holder(data: bytes | None) -> dict[str, Any]:
+    @property
+    def _lock_name(self) -> str:
+        return f"_publishing-{self._layout.manifest_name.lstrip('_')}"
+
+    def _holder(self) -> dict[str, Any]:
         try:
-            held = json.loads(data or b"{}")
+            held = json.loads(self.store.get(self._lock_name) or b"{}")
         except ValueError:
             return {}
         return held if isinstance(held, dict) else {}
 
     def _put_in_place(self, finals: dict[str, PartFile], manifest: Manifest) -> None:
         backup = self._back_up() if finals else None
+        before = self.store.get(self._layout.manifest_name)
         placed: list[str] = []
         try:
             for source, final in finals.items():
                 placed.append(final.path)
                 self.store.copy(source, final.path)
+            if self._holder().get("writer") != self._writer:
+                raise DestinationError(f"another try of this export has begun to publish to {self.url()}")
             self.store.put(self._layout.manifest_name, manifest.to_json())
         except BaseException:
-            self._take_back(placed, backup)
+            # A store may do what it was asked and fail to say so: then the manifest stands, and so must its files.
+            if self._manifest_is(before):
+                self._take_back(placed, backup)
             raise
+        there = self.store.files()
+        if any(there.get(part.path) != part.size_bytes for part in manifest.files):
+            if before is not None:
+                self.store.put(self._layout.manifest_name, before)
+            raise DestinationError(f"files of this export were removed from {self.url()} while it published them")
+
+    def _manifest_is(self, before: bytes | None) -> bool:
+        try:
+            return self.store.get(self._layout.manifest_name) == before
+        except DestinationError:
+            return False
 
     def _groups(self, staged: Sequence[PartFile], max_file_size: int) -> Iterator[list[PartFile]]:
         group: list[PartFile] = []
@@ -223,7 +248,7 @@ class Destination:
     def _back_up(self) -> str | None:
         # Only one object has to overwrite its predecessor; parts never share a name with different content.
         name = self._layout.object_name
-        if name is None or name not in self.store.names():
+        if name is None or name not in self.store.files():
             return None
         backup = f"{self._staging}/backup"
         self.store.copy(name, backup)

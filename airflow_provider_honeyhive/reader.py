@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.client import is_heavy
 from airflow_provider_honeyhive.exceptions import (
-    HoneyHiveAPIError,
-    HoneyHiveConnectionError,
+    HoneyHiveError,
     HoneyHiveRequestError,
     HoneyHiveResponseError,
     IncompleteExportError,
@@ -273,7 +272,7 @@ class SliceReader:
                 if number > 1 and error.status_code in (400, 404, 422):
                     return  # some servers refuse pages past the last
                 raise
-            except (HoneyHiveAPIError, HoneyHiveConnectionError) as error:
+            except HoneyHiveError as error:
                 if limit > 1 and is_heavy(error):
                     # Page numbers count from the start again with the new size.
                     limit, number, shown = self._asker.shrink(limit), 1, 0

@@ -61,8 +61,8 @@ class Store(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
 
-    def names(self, folder: str = "") -> list[str]:
-        """Return the names of the files right in ``folder``, relative to it."""
+    def files(self, folder: str = "") -> dict[str, int]:
+        """Return the files right in ``folder``: names relative to it, and sizes in bytes."""
 
     def folders(self) -> list[str]:
         """Return the names of the folders right in this one."""
@@ -213,9 +213,10 @@ class LocalStore:
         with _failing("delete", self.url(name)):
             (self._root / name).unlink(missing_ok=True)
 
-    def names(self, folder: str = "") -> list[str]:
-        """Return the names of the files in the folder."""
-        return [path.name for path in self._list(folder) if path.is_file()]
+    def files(self, folder: str = "") -> dict[str, int]:
+        """Return names and sizes of the files in the folder."""
+        with _failing("list", self.url(folder)):
+            return {path.name: path.stat().st_size for path in self._list(folder) if path.is_file()}
 
     def folders(self) -> list[str]:
         """Return the names of the folders in this one."""
@@ -325,22 +326,23 @@ class FsspecStore:
         with _failing("delete", self.url(name)), suppress(FileNotFoundError):
             self._fs.rm_file(self._key(name))
 
-    def names(self, folder: str = "") -> list[str]:
-        """Return the names of the objects right under the prefix."""
+    def files(self, folder: str = "") -> dict[str, int]:
+        """Return names and sizes of the objects right under the prefix."""
         return self._list(folder, "file")
 
     def folders(self) -> list[str]:
         """Return the common prefixes right under this one."""
-        return self._list("", "directory")
+        return list(self._list("", "directory"))
 
-    def _list(self, folder: str, kind: str) -> list[str]:
+    def _list(self, folder: str, kind: str) -> dict[str, int]:
         with _failing("list", self.url(folder)):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(self._key(folder), detail=True)
             except FileNotFoundError:
-                return []
-        return sorted(item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == kind)
+                return {}
+        wanted = (item for item in found if item["type"] == kind)
+        return {item["name"].rstrip("/").rpartition("/")[2]: item.get("size") or 0 for item in wanted}
 
     def remove_folder(self, folder: str = "") -> None:
         """Do nothing: a prefix without objects does not exist."""

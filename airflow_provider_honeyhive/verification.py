@@ -25,7 +25,7 @@ def find_problems(manifest: Manifest, store: Store, layout: Layout) -> list[str]
     :param layout: names of the export.
     """
     problems: list[str] = []
-    there = set(store.names())
+    there = set(store.files())
     for part in manifest.files:
         if part.path not in there:
             problems.append(f"{part.path}: missing")

@@ -261,13 +261,22 @@ def test_a_refused_connection_says_so(client_of, sandbox_with):
         client.fetch_page(DEMO)
 
 
-@pytest.mark.parametrize("location", ["http://127.0.0.2:9/v1/events/export", "https://example.com/x", ""])
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.2:9/v1/events/export", "https://example.com/x", "", "http://evil\x1b[2J.example/x"]
+)
 def test_the_key_does_not_follow_a_redirect_to_another_place(sandbox_with, client_of, location):
     sandbox = sandbox_with()
     sandbox.faults.append(Fault.redirect(location))
     with pytest.raises(HoneyHiveRequestError, match="key is not sent on"):
         client_of(sandbox).fetch_page(DEMO)
     assert len(sandbox.requests) == 1
+
+
+def test_a_redirect_in_a_circle_is_told(sandbox_with, client_of):
+    sandbox = sandbox_with()
+    sandbox.faults.extend([Fault.redirect("/v1/events/export")] * 9)
+    with pytest.raises(HoneyHiveRequestError, match="circle"):
+        client_of(sandbox).fetch_page(DEMO)
 
 
 def test_a_redirect_within_the_host_is_followed_as_a_post(sandbox_with, client_of):
@@ -289,6 +298,9 @@ def test_an_unverifiable_certificate_names_the_remedy_and_is_not_tried_again(san
         client_of(sandbox).fetch_page(DEMO)
     assert not caught.value.retryable
     assert len(client_of(sandbox, verify=str(ca)).fetch_page(DEMO, limit=5)) == 5
+    sandbox.faults.append(Fault.redirect(sandbox.url.replace("https:", "http:") + "/v1/events/export"))
+    with pytest.raises(HoneyHiveRequestError, match="key is not sent on"):
+        client_of(sandbox, verify=str(ca)).fetch_page(DEMO)
 
 
 # ------------------------------------------------------------------------------------ settings, secrets

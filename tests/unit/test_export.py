@@ -23,11 +23,13 @@ from airflow_provider_honeyhive.exceptions import (
     TooLargeForXComError,
     WrongProjectError,
 )
-from airflow_provider_honeyhive.export import collect_events, export_events
+from airflow_provider_honeyhive.export import collect_events, export_events, iter_batches
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models import ExportRequest
 from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.pages import load_event
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
+from airflow_provider_honeyhive.sandbox.store import StoredEvent
 from airflow_provider_honeyhive.stores import LocalStore
 from airflow_provider_honeyhive.windows import Window
 
@@ -103,7 +105,6 @@ def test_every_odd_event_on_disk_is_the_one_the_server_sent(sandbox_with, client
         )
         for number, raw in enumerate(ODD_EVENTS.values())
     ]
-    from airflow_provider_honeyhive.sandbox.store import StoredEvent
 
     stored = [StoredEvent(raw, f"e{number}", noon * 1000) for number, raw in enumerate(sent)]
     path = tmp_path / name
@@ -424,6 +425,21 @@ def test_events_without_a_usable_time_are_exported_once_and_counted(
     assert manifest.events_without_time == 5
 
 
+def test_a_server_that_is_slow_to_come_up_is_waited_for(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    sandbox.faults.extend([Fault.answer(502)] * 6)
+    assert export_events(client_of(sandbox), DEMO, tmp_path / "out").event_count == 300
+
+
+def test_ids_that_utf8_cannot_say_are_told_apart(sandbox_with, client_of, tmp_path):
+    start = int(DAY.start.timestamp() * 1000)
+    raws = [b'{"event_id":"\\ud83d%d","start_time":%d}' % (n, start + n // 3) for n in range(50)]
+    stored = [StoredEvent(raw, f"\ud83d{n}", (start + n // 3) * 1000) for n, raw in enumerate(raws)]
+    options = ExportOptions(page_size=7, max_file_size=300, compression="none")
+    export_events(client_of(sandbox_with(stored)), DEMO, tmp_path / "out", options)
+    assert sorted(lines(tmp_path / "out")) == sorted(raws)
+
+
 def test_projections_do_not_lose_what_the_reader_needs(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(**GENERATED)
     request = DEMO.model_copy(update={"projections": ("event_type",)})
@@ -450,6 +466,22 @@ def test_events_come_back_as_objects_within_the_limit(sandbox_with, client_of):
     sandbox = sandbox_with(count=50, **GENERATED)
     events = collect_events(client_of(sandbox), DEMO, max_bytes=5_000_000)
     assert {event["event_id"] for event in events} == sandbox.event_ids(DAY.start, DAY.end)
+
+
+@pytest.mark.parametrize("behaviour", HOSTILE.values(), ids=HOSTILE)
+def test_events_of_a_server_with_oddities_come_back_whole(sandbox_with, client_of, behaviour):
+    sandbox = sandbox_with(behaviour=behaviour, **GENERATED)
+    events = collect_events(client_of(sandbox), DEMO, max_bytes=50_000_000)
+    assert Counter(event["event_id"] for event in events) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+
+
+@pytest.mark.parametrize("order", ["asc", "random"])
+def test_events_of_a_window_can_be_iterated_in_whatever_order_they_come(sandbox_with, client_of, order):
+    sandbox = sandbox_with(behaviour=Behaviour(order=order, cap=70), **GENERATED)
+    found = [
+        load_event(raw)["event_id"] for batch in iter_batches(client_of(sandbox), DEMO) for raw in batch.raw_events
+    ]
+    assert Counter(found) == Counter(sandbox.event_ids(DAY.start, DAY.end))
 
 
 def test_events_beyond_the_limit_name_both_numbers_and_the_remedy(sandbox_with, client_of):

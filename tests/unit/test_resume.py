@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ from airflow_provider_honeyhive.journal import Journal
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.stores import LocalStore, open_store
 
 from .test_export import DAY, DEMO, GENERATED, ids, ids_of, published, tree
 
@@ -121,6 +122,19 @@ def test_a_staged_file_that_is_gone_is_read_again(sandbox_with, client_of, tmp_p
     staged[0].unlink()
     export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+
+
+@pytest.mark.parametrize("target", ["part", "record"])
+def test_a_staged_file_that_is_not_whole_is_read_again(sandbox_with, client_of, tmp_path, target):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    options = ExportOptions(max_file_size=50_000, page_size=200)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+    staged = sorted(path for path in tmp_path.rglob("0*") if (path.suffix == "") == (target == "part"))
+    staged[0].write_bytes(staged[0].read_bytes()[:100])
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
 def test_a_failure_that_no_retry_mends_leaves_nothing_staged(sandbox_with, client_of, tmp_path):
@@ -230,6 +244,52 @@ def test_two_runs_of_one_window_at_the_same_time_leave_one_of_them_whole(sandbox
         assert set(published(folder)) == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
 
 
+def test_two_processes_of_the_same_try_leave_a_whole_result(sandbox_with, client_of, tmp_path):
+    # Airflow may take a task for dead that is not, and start it again.
+    sandbox = sandbox_with(count=1_500, behaviour=Behaviour(insert_per_request=1), **GENERATED)
+    facts = AirflowFacts(dag_id="d", task_id="t", run_id="r")
+    for round_ in range(8):
+        folder = tmp_path / str(round_)
+
+        def run(folder: Path = folder) -> None:
+            with contextlib.suppress(DestinationError):
+                export_events(client_of(sandbox), DEMO, folder / "out", SMALL_PARTS, facts)
+
+        runs = [threading.Thread(target=run) for _ in range(2)]
+        for thread in runs:
+            thread.start()
+        for thread in runs:
+            thread.join()
+        export_events(client_of(sandbox), DEMO, folder / "out", SMALL_PARTS, facts)
+        manifest = Manifest.read(folder / "out")
+        manifest.verify()
+        assert set(tree(folder)) == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
+
+
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
+def test_a_store_that_writes_the_manifest_and_denies_it_loses_nothing(
+    sandbox_with, client_of, tmp_path, monkeypatch, name
+):
+    class Liar(LocalStore):
+        def put(self, name: str, data: bytes) -> None:
+            super().put(name, data)
+            if name.endswith("manifest.json"):
+                raise DestinationError("500")
+
+    sandbox = sandbox_with(**GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_honeyhive.export.open_store", Liar)
+        with pytest.raises(DestinationError):
+            export_events(client_of(sandbox), DEMO, tmp_path / name)
+    written = Manifest.read(tmp_path / name)
+    assert written.event_count == 200
+    assert all((tmp_path / "out" / part.path).exists() for part in written.files)
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
 def test_an_export_that_finds_another_one_publishing_fails_and_goes_on_later(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(**GENERATED)
     lock = open_store(tmp_path / "out")
@@ -295,6 +355,19 @@ def test_verify_names_a_part_too_many_and_wrong_counts(sandbox_with, client_of, 
     path = tmp_path / "out" / "_manifest.json"
     path.write_bytes(manifest.model_copy(update={"event_count": 7}).to_json())
     with pytest.raises(DestinationError, match="hold 300 events, the manifest says 7"):
+        Manifest.read(tmp_path / "out").verify()
+
+
+def test_verify_names_events_from_outside_the_window_and_wrong_times(sandbox_with, client_of, tmp_path):
+    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+    path = tmp_path / "out" / "_manifest.json"
+    path.write_bytes(manifest.model_copy(update={"end_time": "2026-11-22T12:00:00.000000Z"}).to_json())
+    with pytest.raises(DestinationError, match="from outside the window"):
+        Manifest.read(tmp_path / "out").verify()
+    (part,) = manifest.files
+    late = part.model_copy(update={"max_start_time": "2026-11-22T00:00:00.000000Z"})
+    path.write_bytes(manifest.model_copy(update={"files": [late]}).to_json())
+    with pytest.raises(DestinationError, match="latest start_time is"):
         Manifest.read(tmp_path / "out").verify()
 
 
