@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.asking import Asker, ReadStats
-from airflow_provider_honeyhive.export import iter_batches
+from airflow_provider_honeyhive.collecting import iter_batches
 from airflow_provider_honeyhive.windows import MILLISECOND_US
 
 if TYPE_CHECKING:

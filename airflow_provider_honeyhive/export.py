@@ -16,23 +16,21 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     IncompleteExportError,
     TooFewEventsError,
-    TooLargeForXComError,
 )
 from airflow_provider_honeyhive.journal import Plan
 from airflow_provider_honeyhive.layout import Layout, choose_layout
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
 from airflow_provider_honeyhive.options import ExportOptions
-from airflow_provider_honeyhive.pages import load_event
 from airflow_provider_honeyhive.progress import Progress
 from airflow_provider_honeyhive.publishing import Destination
-from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
 from airflow_provider_honeyhive.slices import run_side_by_side
 from airflow_provider_honeyhive.stores import as_path, open_store
 from airflow_provider_honeyhive.windows import format_time
 from airflow_provider_honeyhive.writers import JsonlWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
     from airflow_provider_honeyhive.journal import Journal
@@ -50,85 +48,6 @@ EVENTS_WORTH_A_SLICE = 5_000
 
 class _StoppedError(Exception):
     """Another slice failed, so this one need not go on."""
-
-
-def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int | None = None) -> Iterator[Batch]:
-    """Yield the events of the request's window, once each, newest first, in constant memory.
-
-    :raises IncompleteExportError: what was yielded is not whole; nothing that was yielded is wrong, but
-        events may be missing, so the caller has to begin again.
-    """
-    reader = _reader_of(client, request, page_size)
-    for reading in range(1, READINGS + 1):
-        yielded = False
-        try:
-            for batch in reader.read():
-                yielded = True
-                yield batch
-        except ReadAgainError as error:
-            # What was yielded cannot be taken back.
-            if yielded or reading == READINGS:
-                raise error.incomplete from error
-            reader.start_over()
-        else:
-            return
-
-
-def _reader_of(client: HoneyHiveClient, request: ExportRequest, page_size: int | None) -> SliceReader:
-    window = request.window
-    return SliceReader(
-        Asker(client, request, ReadStats(), page_size),
-        window.start_us if window else None,
-        window.end_us if window else None,
-    )
-
-
-def collect_events(
-    client: HoneyHiveClient,
-    request: ExportRequest,
-    *,
-    max_bytes: int,
-    page_size: int | None = None,
-    min_events: int | None = None,
-) -> list[dict[str, Any]]:
-    """Return the events of the request's window, newest first.
-
-    :param max_bytes: most bytes of JSON that they may have.
-    :param page_size: most events in one request; None: by the size of the answers.
-    :param min_events: fewer events than this are an error.
-    :raises TooLargeForXComError: they have more bytes.
-    :raises TooFewEventsError: there are fewer.
-    :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
-    """
-    reader = _reader_of(client, request, page_size)
-
-    def collect() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        size = 0
-        for batch in reader.read():
-            size += sum(map(len, batch.raw_events))
-            if size > max_bytes:
-                raise TooLargeForXComError(size, max_bytes)
-            found.extend(map(load_event, batch.raw_events))
-        return found
-
-    def collect_whole() -> list[dict[str, Any]]:
-        for _ in range(READINGS - 1):
-            try:
-                return collect()
-            except ReadAgainError as error:
-                log.warning("Reading again: %s", error)
-                reader.start_over()
-        try:
-            return collect()
-        except ReadAgainError as error:
-            raise error.incomplete from error
-
-    # In a thread, so that a signal finds the main thread free to act.
-    (events,) = run_side_by_side([collect_whole], 1, threading.Event(), lambda: client.is_stopped, lambda: None)
-    if len(events) < (min_events or 0):
-        raise TooFewEventsError(min_events or 0, len(events))
-    return events
 
 
 def export_events(

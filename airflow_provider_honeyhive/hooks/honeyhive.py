@@ -160,7 +160,7 @@ class HoneyHiveHook(BaseHook):
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
-        from airflow_provider_honeyhive.export import iter_batches  # noqa: PLC0415
+        from airflow_provider_honeyhive.collecting import iter_batches  # noqa: PLC0415
         from airflow_provider_honeyhive.pages import load_event  # noqa: PLC0415
 
         request = self._request(project, filters, _window(start_time, end_time), projections, evaluation_id)

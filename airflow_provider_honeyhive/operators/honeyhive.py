@@ -140,7 +140,8 @@ class HoneyHiveExportEventsOperator(BaseOperator):
             self._client.stop()
 
     def _export(self, context: Context) -> Any:
-        from airflow_provider_honeyhive.export import collect_events, export_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.collecting import collect_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.export import export_events  # noqa: PLC0415
         from airflow_provider_honeyhive.xcom import fit_for_xcom  # noqa: PLC0415
 
         options = self._options()

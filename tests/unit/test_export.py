@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_honeyhive.collecting import collect_events, iter_batches
 from airflow_provider_honeyhive.exceptions import (
     DestinationError,
     DestinationTakenError,
@@ -23,7 +24,7 @@ from airflow_provider_honeyhive.exceptions import (
     TooLargeForXComError,
     WrongProjectError,
 )
-from airflow_provider_honeyhive.export import collect_events, export_events, iter_batches
+from airflow_provider_honeyhive.export import export_events
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models import ExportRequest
 from airflow_provider_honeyhive.options import ExportOptions
