@@ -27,6 +27,7 @@ ProjectNames: TypeAlias = tuple[str | None, str | None]
 
 _SHOWN_BYTES = 200
 _STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[ \t\r\n]++', re.DOTALL)
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -82,8 +83,16 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def load_event(raw: bytes) -> dict[str, Any]:
-    """Decode one event, whatever its bytes hold."""
-    event: dict[str, Any] = json.loads(raw.decode("utf-8", "surrogateescape"), strict=False)
+    """Decode one event, whatever its bytes hold.
+
+    :raises HoneyHiveResponseError: it is nested too deeply for Python objects.
+    """
+    try:
+        event: dict[str, Any] = json.loads(raw.decode("utf-8", "surrogateescape"), strict=False)
+    except RecursionError:
+        raise HoneyHiveResponseError(
+            "an event is nested too deeply for Python objects; give output_path to write it to a file as it is"
+        ) from None
     return event
 
 
@@ -94,7 +103,9 @@ def time_of(raw: bytes) -> int | None:
     """
     try:
         return to_micros(_head_decoder.decode(raw).start_time)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except RecursionError:
+        return to_micros(_shallow(raw.decode("utf-8", "surrogateescape"), 0)[0].get("start_time"))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return to_micros(load_event(raw).get("start_time"))
 
 
@@ -172,7 +183,10 @@ def _split(text: str) -> tuple[list[bytes], list[_Head], tuple[Any, Any]]:
             at = _skip(text, at + 1)
             while not text.startswith("]", at):
                 start = at
-                event, at = decoder.raw_decode(text, at)
+                try:
+                    event, at = decoder.raw_decode(text, at)
+                except RecursionError:
+                    event, at = _shallow(text, at)
                 if not isinstance(event, dict):
                     raise ValueError(f"an event at offset {start} is not an object")
                 spans.append((start, at))
@@ -187,6 +201,24 @@ def _split(text: str) -> tuple[list[bytes], list[_Head], tuple[Any, Any]]:
         raise ValueError(_no_events(members))
     raws = [text[start:end].encode("utf-8", "surrogateescape") for start, end in spans]
     return raws, heads, (members.get("totalEvents"), members.get("count"))
+
+
+def _shallow(text: str, at: int) -> tuple[Any, int]:
+    """Decode the value at ``at``, with null for all that is nested in it, however deeply; return its end too."""
+    kept: list[str] = []
+    depth, start = 0, at
+    for match in _STRING_OR_BRACKET.finditer(text, at):
+        if match[0] in ("{", "["):
+            depth += 1
+            if depth == 2:
+                kept.append(text[start : match.start()] + "null")
+        elif match[0] in ("}", "]"):
+            depth -= 1
+            if depth == 1:
+                start = match.end()
+            if depth == 0:
+                return json.loads("".join(kept) + text[start : match.end()], strict=False), match.end()
+    raise ValueError("it ends too early")
 
 
 def _no_events(members: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ ODD_EVENTS = {
     "bytes that are no UTF-8": b'{"event_id":"e","start_time":1,"t":"\xff\xfe"}',
     "a raw control character": b'{"event_id":"e","start_time":1,"t":"a\x01b"}',
     "unknown fields": b'{"event_id":"e","start_time":1,"new_in_2027":{"a":[1,{}]}}',
+    "50,000 levels": b'{"event_id":"e","a":' + b'[{"b":' * 25_000 + b'"}]"' + b"}]" * 25_000 + b',"start_time":1}',
     "a text of 3 MB": b'{"event_id":"e","start_time":1,"t":"' + b"x" * 3_000_000 + b'"}',
 }
 
@@ -68,7 +69,9 @@ def test_events_without_an_id_are_told_apart_by_their_content():
         (b'{"error":"secret content"}', "but 'error'"),
         (b'{"events":[{"event_id":"a"', "offset 26"),
         (b'{"events":[1]}', "not an object"),
-        (b'{"events":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}", "nested too deeply"),
+        (b'{"events":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}", "not an object"),
+        (b'{"events":[{"a":' + b"[" * 100_000, "ends too early"),
+        (b'{"other":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b"<!DOCTYPE html><html>Sign in</html>", "web page"),
     ],
 )
