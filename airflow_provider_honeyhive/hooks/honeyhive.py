@@ -118,24 +118,24 @@ class HoneyHiveHook(BaseHook):
         :param page: number of the page, from 1.
         :param limit: most events in the page; the endpoint's own maximum (7500 or 1000) caps it.
         :raises InvalidArgumentError: an argument cannot be right.
+        :raises WrongProjectError: the key belongs to another project.
         :raises HoneyHiveError: the call failed.
         """
-        from airflow_provider_honeyhive.models import DateRange  # noqa: PLC0415
+        from airflow_provider_honeyhive.asking import Asker, ReadStats  # noqa: PLC0415
         from airflow_provider_honeyhive.options import check_number  # noqa: PLC0415
+        from airflow_provider_honeyhive.windows import parse_time, to_micros  # noqa: PLC0415
 
         check_number("page", page, 1, None)
         check_number("limit", limit, 1, 7500)
         request = self._request(project, filters, None, projections, evaluation_id)
         _both_or_neither(start_time, end_time)
-        date_range = None
+        low = high = None
         if start_time is not None:
-            from airflow_provider_honeyhive.windows import parse_time  # noqa: PLC0415
-
             start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
             if end < start:
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
-            date_range = DateRange(start=start, end=end)
-        return self.get_conn().fetch_page(request, date_range, page=page, limit=limit)
+            low, high = to_micros(start), to_micros(end)
+        return Asker(self.get_conn(), request, ReadStats()).ask(low, high, page=page, limit=limit)
 
     def iter_events(
         self,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from airflow.providers.common.compat.sdk import task
 
+from airflow_provider_honeyhive.exceptions import WrongProjectError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models import EventFilter
 
@@ -54,3 +56,17 @@ def test_a_task_sends_one_export_call(sandbox):
     assert run.xcoms["call"]["types"] == ["model"] * 10
     assert run.xcoms["call"]["total"] > 20
     assert [request.body["page"] for request in sandbox.requests] == [2]
+
+
+@pytest.mark.parametrize("endpoint", ["export", "search"])
+def test_one_call_gives_no_events_of_another_project(serve, connect, endpoint):
+    connect(serve(), endpoint=endpoint)
+
+    @task
+    def call():
+        return len(HoneyHiveHook().export_events("checkout"))
+
+    run = run_task(call)
+
+    assert isinstance(run.errors["call"], WrongProjectError)
+    assert "asked for project 'checkout', but the server sent events of project 'demo'" in str(run.errors["call"])
