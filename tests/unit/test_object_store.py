@@ -255,7 +255,7 @@ def test_killed_after_any_write_the_retry_is_whole(sandbox_with, bucket):
         )
         target = bucket.writes + number
         while process.poll() is None and bucket.writes < target:
-            pass
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
         retry = subprocess.run(
