@@ -202,6 +202,7 @@ def test_tasks_may_be_mapped_over_the_result_of_another(sandbox, output):
         ({"start_time": "{{ ds }}", "end_time": "{{ ds }}"}, "end_time"),
         ({"start_time": "{{ ds }}", "end_time": "{{ '' }}"}, "end_time"),
         ({"output_path": "{{ 'relative/path' }}"}, "output_path"),
+        ({"output_path": "/exports/{{ '../../etc' }}/"}, "output_path"),
         ({"projections": "{{ 7 }}"}, "projections"),
     ],
 )
