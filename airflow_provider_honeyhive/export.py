@@ -121,7 +121,7 @@ class _Export:
             raise
         log.info(
             "Published %s; files on disk: %d, %.1f MB; manifest: %s",
-            self._progress.line(),
+            self._progress.summary(),
             len(manifest.files),
             manifest.size_bytes / 1e6,
             destination.manifest_url,

@@ -37,16 +37,21 @@ class Progress:
             self.event_count += event_count
             self.size_bytes += size_bytes
 
+    def summary(self) -> str:
+        """Return what has been read: events, MB, events a second."""
+        return f"{self.event_count:,} events, {self.size_bytes / 1e6:,.1f} MB, {self._rate():,.0f} events/s"
+
     def line(self) -> str:
-        """Return one line: events, MB, events a second, and share and time left where the total is known."""
-        elapsed = max(self._clock() - self._started, 1e-3)
-        rate = self.event_count / elapsed
-        text = f"{self.event_count:,} events, {self.size_bytes / 1e6:,.1f} MB, {rate:,.0f} events/s"
-        if self._total and rate:
-            share = min(1.0, self.event_count / self._total)
-            left = max(0, self._total - self.event_count) / rate
-            text += f", {share:.0%} done, {_duration(left)} left"
-        return text
+        """Return the summary, with share and time left where the total is known."""
+        rate = self._rate()
+        if not self._total or not rate:
+            return self.summary()
+        share = min(1.0, self.event_count / self._total)
+        left = max(0, self._total - self.event_count) / rate
+        return f"{self.summary()}, {share:.0%} done, {_duration(left)} left"
+
+    def _rate(self) -> float:
+        return self.event_count / max(self._clock() - self._started, 1e-3)
 
     def log(self) -> None:
         """Log the line, unless the last one is younger than :data:`INTERVAL_S`."""
