@@ -9,7 +9,6 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
     Context,
     ObjectStoragePath,
-    XComArg,
 )
 
 __all__ = [
@@ -18,6 +17,5 @@ __all__ = [
     "BaseOperator",
     "Context",
     "ObjectStoragePath",
-    "XComArg",
     "airflow_version",
 ]
