@@ -34,6 +34,10 @@ log = logging.getLogger(__name__)
 FIRST_LIMIT = 1000
 #: Bytes of an answer that pages aim for: large enough to hide the way there and back, small enough to hold.
 TARGET_BYTES = 16_000_000
+#: Bytes that the answers of all readers together aim for, and the least that each of them may have of it.
+TOGETHER_BYTES, LEAST_TARGET_BYTES = 48_000_000, 4_000_000
+#: An answer of more than this many times the target is not worth its memory: a smaller page will do.
+MOST_TARGETS = 4
 MEGABYTE = 1_000_000
 #: Answers that must come through after a heavy one before pages grow again.
 CAUTIOUS_ANSWERS = 10
@@ -43,10 +47,12 @@ class PageSizer:
     """How many events to ask for at once: follows the bytes of the answers, not their number.
 
     :param page_size: most events in a page; None leaves it to the endpoint.
+    :param readers: how many ask at the same time.
     """
 
-    def __init__(self, page_size: int | None = None) -> None:
+    def __init__(self, page_size: int | None = None, readers: int = 1) -> None:
         self._lock = threading.Lock()
+        self.target_bytes = max(LEAST_TARGET_BYTES, min(TARGET_BYTES, TOGETHER_BYTES // readers))
         self._ceiling = page_size
         self._cautious = 0
         self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
@@ -55,7 +61,7 @@ class PageSizer:
         """Take an answer's size into account."""
         if not events:
             return
-        ideal = max(1, int(TARGET_BYTES * events / size_bytes))
+        ideal = max(1, int(self.target_bytes * events / size_bytes))
         with self._lock:
             if ideal > self.limit and self._cautious:
                 self._cautious -= 1
@@ -105,17 +111,23 @@ class Asker:
     :param request: project, filters, projections.
     :param stats: counts pages and bytes.
     :param page_size: most events in a page; None leaves it to bytes and endpoint.
+    :param readers: how many ask at the same time.
     """
 
     def __init__(
-        self, client: HoneyHiveClient, request: ExportRequest, stats: ReadStats, page_size: int | None = None
+        self,
+        client: HoneyHiveClient,
+        request: ExportRequest,
+        stats: ReadStats,
+        page_size: int | None = None,
+        readers: int = 1,
     ) -> None:
         self.stats = stats
         #: Ids of events without a time that a slice has taken: a server may show them in every range.
         self.untimed: set[Hashable] = set()
         self._client = client
         self._request = request
-        self._sizer = PageSizer(page_size)
+        self._sizer = PageSizer(page_size, readers)
         self._by_filters = False
 
     def ask(self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None) -> Page:
@@ -154,6 +166,11 @@ class Asker:
         return answer
 
     @property
+    def project(self) -> str | None:
+        """The project asked for."""
+        return self._request.project
+
+    @property
     def limit(self) -> int:
         """The page size in force."""
         endpoint = self._client.endpoint
@@ -183,7 +200,9 @@ class Asker:
                 request = request.model_copy(update={"filters": (*request.filters, *_time_filters(start, end))})
             else:
                 date_range = DateRange(start=start, end=end)
-        return self._client.fetch_page(request, date_range, page=page, limit=limit)
+        # A single event may be as large as it likes.
+        most = MOST_TARGETS * self._sizer.target_bytes if limit > 1 else None
+        return self._client.fetch_page(request, date_range, page=page, limit=limit, max_bytes=most)
 
     def _smaller_page_may_help(self, error: HoneyHiveError, asked: int) -> bool:
         if asked > 1 and is_heavy(error):

@@ -11,15 +11,16 @@ import logging
 import platform
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
-import urllib3
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.answer_body import AnswerBody
 from airflow_provider_honeyhive.answers import api_error, is_missing_route
 from airflow_provider_honeyhive.endpoints import Endpoint, candidates
 from airflow_provider_honeyhive.exceptions import (
@@ -31,6 +32,8 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
+from airflow_provider_honeyhive.in_flight import InFlight
+from airflow_provider_honeyhive.network_errors import NETWORK_ERRORS, connection_error
 from airflow_provider_honeyhive.pages import Page, decode_page
 
 if TYPE_CHECKING:
@@ -50,10 +53,12 @@ LONGEST_WAIT_S = 60.0
 LONGEST_RETRY_AFTER_S = 300.0
 #: An answer of more bytes than this (decompressed) is refused: pages aim for 16 MB.
 LARGEST_ANSWER = 1024**3
+MOST_CONNECTIONS = 64
 #: How often a page that looks too heavy for the server is asked for before the reader asks for less.
 HEAVY_PAGE_TRIES = 2
-_UNVERIFIED = "certificate verify failed"
 _CHUNK = 1024 * 1024
+#: What a server answers that has too much to do.
+_TOO_MANY = (429, 503)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3
 
@@ -71,7 +76,7 @@ class HoneyHiveClient:
     """Asks HoneyHive for pages of events.
 
     :param settings: where and how.
-    :param max_connections: connections kept open.
+    :param max_in_flight: most requests at once; fewer after the server answered 429 or 503.
     :param user_agent: what to add to the ``User-Agent`` header, such as Airflow's version.
     :param sleep: waits between tries, in seconds; by default until :meth:`stop` at the longest.
     """
@@ -80,7 +85,7 @@ class HoneyHiveClient:
         self,
         settings: ClientSettings,
         *,
-        max_connections: int = 8,
+        max_in_flight: int = 8,
         user_agent: str = "",
         sleep: Callable[[float], object] | None = None,
     ) -> None:
@@ -88,6 +93,7 @@ class HoneyHiveClient:
         self.retries = 0
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
+        self.in_flight = InFlight(max_in_flight)
         self._lock = threading.Lock()
         self._endpoint: Endpoint | None = None
         self._session = requests.Session()
@@ -100,7 +106,8 @@ class HoneyHiveClient:
         )
         # As "auth", so that no .netrc entry for the host can take the key's place.
         self._session.auth = self._authorize
-        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=max_connections)
+        # Connections are made when they are needed: this only says how many are kept.
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=MOST_CONNECTIONS)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         if settings.proxy:
@@ -140,6 +147,7 @@ class HoneyHiveClient:
         *,
         page: int = 1,
         limit: int = 1000,
+        max_bytes: int | None = None,
     ) -> Page:
         """Ask for one page of events, trying again where that may help.
 
@@ -147,6 +155,8 @@ class HoneyHiveClient:
         :param date_range: inclusive bounds, or None for all of time.
         :param page: number of the page, from 1.
         :param limit: most events in the page, at most what the endpoint gives.
+        :param max_bytes: an answer of more bytes (decompressed) is refused as too large; None: 1 GiB.
+        :raises AnswerTooLargeError: the answer is larger.
         :raises HoneyHiveAuthError: the key is refused.
         :raises HoneyHiveRequestError: the request is refused, or no endpoint answers at this URL.
         :raises HoneyHiveConnectionError: no whole answer came, also after the last try.
@@ -154,28 +164,30 @@ class HoneyHiveClient:
         :raises HoneyHiveServerError: the server still fails after the last try.
         :raises HoneyHiveResponseError: the answer is still not a page of events after the last try.
         """
-        return self._retrying(lambda: self._ask(request, date_range, page, limit), may_shrink=limit > 1)
+        asked = _Asked(request, date_range, page, limit, max_bytes or LARGEST_ANSWER)
+        return self._retrying(lambda: self._ask(asked), may_shrink=limit > 1)
 
     # ---------------------------------------------------------------------------------- endpoints
 
-    def _ask(self, request: ExportRequest, date_range: DateRange | None, page: int, limit: int) -> Page:
+    def _ask(self, asked: _Asked) -> Page:
         if self.is_stopped:
             raise ExportStoppedError("the export was stopped")
         if self._endpoint is not None:
-            return self._ask_endpoint(self._endpoint, request, date_range, page, limit)
+            return self._ask_endpoint(self._endpoint, asked)
         with self._lock:
             # Another thread may have found it while this one waited.
             if self._endpoint is None:
-                return self._find_endpoint(request, date_range, page, limit)
-        return self._ask(request, date_range, page, limit)
+                return self._find_endpoint(asked)
+        return self._ask(asked)
 
-    def _find_endpoint(self, request: ExportRequest, date_range: DateRange | None, page: int, limit: int) -> Page:
+    def _find_endpoint(self, asked: _Asked) -> Page:
+        request = asked.request
         tried: list[str] = []
         for endpoint in candidates(self.settings.endpoint):
             if endpoint.needs_project and request.project is None:
                 continue
             try:
-                answer = self._ask_endpoint(endpoint, request, date_range, page, limit)
+                answer = self._ask_endpoint(endpoint, asked)
             except HoneyHiveRequestError as error:
                 if not is_missing_route(error):
                     raise
@@ -192,9 +204,8 @@ class HoneyHiveClient:
             status_code=404,
         )
 
-    def _ask_endpoint(
-        self, endpoint: Endpoint, request: ExportRequest, date_range: DateRange | None, page: int, limit: int
-    ) -> Page:
+    def _ask_endpoint(self, endpoint: Endpoint, asked: _Asked) -> Page:
+        request = asked.request
         if request.projections is not None and not endpoint.projects:
             raise InvalidArgumentError(
                 "projections",
@@ -202,9 +213,9 @@ class HoneyHiveClient:
                 f"the endpoint {endpoint.name!r} cannot leave fields out; leave projections out, or set the "
                 "connection's extra 'endpoint' to one that can: 'export' or 'legacy'",
             )
-        limit = min(limit, endpoint.max_limit)
-        body = endpoint.body(request, date_range, page=page, limit=limit)
-        return decode_page(self._post(endpoint.url_path(request.project), body), limit)
+        limit = min(asked.limit, endpoint.max_limit)
+        body = endpoint.body(request, asked.date_range, page=asked.page, limit=limit)
+        return decode_page(self._post(endpoint.url_path(request.project), body, asked.max_bytes), limit)
 
     # ---------------------------------------------------------------------------------- one request
 
@@ -212,10 +223,12 @@ class HoneyHiveClient:
         prepared.headers["Authorization"] = f"Bearer {self.settings.api_key.get_secret_value()}"
         return prepared
 
-    def _post(self, path: str, body: dict[str, Any]) -> bytes:
+    def _post(self, path: str, body: dict[str, Any], max_bytes: int) -> memoryview:
         url = self.settings.api_url + path
         for _ in range(_MOST_REDIRECTS + 1):
-            status, headers, answer = self._send(url, body)
+            with self.in_flight.one(lambda: self.is_stopped) as answered:
+                status, headers, answer = self._send(url, body, max_bytes)
+                answered(status in _TOO_MANY)
             if status not in _REDIRECTS:
                 break
             url = self._redirected(url, headers.get("Location", ""))
@@ -224,7 +237,7 @@ class HoneyHiveClient:
         if status != 200:
             # A server may echo the key; what it says goes into logs.
             key = self.settings.api_key.get_secret_value().encode()
-            raise api_error(status, headers, answer.replace(key, b"***"), url)
+            raise api_error(status, headers, answer.tobytes().replace(key, b"***"), url)
         return answer
 
     def _redirected(self, url: str, location: str) -> str:
@@ -242,7 +255,9 @@ class HoneyHiveClient:
             )
         return target
 
-    def _send(self, url: str, body: dict[str, Any]) -> tuple[int, requests.structures.CaseInsensitiveDict[str], bytes]:
+    def _send(
+        self, url: str, body: dict[str, Any], max_bytes: int
+    ) -> tuple[int, requests.structures.CaseInsensitiveDict[str], memoryview]:
         settings = self.settings
         try:
             with self._session.post(
@@ -253,9 +268,9 @@ class HoneyHiveClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return response.status_code, response.headers, self._read(response)
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._connection_error(error) from None
+                return response.status_code, response.headers, self._read(response, max_bytes)
+        except NETWORK_ERRORS as error:
+            raise connection_error(error, settings) from None
         except ValueError:
             # requests looks at where a redirect leads even when it is not to follow it.
             raise HoneyHiveRequestError(
@@ -263,45 +278,19 @@ class HoneyHiveClient:
                 "connection's host"
             ) from None
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response, max_bytes: int) -> memoryview:
         deadline = time.monotonic() + self._total_time
-        chunks: list[bytes] = []
-        size = 0
+        announced = _announced(response)
+        _refuse_beyond(max_bytes, announced)
+        body = AnswerBody(announced)
         for chunk in response.iter_content(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > LARGEST_ANSWER:
-                raise AnswerTooLargeError(f"the answer is larger than {LARGEST_ANSWER} bytes")
+            body.append(chunk)
+            _refuse_beyond(max_bytes, body.size)
             if time.monotonic() > deadline:
                 raise HoneyHiveConnectionError(
                     f"{self.settings.api_host} took more than {self._total_time:g} s for one answer", timed_out=True
                 )
-        return b"".join(chunks)
-
-    def _connection_error(self, error: Exception) -> HoneyHiveConnectionError:
-        # Without the original's text where that may hold the URL of a proxy with its password.
-        host = self.settings.api_host
-        timeouts = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
-        if isinstance(error, requests.exceptions.SSLError) and _UNVERIFIED in str(error):
-            reason = str(error).partition(_UNVERIFIED)[2].partition(" (_ssl.c")[0].strip(": ")
-            return HoneyHiveConnectionError(
-                f"the certificate of {host} cannot be verified ({reason}). Behind a private CA, set the "
-                "connection's extra 'verify' to the path of its CA bundle",
-                retryable=False,
-            )
-        if isinstance(error, requests.exceptions.SSLError):
-            return HoneyHiveConnectionError(f"the TLS handshake with {host} failed")
-        if isinstance(error, requests.exceptions.ProxyError):
-            return HoneyHiveConnectionError(f"the proxy on the way to {host} cannot be used")
-        if isinstance(error, requests.exceptions.ConnectTimeout):
-            return HoneyHiveConnectionError(f"{host} took no connection within {self.settings.connect_timeout:g} s")
-        if isinstance(error, timeouts) or "Read timed out" in str(error):
-            return HoneyHiveConnectionError(f"{host} sent nothing for {self.settings.timeout:g} s", timed_out=True)
-        if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
-            return HoneyHiveConnectionError(f"the answer of {host} was cut short: {type(error).__name__}")
-        return HoneyHiveConnectionError(
-            f"cannot reach {host}: {_network_reason(error)}; check the connection's host, and the way there"
-        )
+        return body.view()
 
     # ---------------------------------------------------------------------------------- trying again
 
@@ -335,6 +324,28 @@ class HoneyHiveClient:
         log.warning("Try %d failed, next one in %.1f s: %s", state.attempt_number, wait, error)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A page as it was asked for."""
+
+    request: ExportRequest
+    date_range: DateRange | None
+    page: int
+    limit: int
+    max_bytes: int
+
+
+def _announced(response: requests.Response) -> int:
+    """Return the bytes that the answer says it has; of a compressed one that is the least it can be."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _refuse_beyond(max_bytes: int, size: int) -> None:
+    if size > max_bytes:
+        raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")
+
+
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, HoneyHiveError) and error.retryable and not isinstance(error, ExportStoppedError)
 
@@ -364,14 +375,3 @@ def _raise_last(state: tenacity.RetryCallState) -> Any:
         error.attempts = state.attempt_number
         raise error
     raise RuntimeError("a retry ended without an error")  # pragma: no cover - tenacity's contract
-
-
-def _network_reason(error: BaseException) -> str:
-    causes: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in causes:
-        causes.append(current)
-        reason = getattr(current, "reason", None)
-        current = current.__cause__ or current.__context__ or (reason if isinstance(reason, BaseException) else None)
-    named = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return str(named[-1].strerror) if named else type(causes[-1]).__name__

@@ -10,7 +10,7 @@ from airflow_provider_honeyhive.asking import Asker, ReadStats
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.pages import load_event
 from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
-from airflow_provider_honeyhive.slices import run_side_by_side
+from airflow_provider_honeyhive.side_by_side import run_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def collect_events(
             raise error.incomplete from error
 
     # In a thread, so that a signal finds the main thread free to act.
-    (events,) = run_side_by_side([collect_whole], 1, threading.Event(), lambda: client.is_stopped, lambda: None)
+    (events,) = run_side_by_side([collect_whole], threading.Event(), lambda: client.is_stopped, lambda: None)
     if len(events) < (min_events or 0):
         raise TooFewEventsError(min_events or 0, len(events))
     return events

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import threading
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_honeyhive.manifest import PartFile  # noqa: TC001 - pydantic needs it at run time
 from airflow_provider_honeyhive.reader import Cursor
+from airflow_provider_honeyhive.staging import StagedFile  # noqa: TC001 - pydantic needs it at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable
+    from collections.abc import Collection, Hashable, Sequence
 
     from airflow_provider_honeyhive.stores import Store
 
@@ -26,15 +29,16 @@ log = logging.getLogger(__name__)
 
 #: What was staged longer ago is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)
+_RECORD_NAME = re.compile(r"(\d{5,})\.json")
 
 
 class Plan(BaseModel):
-    """How a window was split, and what was known then.
+    """How a window was split at first, and what was known then.
 
     :param started_at: when the first try began.
     :param total: events the server reported for the window.
     :param endpoint: the endpoint that answered.
-    :param slices: bounds of the slices in microseconds since 1970, newest first.
+    :param slices: bounds of the first slices in microseconds since 1970, newest first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,14 +52,22 @@ class Plan(BaseModel):
 class Record(BaseModel):
     """How far a slice has been staged.
 
-    :param parts: staged files.
-    :param cursor: where its reading stands, with the events of these files as known.
+    :param start: inclusive lower bound of the slice, microseconds since 1970.
+    :param end: exclusive upper bound.
+    :param files: staged files.
+    :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    parts: list[PartFile]
-    cursor: dict[str, Any]
+    start: int | None
+    end: int | None
+    files: list[StagedFile] = []
+    cursor: dict[str, Any] | None = None
+
+    def load_cursor(self) -> Cursor | None:
+        """Return where the reading stands."""
+        return None if self.cursor is None else _load_cursor(self.cursor)
 
 
 class Journal:
@@ -68,6 +80,8 @@ class Journal:
     def __init__(self, store: Store, folder: str) -> None:
         self._store = store
         self._folder = folder
+        #: Held while a slice is split: no record may show less of a slice before another shows the rest.
+        self.lock = threading.Lock()
 
     def read_plan(self) -> Plan | None:
         """Return the plan of an earlier try, None where there is none to go on from."""
@@ -82,32 +96,66 @@ class Journal:
         """Keep the plan for retries."""
         self._store.put(f"{self._folder}/plan.json", plan.model_dump_json().encode())
 
-    def read(self, number: int) -> tuple[list[PartFile], Cursor] | None:
-        """Return what is staged of a slice, None where nothing is, or not all of what the record names."""
-        data = self._store.get(self._record_name(number))
-        if data is None:
-            return None
+    def read(self, plan: Plan) -> dict[int, Record] | None:
+        """Return what is staged of each slice, by its number; None where that does not cover the window."""
+        there = self._store.files(self._folder)
+        records = {number: Record(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
+        for name in there:
+            match = _RECORD_NAME.fullmatch(name)
+            record = self._read_record(name, there) if match else None
+            if match and record:
+                records[int(match[1])] = record
+        return _side_by_side(records, plan.slices)
+
+    def _read_record(self, name: str, there: dict[str, int]) -> Record | None:
         try:
-            record = Record.model_validate_json(data)
+            record = Record.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
         except ValidationError:
             return None
-        there = self._store.files(self._folder)
-        if any(there.get(part.path.rpartition("/")[2]) != part.size_bytes for part in record.parts):
-            log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
-            return None
-        return record.parts, _load_cursor(record.cursor)
+        if any(there.get(file.path.rpartition("/")[2]) != file.size_bytes for file in record.files):
+            log.warning("Some staged files of slice %s are gone or not whole: reading it again", name)
+            return Record(start=record.start, end=record.end)
+        return record
 
-    def write(self, number: int, parts: list[PartFile], cursor: Cursor, pending: Collection[Hashable] = ()) -> None:
-        """Record that these files are whole.
+    def write(
+        self,
+        number: int,
+        bounds: tuple[int | None, int | None],
+        files: Sequence[StagedFile] = (),
+        cursor: Cursor | None = None,
+        pending: Collection[Hashable] = (),
+    ) -> None:
+        """Record how far a slice has been staged.
 
+        :param number: of the slice.
+        :param bounds: of the slice.
+        :param files: whole files.
         :param cursor: where the reading stands.
-        :param pending: ids of events that the cursor has taken, but that are not in these files yet.
+        :param pending: ids of events that the cursor has taken, but that are not in these files.
         """
-        record = Record(parts=parts, cursor=_dump_cursor(cursor, set(pending)))
-        self._store.put(self._record_name(number), record.model_dump_json().encode())
+        facts = None if cursor is None else _dump_cursor(cursor, set(pending))
+        record = Record(start=bounds[0], end=bounds[1], files=list(files), cursor=facts)
+        self._store.put(f"{self._folder}/{number:05d}.json", record.model_dump_json().encode())
 
-    def _record_name(self, number: int) -> str:
-        return f"{self._folder}/{number:05d}.json"
+
+def _side_by_side(
+    records: dict[int, Record], planned: Sequence[tuple[int | None, int | None]]
+) -> dict[int, Record] | None:
+    """Return the records newest first, with no time in two of them; None where a time is in none.
+
+    A slice that gave away its older part may have been recorded last before it did.
+    """
+    if planned == [(None, None)]:
+        return records if len(records) == 1 else None
+    order = sorted(records, key=lambda number: records[number].end or 0, reverse=True)
+    for newer, older in pairwise(order):
+        start, end = records[newer].start, records[older].end
+        if start is None or end is None or start > end:
+            return None
+        records[newer] = records[newer].model_copy(update={"start": end})
+    if records[order[0]].end != planned[0][1] or records[order[-1]].start != planned[-1][0]:
+        return None
+    return {number: records[number] for number in order}
 
 
 def _dump_cursor(cursor: Cursor, pending: set[Hashable]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 SUFFIXES: dict[str, tuple[str, str]] = {
     ".jsonl": ("jsonl", "none"),
     ".jsonl.gz": ("jsonl", "gzip"),
+    ".jsonl.zst": ("jsonl", "zstd"),
 }
 FILE_FORMATS = tuple(dict.fromkeys(file_format for file_format, _ in SUFFIXES.values()))
 COMPRESSIONS = tuple(dict.fromkeys(compression for _, compression in SUFFIXES.values()))

@@ -78,6 +78,7 @@ class Manifest(BaseModel):
     :param duplicates_dropped: events that came more than once and were dropped, seams included.
     :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
     :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
+    :param slice_count: parts of the window that were read side by side.
     :param page_count: answers read.
     :param bytes_read: bytes of these answers, decompressed.
     :param retries: requests that were sent again. Like the other numbers of reading, of the last try
@@ -96,6 +97,7 @@ class Manifest(BaseModel):
     duplicates_dropped: int = 0
     events_without_time: int = 0
     project_names: list[tuple[str | None, str | None]] = []
+    slice_count: int = 0
     page_count: int = 0
     bytes_read: int = 0
     retries: int = 0

@@ -20,8 +20,10 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.windows import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable
 
+#: The bytes of one event; a view keeps the whole answer in memory.
+RawEvent: TypeAlias = bytes | memoryview
 #: (``project``, ``project_id``) as an event names them; None where it does not.
 ProjectNames: TypeAlias = tuple[str | None, str | None]
 
@@ -35,7 +37,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 class Page:
     """One answer of the API.
 
-    :param raw_events: each event's own bytes, on one line, in the order of the answer.
+    :param raw_events: each event's own bytes (or a view of them), on one line, in the order of the answer.
     :param ids: what tells each event from the others: its ``event_id``, or a hash of it where it has none.
     :param times: each event's ``start_time`` in microseconds since 1970, None where it has none.
     :param projects: the distinct projects that the events name.
@@ -45,7 +47,7 @@ class Page:
     :param limit: how many events were asked for.
     """
 
-    raw_events: list[bytes]
+    raw_events: list[RawEvent]
     ids: list[Hashable]
     times: list[int | None]
     projects: frozenset[ProjectNames]
@@ -82,13 +84,13 @@ _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-def load_event(raw: bytes) -> dict[str, Any]:
+def load_event(raw: RawEvent) -> dict[str, Any]:
     """Decode one event, whatever its bytes hold.
 
     :raises HoneyHiveResponseError: it is nested too deeply for Python objects.
     """
     try:
-        event: dict[str, Any] = json.loads(raw.decode("utf-8", "surrogateescape"), strict=False)
+        event: dict[str, Any] = json.loads(str(raw, "utf-8", "surrogateescape"), strict=False)
     except RecursionError:
         raise HoneyHiveResponseError(
             "an event is nested too deeply for Python objects; give output_path to write it to a file as it is"
@@ -96,7 +98,7 @@ def load_event(raw: bytes) -> dict[str, Any]:
     return event
 
 
-def time_of(raw: bytes) -> int | None:
+def time_of(raw: RawEvent) -> int | None:
     """Return the ``start_time`` of one event in microseconds since 1970, None where it has none.
 
     :raises ValueError: it is no JSON.
@@ -104,29 +106,37 @@ def time_of(raw: bytes) -> int | None:
     try:
         return to_micros(_head_decoder.decode(raw).start_time)
     except RecursionError:
-        return to_micros(_shallow(raw.decode("utf-8", "surrogateescape"), 0)[0].get("start_time"))
+        return to_micros(_shallow(str(raw, "utf-8", "surrogateescape"), 0)[0].get("start_time"))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return to_micros(load_event(raw).get("start_time"))
 
 
-def decode_page(body: bytes, limit: int) -> Page:
+def decode_page(body: bytes | memoryview, limit: int) -> Page:
     """Split an answer to a request for ``limit`` events.
 
     :raises HoneyHiveResponseError: it is not JSON, or not an object with a list of objects as ``events``.
     """
     try:
         envelope = _envelope_decoder.decode(body)
-        raws = [bytes(raw) for raw in envelope.events]
-        heads: Iterable[Any] = map(_head_decoder.decode, raws)
-        return _page(raws, list(heads), (envelope.total, envelope.count), len(body), limit)
+        heads = [_head_decoder.decode(raw) for raw in envelope.events]
+        raws: list[RawEvent] = [memoryview(raw) for raw in envelope.events]
+        if _has_line_breaks(body):
+            raws = [on_one_line(raw) for raw in raws]
+        return _page(raws, heads, (envelope.total, envelope.count), len(body), limit)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         # Not a verdict yet: JSON allows more than msgspec takes.
         return _decode_tolerantly(body, limit)
 
 
-def _page(raws: list[bytes], heads: list[_Head], totals: tuple[Any, Any], size: int, limit: int) -> Page:
+def _has_line_breaks(body: bytes | memoryview) -> bool:
+    # In what the view is of: that can be searched without a copy.
+    whole: Any = body.obj if isinstance(body, memoryview) else body
+    return bool(whole.find(b"\n") >= 0 or whole.find(b"\r") >= 0)
+
+
+def _page(raws: list[RawEvent], heads: list[_Head], totals: tuple[Any, Any], size: int, limit: int) -> Page:
     return Page(
-        raw_events=[on_one_line(raw) if b"\n" in raw or b"\r" in raw else raw for raw in raws],
+        raw_events=raws,
         ids=[_identity(head.event_id, raw) for head, raw in zip(heads, raws, strict=True)],
         times=[to_micros(head.start_time) for head in heads],
         projects=frozenset((_text(head.project), _text(head.project_id)) for head in heads),
@@ -136,7 +146,7 @@ def _page(raws: list[bytes], heads: list[_Head], totals: tuple[Any, Any], size: 
     )
 
 
-def _identity(event_id: Any, raw: bytes) -> Hashable:
+def _identity(event_id: Any, raw: RawEvent) -> Hashable:
     if isinstance(event_id, str | int) and event_id != "":
         return event_id
     return blake2b(raw, digest_size=16).digest()
@@ -152,22 +162,25 @@ def _whole_number(value: Any) -> int | None:
     return int(value)
 
 
-def on_one_line(raw: bytes) -> bytes:
-    """Return the JSON text ``raw`` without its insignificant white space; nothing else changes."""
+def on_one_line(raw: RawEvent) -> bytes:
+    """Return the JSON text ``raw`` without its insignificant white space, if there are line breaks in it."""
+    raw = bytes(raw)
+    if b"\n" not in raw and b"\r" not in raw:
+        return raw
     return _STRING_OR_SPACE.sub(lambda match: match[0] if match[0][:1] == b'"' else b"", raw)
 
 
 # ------------------------------------------------------------------------------ the tolerant splitter
 
 
-def _decode_tolerantly(body: bytes, limit: int) -> Page:
+def _decode_tolerantly(body: bytes | memoryview, limit: int) -> Page:
     # surrogateescape: bytes that are no UTF-8 come out again as they went in.
-    text = body.decode("utf-8", "surrogateescape")
+    text = str(body, "utf-8", "surrogateescape")
     try:
         raws, heads, totals = _split(text)
     except (ValueError, RecursionError, StopIteration) as error:
         raise HoneyHiveResponseError(_what_came_instead(body, error)) from None
-    return _page(raws, heads, totals, len(body), limit)
+    return _page([on_one_line(raw) for raw in raws], heads, totals, len(body), limit)
 
 
 def _split(text: str) -> tuple[list[bytes], list[_Head], tuple[Any, Any]]:
@@ -243,8 +256,8 @@ def _separator(text: str, at: int, end: str) -> int:
     return at if text.startswith(end, at) else _expect(text, at, ",")
 
 
-def _what_came_instead(body: bytes, error: Exception) -> str:
-    start = body[:_SHOWN_BYTES].lstrip().lower()
+def _what_came_instead(body: bytes | memoryview, error: Exception) -> str:
+    start = bytes(body[:_SHOWN_BYTES]).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return (
             "the server answered 200 with a web page instead of JSON: the connection's host is not the "

@@ -13,19 +13,20 @@ import logging
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.journal import Journal
 from airflow_provider_honeyhive.layout import STAGING_PREFIX
-from airflow_provider_honeyhive.manifest import Manifest, PartFile
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.stores import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_honeyhive.layout import Layout
+    from airflow_provider_honeyhive.manifest import PartFile
+    from airflow_provider_honeyhive.staging import StagedFile
     from airflow_provider_honeyhive.stores import Store
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,11 @@ class Destination:
         """Return where a data file of the manifest is; without a name the export itself."""
         return self.store.url(name or self._layout.object_name or "")
 
+    @property
+    def staging(self) -> str:
+        """Name of the folder of what is not published yet."""
+        return self._staging
+
     def staged_name(self, slice_number: int, part_number: int) -> str:
         """Return the name of a data file that is not published yet."""
         return f"{self._staging}/{slice_number:05d}-{part_number:05d}-{self._writer}"
@@ -87,10 +93,10 @@ class Destination:
                 "with {{ run_id }} in it"
             )
 
-    def discard(self, parts: Sequence[PartFile]) -> None:
+    def discard(self, files: Sequence[StagedFile]) -> None:
         """Remove staged files that did not turn out to be whole."""
-        for part in parts:
-            self.store.delete(part.path)
+        for file in files:
+            self.store.delete(file.path)
 
     def abandon(self, *, keep_staged: bool) -> None:
         """Leave nothing behind after a failure, except what a retry can go on from.
@@ -126,21 +132,18 @@ class Destination:
 
     def publish(
         self,
-        staged: Sequence[PartFile],
-        max_file_size: int,
+        pieces: Sequence[PartFile],
         build: Callable[[list[PartFile]], Manifest],
         *,
         replace: bool,
     ) -> Manifest:
-        """Give the staged files their final names, write the manifest, and remove an earlier run's files.
+        """Give files their final names, write the manifest, and remove an earlier run's files.
 
-        :param staged: in the order in which they are to be read.
-        :param max_file_size: small files are joined up to this many bytes.
+        :param pieces: the data files under their present names, in the order in which they are to be read.
         :param build: makes the manifest of the final files.
         :param replace: as for :meth:`claim`, which is asked again: reading takes time.
         :raises DestinationError: the earlier export is still, or again, in place.
         """
-        pieces = [self._join(number, group) for number, group in enumerate(self._groups(staged, max_file_size))]
         finals = {
             piece.path: piece.model_copy(update={"path": self._layout.part_name(number, piece.sha256)})
             for number, piece in enumerate(pieces)
@@ -211,39 +214,6 @@ class Destination:
             return self.store.get(self._layout.manifest_name) == before
         except DestinationError:
             return False
-
-    def _groups(self, staged: Sequence[PartFile], max_file_size: int) -> Iterator[list[PartFile]]:
-        group: list[PartFile] = []
-        size = 0
-        for part in staged:
-            if group and self._layout.object_name is None and size + part.size_bytes > max_file_size:
-                yield group
-                group, size = [], 0
-            group.append(part)
-            size += part.size_bytes
-        if group:
-            yield group
-
-    def _join(self, number: int, group: list[PartFile]) -> PartFile:
-        # Lines may follow lines, and gzip members gzip members, so files are joined byte by byte.
-        if len(group) == 1:
-            return group[0]
-        name = f"{self._staging}/joined-{number:05d}"
-        digest = sha256()
-        with self.store.create(name) as sink:
-            for part in group:
-                for chunk in self.store.chunks(part.path):
-                    digest.update(chunk)
-                    sink.write(chunk)
-        return PartFile(
-            path=name,
-            event_count=sum(part.event_count for part in group),
-            size_bytes=sum(part.size_bytes for part in group),
-            sha256=digest.hexdigest(),
-            min_start_time=min((part.min_start_time for part in group if part.min_start_time), default=None),
-            events_without_time=sum(part.events_without_time for part in group),
-            max_start_time=max((part.max_start_time for part in group if part.max_start_time), default=None),
-        )
 
     def _back_up(self) -> str | None:
         # Only one object has to overwrite its predecessor; parts never share a name with different content.

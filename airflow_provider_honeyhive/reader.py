@@ -9,7 +9,8 @@ written at the method that takes it. Knows nothing of HTTP and of files.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from airflow_provider_honeyhive.asking import Asker
-    from airflow_provider_honeyhive.pages import Page
+    from airflow_provider_honeyhive.pages import Page, RawEvent
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +50,6 @@ class ReadAgainError(Exception):
     def __init__(self, reason: str, expected: int, received: int) -> None:
         super().__init__(reason)
         self.incomplete = IncompleteExportError(expected, received)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events of one answer that had not been taken before, all of them inside the slice."""
-
-    raw_events: list[bytes]
-    times: list[int | None]
-    ids: list[Hashable]
 
 
 @dataclass
@@ -84,6 +76,20 @@ class Cursor:
     done: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one answer that had not been taken before, all of them inside the slice.
+
+    :param position: where the reading stood when they were taken; going on from there asks for the same
+        answer again, and takes of it what is not known.
+    """
+
+    raw_events: list[RawEvent]
+    times: list[int | None]
+    ids: list[Hashable]
+    position: Cursor
+
+
 class SliceReader:
     """Reads the events of ``[start, end)``, or of all time.
 
@@ -91,26 +97,37 @@ class SliceReader:
     :param start: microseconds since 1970, inclusive; None: from the beginning of time.
     :param end: microseconds since 1970, exclusive; None: until the end of time.
     :param cursor: where an earlier reading stopped; None begins at the end.
+    :param expected: how many events there may be, where somebody has a guess.
     """
 
-    def __init__(self, asker: Asker, start: int | None, end: int | None, cursor: Cursor | None = None) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        start: int | None,
+        end: int | None,
+        cursor: Cursor | None = None,
+        expected: float | None = None,
+    ) -> None:
         self._asker = asker
         self._start = start
         self._end = end
         # Outwards to whole seconds: a server that cuts its bounds to seconds must not cut off events.
-        self._low = None if start is None else start // SECOND_US * SECOND_US
-        self._high = None if end is None else -(-end // SECOND_US) * SECOND_US
+        self._low = None if start is None else _down(start, SECOND_US)
+        self._high = None if end is None else _up(end, SECOND_US)
+        # Taking events and giving away a range exclude each other.
+        self._lock = threading.Lock()
+        self._expected = expected
+        self._narrowed = False
+        self._given_away = 0.0
         self._any_order = False
         self._readings = 1
         self._lost_at: int | None = None
         self.cursor = cursor or Cursor(upper=self._high)
+        self._reached = self._reached_by(self.cursor)
         asker.untimed.update(self._own_untimed())
 
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.
-
-        At each batch :attr:`cursor` says where the reading stands: going on from it asks for the same
-        answer again, and takes of it what is not known.
 
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
@@ -125,10 +142,62 @@ class SliceReader:
         """Forget what was read; the last reading trusts no order."""
         self._readings += 1
         self._lost_at = None
-        if self._readings == READINGS and self._high is not None:
-            self._any_order = True
         self._asker.untimed.difference_update(self._own_untimed())
-        self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
+        with self._lock:
+            if self._readings == READINGS and self._high is not None:
+                self._any_order = True
+            self._reached = None
+            self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
+
+    # ------------------------------------------------------------------------------- sharing the work
+
+    @property
+    def start(self) -> int | None:
+        """Inclusive lower bound of the slice, microseconds since 1970."""
+        return self._start
+
+    @property
+    def unread(self) -> tuple[int, int] | None:
+        """The times that may hold unread events, where some of them could be given away."""
+        upper = self._end if self._reached is None else self._reached
+        if self._any_order or self.cursor.done or self._start is None or upper is None:
+            return None
+        return self._start, upper
+
+    @property
+    def events_left(self) -> float:
+        """A guess at the number of events that are not read yet."""
+        total = self._expected if self.cursor.total is None else self.cursor.total
+        if total is not None:
+            return max(0.0, total - self.cursor.distinct - self._given_away)
+        if self._reached is None or self._end is None or self._start is None:
+            return 0.0
+        # As dense as what has been read.
+        return self.cursor.distinct * (self._reached - self._start) / max(1, self._end - self._reached)
+
+    def give_away_below(self, time: int) -> float | None:
+        """Leave the events before ``time`` to another reader.
+
+        :param time: microseconds since 1970; becomes the slice's start.
+        :returns: a guess at how many events that are; None where it is too late for that.
+        """
+        with self._lock:
+            unread = self.unread
+            if unread is None or not unread[0] < time <= unread[1]:
+                return None
+            low, high = unread
+            share = self.events_left * (time - low) / (high - low)
+            self._narrowed = True
+            self._given_away += share
+            self._start, self._low = time, _down(time, SECOND_US)
+            return share
+
+    def _reached_by(self, cursor: Cursor) -> int | None:
+        """Return the time below which nothing has been taken, None where nothing has been taken at all."""
+        times = [time for time in cursor.known.values() if time is not None]
+        if cursor.upper is not None and cursor.upper != self._high:
+            times.append(cursor.upper)
+        return min(times, default=None)
 
     def _own_untimed(self) -> list[Hashable]:
         return [id_ for id_, time in self.cursor.known.items() if time is None]
@@ -142,11 +211,15 @@ class SliceReader:
             if not _newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
                 self._any_order = True
                 raise self._again("the answers are not sorted newest first")
-            oldest = min((time for time in page.times if time is not None), default=None)
             fresh = self._take(page)
+            is_last = fresh is None and not self._asker.may_hide_more(page)
+            times = [time for time in page.times if time is not None]
+            oldest = min(times, default=None)
+            del page  # one answer in memory at a time
             if fresh:
                 yield fresh
-            if fresh is None and not self._asker.may_hide_more(page):
+            del fresh
+            if is_last:
                 return
             if oldest is None:
                 # Only events without a time: they have no place to seek to.
@@ -154,7 +227,7 @@ class SliceReader:
                 return
             next_upper = self._round_up(oldest)
             if cursor.upper is None or next_upper < cursor.upper:
-                self._step_to(next_upper, page)
+                self._step_to(next_upper, times)
             else:
                 # The answer ends within the cursor's own timestamp, so the cursor cannot pass it.
                 below = cursor.upper - cursor.unit
@@ -165,7 +238,7 @@ class SliceReader:
                     cursor.upper = self._round_up(oldest)
                     continue
                 yield from self._page_through(below, cursor.upper)
-                self._step_to(below, page)
+                self._step_to(below, times)
                 cursor.expect_seam = False
             if self._low is not None and cursor.upper is not None and cursor.upper < self._low:
                 return
@@ -217,7 +290,7 @@ class SliceReader:
         # To the next whole second even from a whole second: the bound may be exclusive.
         return time // SECOND_US * SECOND_US + SECOND_US
 
-    def _step_to(self, upper: int, page: Page) -> None:
+    def _step_to(self, upper: int, times: list[int]) -> None:
         """Move the cursor down, keeping in mind the events that may show again.
 
         These are the ones of the seam, those until the next whole second, should the server's bounds turn
@@ -225,7 +298,7 @@ class SliceReader:
         """
         cursor = self.cursor
         cursor.upper, cursor.expect_seam = upper, True
-        times = sorted(time for time in page.times if time is not None)
+        times = sorted(times)
         keep = max(upper // SECOND_US * SECOND_US + SECOND_US, times[len(times) // 4])
         cursor.known = {id_: time for id_, time in cursor.known.items() if time is None or time <= keep}
 
@@ -251,8 +324,10 @@ class SliceReader:
                 this_pass.extend(page.ids)
                 seen.update(page.ids)
                 fresh = self._take(page)
+                del page
                 if fresh:
                     yield fresh
+                del fresh
             idle = idle + 1 if len(seen) == before else 0
             same = same + 1 if this_pass == last_pass else 0
             last_pass = this_pass
@@ -281,9 +356,10 @@ class SliceReader:
             # Nothing new is the end only after as many events as there are: the order may have changed.
             if not len(page) or (shown >= len(seen) and seen.issuperset(page.ids)):
                 return
-            yield page
             shown += len(page)
             number += 1
+            yield page
+            del page
 
     # ----------------------------------------------------------------------------- unsorted answers
 
@@ -300,7 +376,7 @@ class SliceReader:
         if not self._asker.may_hide_more(page):
             fresh = self._take(page)
             if fresh:
-                yield fresh
+                yield _sorted(fresh)
             return
         unit = SECOND_US if high - low > 2 * SECOND_US else self.cursor.unit
         middle = (low + high) // 2 // unit * unit
@@ -328,33 +404,46 @@ class SliceReader:
         would lose it.
         """
         cursor, stats = self.cursor, self._asker.stats
-        if cursor.total is None and not cursor.distinct and page.total is not None and page.total > len(page):
-            cursor.total = page.total
-        raws: list[bytes] = []
+        if not cursor.distinct and page.total is not None:
+            self._expected = page.total
+            if cursor.total is None and page.total > len(page):
+                cursor.total = page.total
+        raws: list[RawEvent] = []
         times: list[int | None] = []
         ids: list[Hashable] = []
         in_page: set[Hashable] = set()
         fresh = 0
-        for raw, id_, time in zip(page.raw_events, page.ids, page.times, strict=True):
-            if id_ in in_page:
-                cursor.repeated += 1
-                continue
-            in_page.add(id_)
-            # Above the cursor everything has been read; a server with coarse bounds shows it again.
-            if id_ in cursor.known or (time is not None and cursor.upper is not None and time > cursor.upper):
-                continue
-            if time is None and not self._is_first_to_see(id_):
-                continue
-            cursor.known[id_] = time
-            fresh += 1
-            if self._is_inside(time):
-                raws.append(raw)
-                times.append(time)
-                ids.append(id_)
-        cursor.distinct += fresh
+        with self._lock:
+            for raw, id_, time in zip(page.raw_events, page.ids, page.times, strict=True):
+                if id_ in in_page:
+                    cursor.repeated += 1
+                    continue
+                in_page.add(id_)
+                if id_ in cursor.known or self._is_anothers(time):
+                    continue
+                if time is None and not self._is_first_to_see(id_):
+                    continue
+                cursor.known[id_] = time
+                fresh += 1
+                if self._is_inside(time):
+                    raws.append(raw)
+                    times.append(time)
+                    ids.append(id_)
+            cursor.distinct += fresh
+            reached = (time for time in (*times, self._reached) if time is not None)
+            self._reached = min(reached, default=None)
         with stats.lock:
             stats.duplicates_dropped += len(page) - fresh
-        return Batch(raws, times, ids) if fresh else None
+        return Batch(raws, times, ids, self._position()) if fresh else None
+
+    def _is_anothers(self, time: int | None) -> bool:
+        # Above the cursor everything has been read; a server with coarse bounds shows it again. What lies
+        # below was asked for before it was given away.
+        upper, low = self.cursor.upper, self._low if self._narrowed else None
+        return time is not None and ((upper is not None and time > upper) or (low is not None and time < low))
+
+    def _position(self) -> Cursor:
+        return replace(self.cursor, known=dict(self.cursor.known))
 
     def _is_first_to_see(self, id_: Hashable) -> bool:
         with self._asker.stats.lock:
@@ -390,5 +479,20 @@ def _newest_first(page: Page) -> bool:
     return all(newer >= older for newer, older in pairwise(times))
 
 
+def _sorted(batch: Batch) -> Batch:
+    """Return the events newest first, those without a time last."""
+    order = sorted(range(len(batch.ids)), key=lambda at: (batch.times[at] is None, -(batch.times[at] or 0)))
+    return Batch(
+        [batch.raw_events[at] for at in order],
+        [batch.times[at] for at in order],
+        [batch.ids[at] for at in order],
+        batch.position,
+    )
+
+
 def _up(time: int, unit: int) -> int:
     return -(-time // unit) * unit
+
+
+def _down(time: int, unit: int) -> int:
+    return time // unit * unit

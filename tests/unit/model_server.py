@@ -49,7 +49,13 @@ class ModelClient:
         self._random = random.Random(self.seed)
 
     def fetch_page(
-        self, request: ExportRequest, date_range: DateRange | None = None, *, page: int = 1, limit: int = 1000
+        self,
+        request: ExportRequest,
+        date_range: DateRange | None = None,
+        *,
+        page: int = 1,
+        limit: int = 1000,
+        max_bytes: int | None = None,
     ) -> Page:
         assert len(self.requests) < 3_000, "the reader does not come to an end"
         if self.requests:

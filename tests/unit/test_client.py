@@ -194,7 +194,7 @@ def test_a_heavy_page_is_left_to_the_reader_after_two_tries(sandbox_with, client
         ("7", 7, 7),
         ("0", 0, 1),
         ("99999999", LONGEST_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True), 100, 200),
+        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True), 100, 200),
         ("soon", 1, 2),
         ("-5", 0, 1),
         ("nan", 1, 2),
@@ -203,7 +203,7 @@ def test_a_heavy_page_is_left_to_the_reader_after_two_tries(sandbox_with, client
 )
 def test_retry_after_is_obeyed_in_every_form_within_bounds(sandbox_with, client_of, header, low, high):
     sandbox = sandbox_with()
-    sandbox.faults.append(Fault.answer(429, headers={"Retry-After": header}))
+    sandbox.faults.append(Fault.answer(429, headers={"Retry-After": header() if callable(header) else header}))
     client = client_of(sandbox)
     client.fetch_page(DEMO)
     (wait,) = client.waits

@@ -158,7 +158,7 @@ def test_parts_end_at_max_file_size_and_are_named_in_order(sandbox_with, client_
     manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
     sizes = [part.size_bytes for part in manifest.files]
     assert len(sizes) >= 4
-    assert all(1_800_000 <= size <= 2_300_000 for size in sizes[:-1])
+    assert all(1_800_000 <= size <= 2_000_000 for size in sizes[:-1])
     assert [part.path for part in manifest.files] == sorted(part.path for part in manifest.files)
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
 

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
 from airflow_provider_honeyhive.export import export_events
-from airflow_provider_honeyhive.journal import Journal
+from airflow_provider_honeyhive.journal import Journal, Plan
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
@@ -378,6 +379,7 @@ def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
 
     journal = Journal(open_store(tmp_path), "_staging-x")
     known = {"\ud83d": 1, 7: None, b"\x00\xff": 3, "pending": 4}
-    journal.write(0, [], Cursor(upper=5, known=known, distinct=4), pending=["pending"])
-    _, cursor = journal.read(0) or (None, None)
-    assert cursor == Cursor(upper=5, known={"\ud83d": 1, 7: None, b"\x00\xff": 3}, distinct=3)
+    journal.write(0, (1, 9), [], Cursor(upper=5, known=known, distinct=4), pending=["pending"])
+    plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=[(1, 9)])
+    records = journal.read(plan) or {}
+    assert records[0].load_cursor() == Cursor(upper=5, known={"\ud83d": 1, 7: None, b"\x00\xff": 3}, distinct=3)

@@ -1,4 +1,4 @@
-"""Runs the slices of an export side by side, and ends promptly whichever way it ends."""
+"""Runs the readers of an export side by side, and ends promptly whichever way it ends."""
 
 from __future__ import annotations
 
@@ -23,41 +23,32 @@ TICK_S = 0.5
 
 def run_side_by_side(
     jobs: Sequence[Callable[[], T]],
-    concurrency: int,
     stop: threading.Event,
     is_stopped: Callable[[], bool],
     on_wait: Callable[[], None],
 ) -> list[T]:
-    """Return the jobs' results in order; the first error ends all, and so does being stopped.
+    """Run each job in a thread, return their results; the first error ends all, and so does being stopped.
 
     In daemon threads rather than an executor's: those would hold up the end of the process until a slow
     answer has come.
 
     :param jobs: what to run.
-    :param concurrency: how many at the same time.
     :param stop: set when it is over; the jobs look at it.
     :param is_stopped: whether somebody wants it to end.
     :param on_wait: called every half second.
     :raises ExportStoppedError: somebody does.
     """
     futures: list[Future[T]] = [Future() for _ in jobs]
-    waiting = iter(zip(jobs, futures, strict=True))
-    lock = threading.Lock()
 
-    def work() -> None:
-        while not stop.is_set():
-            with lock:
-                job, future = next(waiting, (None, None))
-            if job is None or future is None:
-                return
-            try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
-                future.set_exception(error)
+    def work(job: Callable[[], T], future: Future[T]) -> None:
+        try:
+            future.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            future.set_exception(error)
 
     threads = [
-        threading.Thread(target=work, name=f"honeyhive-slice-{number}", daemon=True)
-        for number in range(min(concurrency, len(jobs)))
+        threading.Thread(target=work, args=pair, name=f"honeyhive-reader-{number}", daemon=True)
+        for number, pair in enumerate(zip(jobs, futures, strict=True))
     ]
     try:
         for thread in threads:

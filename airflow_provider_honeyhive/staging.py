@@ -1,0 +1,226 @@
+"""Events in, staged files out: blocks of events, each compressed by itself, and by threads of their own.
+
+A block ends at the lines of the window's grid and at a number of bytes counted from there. So which blocks
+there are depends on the events alone, and slices may be cut anywhere on a line without changing any.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from concurrent.futures import Executor
+
+    from airflow_provider_honeyhive.pages import RawEvent
+    from airflow_provider_honeyhive.reader import Batch, Cursor
+    from airflow_provider_honeyhive.stores import Sink, Store
+
+#: Bytes of events at which a block ends, at most, and as a share of a file: files consist of whole blocks.
+BLOCK_BYTES = 1024**2
+BLOCKS_IN_A_FILE = 10
+#: Blocks of one reader that may wait to be compressed and written: what bounds the memory they take.
+BLOCKS_UNDER_WAY = 8
+
+
+class Member(NamedTuple):
+    """One block in a staged file.
+
+    :param size_bytes: bytes it takes there.
+    :param event_count: events in it.
+    :param without_time: events of it that have no usable ``start_time``.
+    :param min_us: earliest ``start_time``, microseconds since 1970, None where no event has one.
+    :param max_us: latest ``start_time``.
+    """
+
+    size_bytes: int
+    event_count: int
+    without_time: int
+    min_us: int | None
+    max_us: int | None
+
+
+class StagedFile(BaseModel):
+    """A whole file that is not published yet.
+
+    :param path: relative to the destination's folder.
+    :param sha256: of its bytes.
+    :param members: its blocks, in order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    sha256: str
+    members: list[Member]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file."""
+        return sum(member.size_bytes for member in self.members)
+
+    @property
+    def event_count(self) -> int:
+        """Events in the file."""
+        return sum(member.event_count for member in self.members)
+
+
+@dataclass(slots=True)
+class _Origin:
+    """Where the first event of a block came from: a batch, and its place in there."""
+
+    position: Cursor
+    ids: list[Hashable]
+    at: int
+
+
+@dataclass(slots=True)
+class _Block:
+    origin: _Origin
+    raw_events: list[RawEvent] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, raw: RawEvent, time: int | None) -> None:
+        self.raw_events.append(raw)
+        self.size_bytes += len(raw) + 1
+        if time is not None:
+            self.times.append(time)
+
+    def let_go(self) -> None:
+        """Copy the events out of the answers they came in, so that these need not stay in memory."""
+        self.raw_events = [bytes(raw) for raw in self.raw_events]
+
+    def member(self, size_bytes: int) -> Member:
+        return Member(
+            size_bytes,
+            len(self.raw_events),
+            len(self.raw_events) - len(self.times),
+            min(self.times, default=None),
+            max(self.times, default=None),
+        )
+
+
+class _OpenFile:
+    def __init__(self, path: str, sink: Sink) -> None:
+        self._path = path
+        self._sink = sink
+        self._members: list[Member] = []
+        self._digest = sha256()
+        self.size_bytes = 0
+
+    def add(self, data: bytes, member: Member) -> None:
+        self._digest.update(data)
+        self._sink.write(data)
+        self._members.append(member)
+        self.size_bytes += len(data)
+
+    def end(self) -> StagedFile:
+        return StagedFile(path=self._path, sha256=self._digest.hexdigest(), members=self._members)
+
+
+class SliceWriter:
+    """Stages the events of one slice, as a context manager.
+
+    :param store: where to.
+    :param name_file: gives the name of the n-th file.
+    :param encode: turns the events of a block into its bytes; called in the pool's threads.
+    :param pool: encodes the blocks.
+    :param cell: gives the number of the grid's cell that holds a time.
+    :param max_file_size: most bytes of a file, unless a single block has more.
+    :param files: what an earlier try has staged.
+    :param on_file: called after each whole file but the last one with where to go on from, and with the ids
+        of events that were taken there but are in no whole file.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name_file: Callable[[int], str],
+        *,
+        encode: Callable[[list[RawEvent]], bytes],
+        pool: Executor,
+        cell: Callable[[int], int],
+        max_file_size: int,
+        files: Sequence[StagedFile] = (),
+        on_file: Callable[[Cursor, Sequence[Hashable]], None] = lambda position, pending: None,
+    ) -> None:
+        self.files = list(files)
+        self._store = store
+        self._name_file = name_file
+        self._encode = encode
+        self._pool = pool
+        self._cell_of = cell
+        self._max_file_size = max_file_size
+        self._block_bytes = min(BLOCK_BYTES, max_file_size // BLOCKS_IN_A_FILE)
+        self._on_file = on_file
+        self._cell: int | None = None
+        self._block: _Block | None = None
+        self._file: _OpenFile | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> SliceWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            with self._stack:
+                self._stage([self._block] if self._block else [])
+                self._end_file()
+        else:
+            # With the error, so that the store throws the open file away.
+            self._stack.__exit__(kind, error, None)
+
+    def write(self, batch: Batch) -> None:
+        """Take the events of one answer; those of a block that is not full yet wait for the next one's."""
+        waiting: list[_Block] = []
+        for block in self._blocks(batch):
+            waiting.append(block)
+            if len(waiting) == BLOCKS_UNDER_WAY:
+                self._stage(waiting)
+                waiting = []
+        self._stage(waiting)
+
+    def _blocks(self, batch: Batch) -> Iterator[_Block]:
+        block, self._block = self._block, None
+        for at, (raw, time) in enumerate(zip(batch.raw_events, batch.times, strict=True)):
+            if time is not None:
+                cell = self._cell_of(time)
+                if block is not None and cell != self._cell:
+                    yield block
+                    block = None
+                self._cell = cell
+            if block is None:
+                block = _Block(_Origin(batch.position, batch.ids, at))
+            block.add(raw, time)
+            if block.size_bytes >= self._block_bytes:
+                yield block
+                block = None
+        if block is not None:
+            block.let_go()
+        self._block = block
+
+    def _stage(self, blocks: Sequence[_Block]) -> None:
+        for block, data in zip(blocks, self._pool.map(self._encode, [each.raw_events for each in blocks]), strict=True):
+            file = self._file
+            if file is not None and file.size_bytes + len(data) > self._max_file_size:
+                self._end_file()
+                self._on_file(block.origin.position, block.origin.ids[block.origin.at :])
+            self._append(data, block)
+
+    def _append(self, data: bytes, block: _Block) -> None:
+        if self._file is None:
+            path = self._name_file(len(self.files))
+            self._file = _OpenFile(path, self._stack.enter_context(self._store.create(path)))
+        self._file.add(data, block.member(len(data)))
+
+    def _end_file(self) -> None:
+        if self._file is not None:
+            self._stack.close()
+            self.files.append(self._file.end())
+            self._file = None

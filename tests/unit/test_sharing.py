@@ -1,0 +1,152 @@
+"""However slices are cut while they are read, every event comes out once."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from airflow_provider_honeyhive.asking import Asker, ReadStats
+from airflow_provider_honeyhive.grid import Grid
+from airflow_provider_honeyhive.models import ExportRequest
+from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.sharing import Slice, WorkShare
+from airflow_provider_honeyhive.windows import SECOND_US
+
+from .model_server import ModelClient, Oddities
+from .test_reader_properties import BASE, SPAN, WINDOW, assert_whole, event_sets, thorough
+
+
+class Reading:
+    """One slice being read, an answer at a time."""
+
+    def __init__(self, asker: Asker, start: int, end: int) -> None:
+        self.asker, self.end = asker, end
+        self.reader = SliceReader(asker, start, end)
+        self.got: list[str] = []
+        self.readings = 1
+        self._batches = self.reader.read()
+
+    def step(self) -> bool:
+        """Take one answer; return whether there may be more."""
+        try:
+            batch = next(self._batches, None)
+        except ReadAgainError as error:
+            if self.readings == READINGS:
+                raise error.incomplete from error
+            self.readings += 1
+            self.reader.start_over()
+            self.got = []
+            self._batches = self.reader.read()
+            return True
+        self.got += [] if batch is None else [raw.decode() for raw in batch.raw_events]
+        return batch is not None
+
+    def cut(self, time: int) -> Reading | None:
+        start = self.reader.start
+        if self.reader.give_away_below(time) is None:
+            return None
+        return Reading(self.asker, start, time)
+
+
+@thorough
+@given(
+    events=st.sampled_from([1, 1_000, SECOND_US]).flatmap(lambda step: event_sets(step, 80)),
+    page_size=st.sampled_from([1, 2, 5, 10]),
+    order=st.sampled_from(["desc", "ties_random"]),
+    total=st.sampled_from(["total", "absent", "page"]),
+    bounds=st.sampled_from([{}, {"truncate_bounds": True}, {"exclusive_end": True}]),
+    inserts=st.integers(0, 1),
+    unit=st.sampled_from([1, 1_000, SECOND_US]),
+    seed=st.integers(0, 1000),
+)
+def test_slices_cut_at_any_time_by_any_number_of_readers_lose_and_double_nothing(
+    events, page_size, order, total, bounds, inserts, unit, seed
+):
+    assume(order == "desc" or page_size > 1)
+    # With one new event for each answer of one event there is no end.
+    assume(not inserts or (order == "desc" and page_size >= 5))
+    client = ModelClient(dict(events), Oddities(order=order, total=total, inserts=inserts, **bounds), seed, WINDOW)
+    asker = Asker(client, ExportRequest(), ReadStats(), page_size)  # type: ignore[arg-type]
+    chance = random.Random(seed)
+    going_on = [Reading(asker, BASE, BASE + SPAN)]
+    everyone = list(going_on)
+    while going_on:
+        one = chance.choice(going_on)
+        if chance.random() < 0.3 and len(everyone) < 8:
+            piece = one.cut((BASE + chance.randrange(SPAN)) // unit * unit)
+            if piece is not None:
+                everyone.append(piece)
+                going_on.append(piece)
+        elif not one.step():
+            going_on.remove(one)
+    for one in everyone:
+        assert all(
+            one.reader.start <= time < one.end for time in (everything_of(client, events)[id_] for id_ in one.got)
+        )
+    assert_whole(client, events, [id_ for one in everyone for id_ in one.got])
+
+
+def everything_of(client: ModelClient, before: dict[str, int | None]) -> dict[str, int]:
+    return {**before, **client.events}  # type: ignore[dict-item]
+
+
+class FakeReader:
+    """A reader that says how much it has left."""
+
+    def __init__(self, start: int, end: int, events_left: float) -> None:
+        self.start, self.end, self.events_left = start, end, events_left
+
+    @property
+    def unread(self) -> tuple[int, int]:
+        return self.start, self.end
+
+
+def slice_of(number: int, start: int, end: int, events_left: float) -> Slice:
+    return Slice(number, end, FakeReader(start, end, events_left))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def never() -> threading.Event:
+    return threading.Event()
+
+
+def test_the_largest_rest_is_cut_in_its_middle(never):
+    cuts = []
+
+    def cut(busy: Slice, time: int) -> Slice:
+        cuts.append((busy.number, time))
+        piece = slice_of(9, busy.reader.start, time, busy.reader.events_left / 2)
+        busy.reader.start, busy.reader.events_left = time, busy.reader.events_left / 2  # type: ignore[misc]
+        return piece
+
+    share = WorkShare([slice_of(0, 500, 1_000, 10), slice_of(1, 0, 500, 90)], Grid(0, 10), cut, lambda: 20)
+    assert [share.next(never).number for _ in range(3)] == [0, 1, 9]
+    assert cuts == [(1, 250)]
+    assert [piece.number for piece in share.slices] == [0, 1, 9]
+
+
+def test_what_is_not_worth_it_is_not_cut_and_the_end_is_told(never):
+    share = WorkShare([slice_of(0, 0, 500, 10)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
+    piece = share.next(never)
+    thread = threading.Timer(0.05, share.finished, [piece])
+    thread.start()
+    assert share.next(never) is None
+    thread.join()
+
+
+def test_a_slice_without_a_line_in_it_is_not_cut(never):
+    share = WorkShare([slice_of(0, 0, 500, 100)], Grid(0, 1_000), lambda *_: pytest.fail("cut"), lambda: 20)
+    piece = share.next(never)
+    threading.Timer(0.05, share.finished, [piece]).start()
+    assert share.next(never) is None
+
+
+def test_whoever_waits_for_work_ends_when_all_is_over(never):
+    share = WorkShare([slice_of(0, 0, 500, 10)], Grid(0, 10), lambda *_: None, lambda: 20)
+    share.next(never)
+    threading.Timer(0.05, never.set).start()
+    assert share.next(never) is None
