@@ -127,6 +127,24 @@ class ClientSettings(BaseModel):
         return urlsplit(self.api_url).netloc
 
 
+def base_url(host: str | None, schema: str | None, port: int | None) -> str | None:
+    """Return the base URL that a connection's fields mean, None where they name no host.
+
+    A connection URI puts scheme and port into fields of their own: ``honeyhive://:KEY@host:8080/https``.
+
+    :param host: host, or a whole base URL.
+    :param schema: ``http`` or ``https``; anything else means nothing.
+    :param port: added where the host names none.
+    """
+    if not host:
+        return None
+    if "://" not in host and schema in ("http", "https"):
+        host = f"{schema}://{host}"
+    if port and urlsplit(host if "://" in host else f"//{host}").port is None:
+        host = f"{host.rstrip('/')}:{port}"
+    return host
+
+
 def _may_show(place: tuple[Any, ...]) -> bool:
     return bool(place) and place[0] not in ("api_key", "proxy")
 

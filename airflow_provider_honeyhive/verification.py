@@ -1,45 +1,69 @@
-"""Reads a published export again and compares every byte of it with what its manifest says."""
+"""Reads a published export again and compares every byte of it with what its manifest says.
+
+In constant memory: a file is looked at piece by piece, however large it is, also when decompressed.
+"""
 
 from __future__ import annotations
 
-import zlib
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.decompression import DECOMPRESS, DECOMPRESSION_ERRORS
 from airflow_provider_honeyhive.pages import time_of
-from airflow_provider_honeyhive.windows import format_time, from_micros, parse_time, to_micros
+from airflow_provider_honeyhive.windows import Window, format_time, from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
+    from airflow_provider_honeyhive.decompression import Decompressor
     from airflow_provider_honeyhive.layout import Layout
     from airflow_provider_honeyhive.manifest import Manifest, PartFile
     from airflow_provider_honeyhive.stores import Store
 
 
-def find_problems(manifest: Manifest, store: Store, layout: Layout) -> list[str]:
+def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Collection[str] | None = None) -> list[str]:
     """Return what differs from the manifest, each with the name of the file; nothing where all is well.
 
     :param manifest: what should be there.
     :param store: the folder it is in.
     :param layout: names of the export.
+    :param there: names of the files in the folder; default: what the store lists.
+    :raises DestinationError: a file cannot be read.
     """
+    there = store.files() if there is None else there
+    try:
+        bounds = window_bounds(manifest)
+        decompress = DECOMPRESS[manifest.compression]
+    except ValueError as error:
+        return [f"its window cannot be read: {error}"]
+    except KeyError:
+        return [f"compression {manifest.compression!r} is unknown"]
     problems: list[str] = []
-    there = set(store.files())
     for part in manifest.files:
-        if part.path not in there:
-            problems.append(f"{part.path}: missing")
-            continue
-        problems += [f"{part.path}: {problem}" for problem in _problems_of(part, manifest, store)]
+        found = _problems_of(part, store, decompress, bounds) if part.path in there else ["missing"]
+        problems += [f"{part.path}: {problem}" for problem in found]
     named = {part.path for part in manifest.files}
-    problems += [f"{name}: not in the manifest" for name in sorted(there - named) if layout.owns(name)]
+    problems += [f"{name}: not in the manifest" for name in sorted(there) if name not in named and layout.owns(name)]
     total = sum(part.event_count for part in manifest.files)
     if total != manifest.event_count:
         problems.append(f"the parts hold {total} events, the manifest says {manifest.event_count}")
     return problems
 
 
-def _problems_of(part: PartFile, manifest: Manifest, store: Store) -> Iterator[str]:
+def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
+    """Return start and end of the manifest's window in microseconds since 1970, None for all of time.
+
+    :raises InvalidArgumentError: it is no window.
+    """
+    if manifest.start_time is None or manifest.end_time is None:
+        return None
+    window = Window.parse(manifest.start_time, manifest.end_time)
+    return window.start_us, window.end_us
+
+
+def _problems_of(
+    part: PartFile, store: Store, decompress: Decompressor, bounds: tuple[int, int] | None
+) -> Iterator[str]:
     digest, size = sha256(), 0
 
     def hashed() -> Iterator[bytes]:
@@ -51,13 +75,13 @@ def _problems_of(part: PartFile, manifest: Manifest, store: Store) -> Iterator[s
 
     count, first, last = 0, None, None
     try:
-        for line in _lines(hashed() if manifest.compression == "none" else _gunzip(hashed())):
+        for line in _lines(decompress(hashed())):
             count += 1
             time = time_of(line)
             if time is not None:
                 first = time if first is None else min(first, time)
                 last = time if last is None else max(last, time)
-    except (zlib.error, ValueError) as error:
+    except DECOMPRESSION_ERRORS as error:
         yield f"cannot be read: {error}"
         return
     yield from (
@@ -71,38 +95,24 @@ def _problems_of(part: PartFile, manifest: Manifest, store: Store) -> Iterator[s
         )
         if found != wanted
     )
-    if first is not None and last is not None and not _inside(manifest, first, last):
-        yield f"holds events from outside the window [{manifest.start_time}, {manifest.end_time})"
+    if bounds and first is not None and last is not None and not bounds[0] <= first <= last < bounds[1]:
+        yield f"holds events from outside the window [{_shown(bounds[0])}, {_shown(bounds[1])})"
 
 
 def _shown(micros: int | None) -> str | None:
     return None if micros is None else format_time(from_micros(micros))
 
 
-def _inside(manifest: Manifest, first: int, last: int) -> bool:
-    if manifest.start_time is None or manifest.end_time is None:
-        return True
-    start, end = (to_micros(parse_time(bound)) for bound in (manifest.start_time, manifest.end_time))
-    return start is not None and end is not None and start <= first and last < end
-
-
-def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress one gzip member after the other, as joined parts have them."""
-    member = zlib.decompressobj(31)
-    for chunk in chunks:
-        data = chunk
-        while data:
-            yield member.decompress(data)
-            data = member.unused_data
-            if member.eof:
-                member = zlib.decompressobj(31)
-    yield member.flush()
-
-
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+    """Yield lines; joins the pieces of a long one once, at its end."""
+    pieces: list[bytes] = []
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
+        end, newline, rest = chunk.partition(b"\n")
+        pieces.append(end)
+        if newline:
+            yield b"".join(pieces)
+            *whole, begun = rest.split(b"\n")
+            yield from whole
+            pieces = [begun]
+    if any(pieces):
         raise ValueError("it ends in the middle of a line")

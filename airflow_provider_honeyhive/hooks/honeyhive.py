@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_honeyhive import connection_form
 from airflow_provider_honeyhive._compat import BaseHook, airflow_version
@@ -216,18 +215,9 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 
 
 def _base_url(connection: Any) -> str | None:
-    """Return the base URL of a connection made as form, JSON or URI.
+    from airflow_provider_honeyhive.settings import base_url  # noqa: PLC0415
 
-    A URI puts scheme and port into fields of their own: ``honeyhive://:KEY@host:8080/https``.
-    """
-    host: str | None = connection.host
-    if not host:
-        return None
-    if "://" not in host and connection.schema in ("http", "https"):
-        host = f"{connection.schema}://{host}"
-    if connection.port and urlsplit(host if "://" in host else f"//{host}").port is None:
-        host = f"{host.rstrip('/')}:{connection.port}"
-    return host
+    return base_url(connection.host, connection.schema, connection.port)
 
 
 def _both_or_neither(start_time: Any, end_time: Any) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.client import HoneyHiveClient
-    from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+    from airflow_provider_honeyhive.manifest import AirflowFacts
     from airflow_provider_honeyhive.models import ExportRequest
 
 
@@ -142,6 +142,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
     def _export(self, context: Context) -> Any:
         from airflow_provider_honeyhive.collecting import collect_events  # noqa: PLC0415
         from airflow_provider_honeyhive.export import export_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.summary import summarize  # noqa: PLC0415
         from airflow_provider_honeyhive.xcom import fit_for_xcom  # noqa: PLC0415
 
         options = self._options()
@@ -163,7 +164,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
                 return fit_for_xcom(events)
             path = _as_path(self.output_path, self.output_conn_id)
             manifest = export_events(client, request, path, options, _airflow_facts(context))
-        return _summary(manifest, path)
+        return summarize(manifest, path)
 
     def _options(self) -> ExportOptions:
         check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)
@@ -282,20 +283,3 @@ def _airflow_facts(context: Context) -> AirflowFacts:
         try_number=ti.try_number,
         map_index=getattr(ti, "map_index", None),
     )
-
-
-def _summary(manifest: Manifest, path: Any) -> dict[str, Any]:
-    from airflow_provider_honeyhive.stores import open_store  # noqa: PLC0415
-
-    folder, layout = choose_layout(path)
-    store = open_store(folder)
-    return {
-        "output_path": store.url(layout.object_name or ""),
-        "manifest_path": store.url(layout.manifest_name),
-        "event_count": manifest.event_count,
-        "size_bytes": manifest.size_bytes,
-        "files": [store.url(part.path) for part in manifest.files],
-        "start_time": manifest.start_time,
-        "end_time": manifest.end_time,
-        "project": manifest.project,
-    }
