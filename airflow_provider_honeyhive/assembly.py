@@ -6,104 +6,202 @@ Where a staged file is just what is wanted, it is taken as it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.formats import Frame, frame
 from airflow_provider_honeyhive.manifest import PartFile
 from airflow_provider_honeyhive.windows import format_time, from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
+    from airflow_provider_honeyhive.layout import Layout
     from airflow_provider_honeyhive.staging import Member, StagedFile
-    from airflow_provider_honeyhive.stores import Store
+    from airflow_provider_honeyhive.stores import Sink, Store
 
 
-@dataclass(slots=True)
-class _Range:
-    """Bytes of a staged file."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A member, and where its bytes are."""
 
     file: StagedFile
     offset: int
-    length: int
+    member: Member
 
-    @property
-    def is_whole_file(self) -> bool:
-        return self.length == self.file.size_bytes
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file that has no final name yet.
+
+    :param part: its facts, under its present name.
+    :param partition: folders of its partition.
+    :param misfits: values that did not fit their columns, by column.
+    """
+
+    part: PartFile
+    partition: str
+    misfits: Mapping[str, int]
+
+
+class Assembly:
+    """Puts data files together in the staging folder.
+
+    :param store: where the staged files are.
+    :param folder: the staging folder.
+    :param layout: format and compression.
+    :param max_file_size: most bytes of a data file, unless a single block has more.
+    :param metadata: for the footers of formats that have one.
+    """
+
+    def __init__(
+        self, store: Store, folder: str, layout: Layout, max_file_size: int, metadata: Mapping[str, str]
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._layout = layout
+        self._most = max_file_size if layout.object_name is None else None
+        self._metadata = metadata
+
+    def run(self, staged: Sequence[StagedFile], pool: Executor) -> list[DataFile]:
+        """Return the data files, each under a name in the staging folder.
+
+        :param staged: in the order in which the events are to be read.
+        :param pool: puts files together side by side.
+        """
+        make = self._parquet_files if self._layout.file_format == "parquet" else self._text_files
+        jobs = [job for number, pieces in enumerate(_by_partition(staged)) for job in make(number, pieces)]
+        return [file for files in pool.map(lambda job: list(job()), jobs) for file in files]
+
+    def _name(self, partition: int, number: int) -> str:
+        return f"{self._folder}/joined-{partition:05d}-{number:05d}"
+
+    # ------------------------------------------------------------------------------- text formats
+
+    def _text_files(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
+        around = frame(self._layout)
+        for number, group in enumerate(_groups(pieces, around, self._most)):
+            yield partial(self._join, group, around, self._name(partition, number))
+
+    def _join(self, group: Sequence[_Piece], around: Frame, name: str) -> list[DataFile]:
+        first = group[0].file
+        if around == Frame() and [piece.member for piece in group] == first.members:
+            return [_described(group, first.path, first.sha256 or self._hash(first.path), first.size_bytes)]
+        with self._store.create(name) as sink:
+            counted = _Hashed(sink)
+            counted.write(around.head)
+            for file, offset, length in _ranges(group, around):
+                if counted.size > len(around.head):
+                    counted.write(around.between)
+                for chunk in self._store.chunks(file.path, offset, length):
+                    counted.write(chunk)
+            counted.write(around.tail)
+        return [_described(group, name, counted.digest.hexdigest(), counted.size)]
+
+    def _hash(self, path: str) -> str:
+        digest = sha256()
+        for chunk in self._store.chunks(path):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    # ------------------------------------------------------------------------------- Parquet
+
+    def _parquet_files(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
+        # How large a file gets shows only when it is written, so one is written after the other.
+        yield partial(self._write_parquet, partition, pieces)
+
+    def _write_parquet(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[DataFile]:
+        from airflow_provider_honeyhive.parquet import ParquetFile  # noqa: PLC0415
+
+        rest = iter(pieces)
+        piece = next(rest, None)
+        number = 0
+        while piece is not None:
+            name, group = self._name(partition, number), []
+            with self._store.create(name) as sink:
+                counted = _Hashed(sink)
+                with ParquetFile(counted, self._layout.compression, self._metadata, self._most) as file:
+                    while piece is not None and not file.is_full:
+                        file.add(b"".join(self._store.chunks(piece.file.path, piece.offset, piece.member.size_bytes)))
+                        group.append(piece)
+                        piece = next(rest, None)
+            number += 1
+            yield _described(group, name, counted.digest.hexdigest(), counted.size)
 
 
 @dataclass(slots=True)
-class _Part:
-    """A data file to be."""
+class _Hashed:
+    """A sink that hashes and counts what it gets."""
 
-    ranges: list[_Range] = field(default_factory=list)
-    members: list[Member] = field(default_factory=list)
-    size_bytes: int = 0
+    sink: Sink
+    digest: Any = field(default_factory=sha256)
+    size: int = 0
 
-    def add(self, file: StagedFile, offset: int, member: Member) -> None:
-        last = self.ranges[-1] if self.ranges else None
-        if last is not None and last.file is file:
-            last.length += member.size_bytes
-        else:
-            self.ranges.append(_Range(file, offset, member.size_bytes))
-        self.members.append(member)
-        self.size_bytes += member.size_bytes
+    def write(self, data: bytes) -> None:
+        if data:
+            self.digest.update(data)
+            self.size += len(data)
+            self.sink.write(data)
 
 
-def assemble(
-    staged: Sequence[StagedFile], max_file_size: int | None, store: Store, folder: str, pool: Executor
-) -> list[PartFile]:
-    """Return the data files, each under a name in the staging folder.
-
-    :param staged: in the order in which the events are to be read.
-    :param max_file_size: most bytes of a data file, unless a single block has more; None: one file.
-    :param store: where the staged files are.
-    :param folder: the staging folder.
-    :param pool: puts files together side by side.
-    """
-    parts = list(_parts(staged, max_file_size))
-    names = [f"{folder}/joined-{number:05d}" for number in range(len(parts))]
-    return list(pool.map(lambda part, name: _put_together(part, store, name), parts, names))
-
-
-def _parts(staged: Sequence[StagedFile], max_file_size: int | None) -> Iterator[_Part]:
-    part = _Part()
+def _by_partition(staged: Iterable[StagedFile]) -> Iterator[list[_Piece]]:
+    found: dict[str, list[_Piece]] = {}
     for file in staged:
         offset = 0
         for member in file.members:
-            if part.members and max_file_size is not None and part.size_bytes + member.size_bytes > max_file_size:
-                yield part
-                part = _Part()
-            part.add(file, offset, member)
+            found.setdefault(member.partition, []).append(_Piece(file, offset, member))
             offset += member.size_bytes
-    if part.members:
-        yield part
+    for partition in sorted(found):
+        yield found[partition]
 
 
-def _put_together(part: _Part, store: Store, name: str) -> PartFile:
-    first = part.ranges[0]
-    if len(part.ranges) == 1 and first.is_whole_file:
-        return _described(part, first.file.path, first.file.sha256)
-    digest = sha256()
-    with store.create(name) as sink:
-        for piece in part.ranges:
-            for chunk in store.chunks(piece.file.path, piece.offset, piece.length):
-                digest.update(chunk)
-                sink.write(chunk)
-    return _described(part, name, digest.hexdigest())
+def _groups(pieces: Iterable[_Piece], around: Frame, most: int | None) -> Iterator[list[_Piece]]:
+    """Yield the pieces of one file after the other."""
+    group: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        length = piece.member.size_bytes
+        if group and most is not None and size + length + around.size_bytes(len(group) + 1) > most:
+            yield group
+            group, size = [], 0
+        group.append(piece)
+        size += length
+    if group:
+        yield group
 
 
-def _described(part: _Part, path: str, digest: str) -> PartFile:
-    earliest = min((member.min_us for member in part.members if member.min_us is not None), default=None)
-    latest = max((member.max_us for member in part.members if member.max_us is not None), default=None)
-    return PartFile(
+def _ranges(group: Iterable[_Piece], around: Frame) -> Iterator[tuple[StagedFile, int, int]]:
+    """Yield the bytes to copy; neighbours at once, where nothing comes between them."""
+    file, start, length = None, 0, 0
+    for piece in group:
+        if piece.file is file and piece.offset == start + length and not around.between:
+            length += piece.member.size_bytes
+            continue
+        if file is not None:
+            yield file, start, length
+        file, start, length = piece.file, piece.offset, piece.member.size_bytes
+    if file is not None:
+        yield file, start, length
+
+
+def _described(group: Sequence[_Piece], path: str, digest: str, size_bytes: int) -> DataFile:
+    members = [piece.member for piece in group]
+    earliest = min((member.min_us for member in members if member.min_us is not None), default=None)
+    latest = max((member.max_us for member in members if member.max_us is not None), default=None)
+    misfits: Counter[str] = Counter()
+    for member in members:
+        misfits.update(member.misfits)
+    part = PartFile(
         path=path,
-        event_count=sum(member.event_count for member in part.members),
-        size_bytes=part.size_bytes,
+        event_count=sum(member.event_count for member in members),
+        size_bytes=size_bytes,
         sha256=digest,
         min_start_time=None if earliest is None else format_time(from_micros(earliest)),
         max_start_time=None if latest is None else format_time(from_micros(latest)),
-        events_without_time=sum(member.without_time for member in part.members),
+        events_without_time=sum(member.without_time for member in members),
     )
+    return DataFile(part, members[0].partition, misfits)

@@ -140,6 +140,11 @@ class HoneyHiveClient:
         """The endpoint that answered, once one did."""
         return self._endpoint
 
+    @property
+    def projects(self) -> bool:
+        """Whether the server leaves out the fields that ``projections`` does not name."""
+        return self._endpoint is not None and self._endpoint.projects
+
     def fetch_page(
         self,
         request: ExportRequest,
@@ -206,13 +211,6 @@ class HoneyHiveClient:
 
     def _ask_endpoint(self, endpoint: Endpoint, asked: _Asked) -> Page:
         request = asked.request
-        if request.projections is not None and not endpoint.projects:
-            raise InvalidArgumentError(
-                "projections",
-                list(request.projections),
-                f"the endpoint {endpoint.name!r} cannot leave fields out; leave projections out, or set the "
-                "connection's extra 'endpoint' to one that can: 'export' or 'legacy'",
-            )
         limit = min(asked.limit, endpoint.max_limit)
         body = endpoint.body(request, asked.date_range, page=asked.page, limit=limit)
         return decode_page(self._post(endpoint.url_path(request.project), body, asked.max_bytes), limit)

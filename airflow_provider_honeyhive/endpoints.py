@@ -58,7 +58,7 @@ class Endpoint:
         if date_range is not None:
             bounds = (wire_time(date_range.start), wire_time(date_range.end))
             body["dateRange"] = dict(zip(self.range_keys, bounds, strict=True))
-        if request.projections is not None:
+        if request.projections is not None and self.projects:
             body["projections"] = list(dict.fromkeys((*request.projections, *NEEDED_FIELDS)))
         if request.evaluation_id is not None:
             body["evaluation_id"] = request.evaluation_id

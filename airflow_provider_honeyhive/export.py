@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.asking import Asker, ReadStats
-from airflow_provider_honeyhive.assembly import assemble
-from airflow_provider_honeyhive.compression import COMPRESS
+from airflow_provider_honeyhive.assembly import Assembly
+from airflow_provider_honeyhive.encoding import Encoder
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     IncompleteExportError,
     TooFewEventsError,
 )
+from airflow_provider_honeyhive.formats import encoder
 from airflow_provider_honeyhive.layout import Layout, choose_layout
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
 from airflow_provider_honeyhive.options import ExportOptions
@@ -29,7 +33,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.fields import FieldRules
     from airflow_provider_honeyhive.models import ExportRequest
+    from airflow_provider_honeyhive.pages import RawEvent
     from airflow_provider_honeyhive.staging import StagedFile
 
 log = logging.getLogger(__name__)
@@ -87,6 +93,7 @@ class _Export:
         self._total: int | None = None
         self._endpoint: str | None = None
         self._slice_count = 0
+        self._misfits: Counter[str] = Counter()
         self._progress = progress or Progress()
 
     def fingerprint(self) -> str:
@@ -94,7 +101,8 @@ class _Export:
         facts = self._facts([]).model_dump(include={"project", "start_time", "end_time", "request"})
         del facts["request"]["endpoint"]  # found out on the way, and not always the same one
         owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
-        text = json.dumps([facts, owner, self._layout.suffix, self._layout.object_name], sort_keys=True)
+        layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
+        text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to(self, destination: Destination) -> Manifest:
@@ -107,9 +115,12 @@ class _Export:
                 event_count = sum(file.event_count for file in staged)
                 if event_count < (options.min_events or 0):
                     raise TooFewEventsError(options.min_events or 0, event_count)
-                most = options.max_file_size if self._layout.object_name is None else None
-                parts = assemble(staged, most, destination.store, destination.staging, pool)
-            manifest = destination.publish(parts, self._facts, replace=options.replace)
+                assembly = Assembly(
+                    destination.store, destination.staging, self._layout, options.max_file_size, self._footer()
+                )
+                files = assembly.run(staged, pool)
+            self._misfits = sum((Counter(file.misfits) for file in files), Counter())
+            manifest = destination.publish(files, self._facts, replace=options.replace)
         except BaseException as error:
             destination.abandon(keep_staged=_retry_goes_on(error))
             raise
@@ -123,13 +134,14 @@ class _Export:
         return manifest
 
     def _read(self, destination: Destination, pool: Executor) -> list[StagedFile]:
-        compress = COMPRESS[self._layout.compression]
+        prepare = self._prepare if self._request.rules(projected=False).active else None
+        encode = Encoder(encoder(self._layout), prepare, self._options.partition_by)
         reading = WindowReading(
             self._client,
             self._asker,
             self._request.window,
             destination,
-            encode=lambda raw_events: compress(b"\n".join(raw_events) + b"\n"),
+            encode=encode,
             pool=pool,
             options=self._options,
             progress=self._progress,
@@ -137,6 +149,23 @@ class _Export:
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
         return staged
+
+    def _prepare(self, raw: RawEvent) -> RawEvent:
+        return self._rules.apply(raw)
+
+    @cached_property
+    def _rules(self) -> FieldRules:
+        # Only once the server has answered it is known what it leaves out by itself.
+        return self._request.rules(projected=self._client.projects)
+
+    def _footer(self) -> dict[str, str]:
+        window = self._request.window
+        return {
+            "honeyhive.project": self._request.project or "",
+            "honeyhive.start_time": format_time(window.start) if window else "",
+            "honeyhive.end_time": format_time(window.end) if window else "",
+            "honeyhive.provider_version": __version__,
+        }
 
     def _client_endpoint(self) -> str | None:
         return self._client.endpoint.name if self._client.endpoint else None
@@ -152,6 +181,8 @@ class _Export:
             reported_total=self._total,
             duplicates_dropped=stats.duplicates_dropped,
             events_without_time=sum(part.events_without_time for part in files),
+            misfits=dict(self._misfits),
+            partition_by=list(self._options.partition_by),
             project_names=sorted(stats.project_names, key=str),
             slice_count=self._slice_count,
             page_count=stats.page_count,
@@ -166,6 +197,9 @@ class _Export:
                 filters=[item.to_wire() for item in request.filters],
                 projections=list(request.projections) if request.projections else None,
                 evaluation_id=request.evaluation_id,
+                exclude_fields=list(request.exclude_fields),
+                redact=list(request.redact),
+                redact_key_id=request.rules(projected=True).key_id,
                 endpoint=self._client_endpoint() or self._endpoint,
                 api_host=client.settings.api_host,
             ),

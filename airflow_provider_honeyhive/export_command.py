@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
-from airflow_provider_honeyhive.layout import COMPRESSIONS, DEFAULT_COMPRESSION, DEFAULT_FORMAT, FILE_FORMATS, SUFFIXES
+from airflow_provider_honeyhive.layout import COMPRESSIONS, DEFAULT_FORMAT, FILE_FORMATS, FORMATS, SUFFIXES
 from airflow_provider_honeyhive.options import DEFAULT_CONCURRENCY, DEFAULT_MAX_FILE_SIZE, ExportOptions
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--compression",
         choices=COMPRESSIONS,
-        help=f"compression (default: by the suffix of PATH, else {DEFAULT_COMPRESSION})",
+        help="compression; "
+        + "; ".join(f"for {name} {', '.join(allowed)}" for name, allowed in FORMATS.items())
+        + " (default: by the suffix of PATH, else the first of the format)",
     )
     where.add_argument(
         "--max-file-size",

@@ -43,6 +43,8 @@ class FsspecStore:
     :param url: the prefix, as a user writes it.
     """
 
+    reads_cheaply = False
+
     def __init__(self, fs: Any, root: str, url: str) -> None:
         self._fs = fs
         self._root = root.rstrip("/")
@@ -143,9 +145,9 @@ class FsspecStore:
         """Return names and sizes of the objects right under the prefix."""
         return {entry.name: entry.size_bytes for entry in self._list(folder) if not entry.is_folder}
 
-    def folders(self) -> list[str]:
-        """Return the common prefixes right under this one."""
-        return [entry.name for entry in self._list("") if entry.is_folder]
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the common prefixes right under the prefix."""
+        return [entry.name for entry in self._list(folder) if entry.is_folder]
 
     def _list(self, folder: str) -> list[Entry]:
         key = self._key(folder)

@@ -9,27 +9,40 @@ from typing import Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 
-#: Suffix -> (file format, compression).
-SUFFIXES: dict[str, tuple[str, str]] = {
-    ".jsonl": ("jsonl", "none"),
-    ".jsonl.gz": ("jsonl", "gzip"),
-    ".jsonl.zst": ("jsonl", "zstd"),
+_TEXT = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+_PARQUET = ("zstd", "snappy", "gzip", "lz4", "brotli", "none")
+#: File format -> compression -> suffix. The first compression is the default.
+FORMATS: dict[str, dict[str, str]] = {
+    **{
+        name: {compression: f".{name}{_TEXT[compression]}" for compression in ("gzip", "zstd", "none")}
+        for name in ("jsonl", "csv", "json")
+    },
+    # Parquet compresses inside of the file.
+    "parquet": dict.fromkeys(_PARQUET, ".parquet"),
 }
-FILE_FORMATS = tuple(dict.fromkeys(file_format for file_format, _ in SUFFIXES.values()))
-COMPRESSIONS = tuple(dict.fromkeys(compression for _, compression in SUFFIXES.values()))
-DEFAULT_FORMAT, DEFAULT_COMPRESSION = "jsonl", "gzip"
+#: Suffix -> (file format, compression); of several compressions, the default.
+SUFFIXES: dict[str, tuple[str, str]] = {
+    suffix: (name, compression)
+    for name, suffixes in FORMATS.items()
+    for compression, suffix in reversed(suffixes.items())
+}
+FILE_FORMATS = tuple(FORMATS)
+COMPRESSIONS = tuple(dict.fromkeys(compression for suffixes in FORMATS.values() for compression in suffixes))
+DEFAULT_FORMAT = "jsonl"
+#: What events can be partitioned by, into folders such as ``event_date=2026-11-22``.
+PARTITION_KEYS = ("event_date", "event_type")
 MANIFEST_NAME = "_manifest.json"
 STAGING_PREFIX = "_staging-"
 OBJECT_MANIFEST_SUFFIX = ".manifest.json"
-_PART_NAME = re.compile(rf"part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})")
+_PART_NAME = re.compile(rf"(?:.*/)?part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where an export goes.
 
-    :param file_format: ``jsonl``.
-    :param compression: ``gzip`` or ``none``.
+    :param file_format: one of :data:`FORMATS`.
+    :param compression: one of the format's.
     :param object_name: name of the one object; None: a folder of parts.
     """
 
@@ -40,8 +53,7 @@ class Layout:
     @property
     def suffix(self) -> str:
         """The suffix of every data file."""
-        wanted = (self.file_format, self.compression)
-        return next(suffix for suffix, meaning in SUFFIXES.items() if meaning == wanted)
+        return FORMATS[self.file_format][self.compression]
 
     @property
     def manifest_name(self) -> str:
@@ -52,9 +64,13 @@ class Layout:
         """Name of the folder that holds what is not published yet; engines skip names with ``_``."""
         return f"{STAGING_PREFIX}{fingerprint}"
 
-    def part_name(self, number: int, sha256: str) -> str:
-        """Name of a data file: by content, so that a new run's files never overwrite an old run's."""
-        return self.object_name or f"part-{number:05d}-{sha256[:12]}{self.suffix}"
+    def part_name(self, number: int, sha256: str, partition: str = "") -> str:
+        """Name of a data file: by content, so that a new run's files never overwrite an old run's.
+
+        :param partition: the folders of its partition, such as ``event_date=2026-11-22``.
+        """
+        folder = f"{partition}/" if partition else ""
+        return self.object_name or f"{folder}part-{number:05d}-{sha256[:12]}{self.suffix}"
 
     def owns(self, name: str) -> bool:
         """Return whether a name in the folder is one that an export of this kind gives."""
@@ -68,9 +84,9 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
 
     :param path: ``output_path``, path-like or a text.
     :param file_format: None: by the suffix, else ``jsonl``.
-    :param compression: None: by the suffix, else ``gzip``.
-    :raises InvalidArgumentError: format or compression are unknown, or contradict the suffix; the suffix is
-        unknown; the path climbs with ``..``.
+    :param compression: None: by the suffix, else the format's default.
+    :raises InvalidArgumentError: format or compression are unknown, do not fit each other, or contradict the
+        suffix; the suffix is unknown; the path climbs with ``..``.
     """
     _known("file_format", file_format, FILE_FORMATS)
     _known("compression", compression, COMPRESSIONS)
@@ -81,17 +97,31 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), None)
     if suffix is None:
         _no_other_suffix(text, name)
-        return path, Layout(file_format or DEFAULT_FORMAT, compression or DEFAULT_COMPRESSION, None)
-    by_suffix = SUFFIXES[suffix]
-    for argument, given, implied in zip(
-        ("file_format", "compression"), (file_format, compression), by_suffix, strict=True
-    ):
-        if given is not None and given != implied:
-            raise InvalidArgumentError(
-                argument, given, f"output_path ends in {suffix!r}, which means {implied!r}; leave one of them out"
-            )
+        wanted = file_format or DEFAULT_FORMAT
+        return path, Layout(wanted, _compression_for(wanted, compression), None)
+    by_suffix = SUFFIXES[suffix][0]
+    if file_format not in (None, by_suffix):
+        raise _contradiction("file_format", file_format, suffix, by_suffix)
+    compressions = [each for each, its_suffix in FORMATS[by_suffix].items() if its_suffix == suffix]
+    if compression is not None and compression not in compressions:
+        raise _contradiction("compression", compression, suffix, " or ".join(compressions))
     folder = Path(path).parent if isinstance(path, str) else path.parent  # a text only names, it is not opened
-    return folder, Layout(*by_suffix, object_name=name)
+    return folder, Layout(by_suffix, compression or compressions[0], object_name=name)
+
+
+def _compression_for(file_format: str, compression: str | None) -> str:
+    allowed = tuple(FORMATS[file_format])
+    if compression is not None and compression not in allowed:
+        raise InvalidArgumentError(
+            "compression", compression, f"allowed for {file_format}: {', '.join(map(repr, allowed))}"
+        )
+    return compression or allowed[0]
+
+
+def _contradiction(argument: str, given: str | None, suffix: str, implied: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        argument, given, f"output_path ends in {suffix!r}, which means {implied!r}; leave one of them out"
+    )
 
 
 def _known(argument: str, value: str | None, allowed: tuple[str, ...]) -> None:
@@ -101,6 +131,6 @@ def _known(argument: str, value: str | None, allowed: tuple[str, ...]) -> None:
 
 def _no_other_suffix(text: str, name: str) -> None:
     # A typed suffix that nobody writes would silently become a folder of that name.
-    foreign = (".json", ".csv", ".parquet", ".ndjson", ".gz", ".zst", ".zip", ".bz2", ".txt")
+    foreign = (".ndjson", ".gz", ".zst", ".zip", ".bz2", ".txt", ".tsv", ".avro", ".orc")
     if name.endswith(foreign):
         raise InvalidArgumentError("output_path", text, f"allowed: a folder, or a file ending in {', '.join(SUFFIXES)}")

@@ -25,6 +25,8 @@ TEMPORARY_PREFIX = "_new-"
 class LocalStore:
     """A folder on the local file system; see :class:`~airflow_provider_honeyhive.stores.Store`."""
 
+    reads_cheaply = True
+
     def __init__(self, root: Path) -> None:
         self._root = root
         self._root_is_ours = not root.exists()
@@ -36,7 +38,10 @@ class LocalStore:
 
     @contextmanager
     def create(self, name: str) -> Iterator[Sink]:
-        """Write beside the name, then rename onto it."""
+        """Write beside the name, then rename onto it.
+
+        Does not wait for the disk: :meth:`copy` does, for what gets its final name.
+        """
         with self._beside(name) as temporary:
             with failing("create", self.url(name)):
                 file = temporary.open("xb")
@@ -44,14 +49,17 @@ class LocalStore:
                 yield _GuardedFile(file, self.url(name))
                 with failing("write", self.url(name)):
                     file.flush()
-                    os.fsync(file.fileno())
             with failing("write", self.url(name)):
                 temporary.replace(self._root / name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Write beside the name, then rename onto it."""
-        with self.create(name) as sink:
-            sink.write(data)
+        """Write beside the name, to the disk, then rename onto it."""
+        with self._beside(name) as temporary, failing("write", self.url(name)):
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._root / name)
 
     def put_new(self, name: str, data: bytes) -> bool:
         """Write beside the name, then link onto it, which refuses a name that is taken."""
@@ -109,13 +117,15 @@ class LocalStore:
                 yield file.read(min(READ_BLOCK, end - start))
 
     def copy(self, source: str, target: str) -> None:
-        """Link beside the name, which costs nothing, or copy; then rename onto it."""
+        """Link beside the name, which costs nothing, or copy; to the disk; then rename onto it."""
         with failing("write", self.url(target)), self._beside(target) as temporary:
             try:
                 os.link(self._root / source, temporary)
             except OSError:
                 # Some file systems know no links.
                 shutil.copyfile(self._root / source, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
             temporary.replace(self._root / target)
 
     def delete(self, name: str) -> None:
@@ -134,9 +144,9 @@ class LocalStore:
                         found[path.name] = path.stat().st_size
         return found
 
-    def folders(self) -> list[str]:
-        """Return the names of the folders in this one."""
-        return [path.name for path in self._list() if path.is_dir()]
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders in the folder."""
+        return [path.name for path in self._list(folder) if path.is_dir()]
 
     def _list(self, folder: str = "") -> list[Path]:
         with failing("list", self.url(folder)):

@@ -41,6 +41,9 @@ class PartFile(BaseModel):
 class RequestFacts(BaseModel):
     """What was asked, and of whom; never the key.
 
+    :param exclude_fields: paths of what was taken out.
+    :param redact: paths of what was replaced by keyed hashes.
+    :param redact_key_id: tells the key of these hashes from others.
     :param endpoint: the endpoint that answered.
     :param api_host: host of the API.
     """
@@ -51,6 +54,9 @@ class RequestFacts(BaseModel):
     filters: list[dict[str, Any]] = []
     projections: list[str] | None = None
     evaluation_id: str | None = None
+    exclude_fields: list[str] = []
+    redact: list[str] = []
+    redact_key_id: str | None = None
     endpoint: str | None = None
     api_host: str
 
@@ -77,6 +83,8 @@ class Manifest(BaseModel):
         may count events that lie on the window's end, and those deleted while reading.
     :param duplicates_dropped: events that came more than once and were dropped, seams included.
     :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
+    :param misfits: values that did not fit their columns, and are in ``extra`` instead, by column.
+    :param partition_by: what the files are sorted by into folders.
     :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
     :param slice_count: parts of the window that were read side by side.
     :param page_count: answers read.
@@ -96,6 +104,8 @@ class Manifest(BaseModel):
     reported_total: int | None = None
     duplicates_dropped: int = 0
     events_without_time: int = 0
+    misfits: dict[str, int] = {}
+    partition_by: list[str] = []
     project_names: list[tuple[str | None, str | None]] = []
     slice_count: int = 0
     page_count: int = 0
@@ -169,7 +179,7 @@ class Manifest(BaseModel):
 def _place(path: Any) -> tuple[Any, str]:
     """Return the folder and the name of the manifest that ``path`` means."""
     path = as_path(path)
-    if str(path).endswith(".json"):
+    if path.name == MANIFEST_NAME or path.name.endswith(OBJECT_MANIFEST_SUFFIX):
         return path.parent, path.name
     try:
         folder, layout = choose_layout(path)

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator, model_validator
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.fields import FieldRules
 from airflow_provider_honeyhive.windows import Window, parse_time
 
 FilterType: TypeAlias = Literal["string", "number", "boolean", "datetime"]
@@ -181,6 +182,9 @@ class ExportRequest(BaseModel):
     :param window: the half-open window; None means all of time.
     :param projections: top-level fields to keep; None keeps all.
     :param evaluation_id: restricts to the events of one experiment run.
+    :param exclude_fields: paths of what is taken out of each event.
+    :param redact: paths of what is replaced by a keyed hash.
+    :param redact_secret: the key of these hashes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -190,6 +194,9 @@ class ExportRequest(BaseModel):
     window: Window | None = None
     projections: tuple[str, ...] | None = None
     evaluation_id: str | None = None
+    exclude_fields: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+    redact_secret: SecretStr | None = None
 
     @classmethod
     def parse(
@@ -200,19 +207,43 @@ class ExportRequest(BaseModel):
         window: Window | None = None,
         projections: Any = None,
         evaluation_id: Any = None,
+        exclude_fields: Any = None,
+        redact: Any = None,
+        redact_secret: SecretStr | None = None,
     ) -> ExportRequest:
         """Make a request of arguments as users and templates write them.
 
         :param filters: :class:`EventFilter` objects, dicts, or JSON texts of one or a list of them.
         :param projections: names of fields, or a JSON text of a list of them.
+        :param exclude_fields: paths such as ``outputs.content``, or a JSON text of a list of them.
+        :param redact: the same.
+        :param redact_secret: of the connection.
         :raises InvalidArgumentError: names the argument, what came and what is allowed.
         """
+        rules = FieldRules.parse(
+            projections=projections, exclude_fields=exclude_fields, redact=redact, redact_secret=redact_secret
+        )
         return cls(
             project=_optional_text("project", project),
             filters=parse_filters(filters),
             window=window,
-            projections=_parse_projections(projections),
+            projections=rules.projections,
             evaluation_id=_optional_text("evaluation_id", evaluation_id),
+            exclude_fields=rules.exclude_fields,
+            redact=rules.redact,
+            redact_secret=rules.redact_secret,
+        )
+
+    def rules(self, *, projected: bool) -> FieldRules:
+        """Return what to do to each event.
+
+        :param projected: the server leaves out what ``projections`` does not name.
+        """
+        return FieldRules(
+            projections=None if projected else self.projections,
+            exclude_fields=self.exclude_fields,
+            redact=self.redact,
+            redact_secret=self.redact_secret,
         )
 
 
@@ -264,15 +295,6 @@ def _reasons(error: ValidationError) -> str:
         f"{problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False, include_context=False)
     )
-
-
-def _parse_projections(value: Any) -> tuple[str, ...] | None:
-    names = _from_json("projections", value)
-    if names is None:
-        return None
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
-        raise InvalidArgumentError("projections", value, "allowed: a list of names of top-level fields")
-    return tuple(names) or None
 
 
 def _optional_text(argument: str, value: Any) -> str | None:

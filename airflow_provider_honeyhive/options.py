@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.layout import PARTITION_KEYS
 
 DEFAULT_MAX_FILE_SIZE = 128 * 1024**2
 DEFAULT_CONCURRENCY = 4
@@ -18,18 +19,20 @@ DEFAULT_XCOM_MAX_BYTES = 5_000_000
 class ExportOptions:
     """How to write an export.
 
-    :param file_format: ``jsonl``; None: by the path's suffix, else ``jsonl``.
-    :param compression: ``gzip`` or ``none``; None: by the path's suffix, else ``gzip``.
+    :param file_format: ``jsonl``, ``csv``, ``json`` or ``parquet``; None: by the path's suffix, else ``jsonl``.
+    :param compression: one that the format has; None: by the path's suffix, else the format's default.
+    :param partition_by: folders to sort the events into: ``event_date`` (UTC) and ``event_type``.
     :param max_file_size: bytes on disk at which a part ends; does not apply to one object.
     :param page_size: most events in a request; None: by the size of the answers.
     :param concurrency: slices read at the same time, and so the most requests at once.
     :param replace: replace an earlier export of the same window.
     :param min_events: fewer events than this are an error.
-    :raises InvalidArgumentError: a number is out of its range.
+    :raises InvalidArgumentError: a number is out of its range, or no such partition.
     """
 
     file_format: str | None = None
     compression: str | None = None
+    partition_by: tuple[str, ...] = ()
     max_file_size: int = DEFAULT_MAX_FILE_SIZE
     page_size: int | None = None
     concurrency: int = DEFAULT_CONCURRENCY
@@ -37,6 +40,10 @@ class ExportOptions:
     min_events: int | None = None
 
     def __post_init__(self) -> None:
+        keys = self.partition_by
+        if len(set(keys)) < len(keys) or not set(keys) <= set(PARTITION_KEYS):
+            allowed = " and ".join(map(repr, PARTITION_KEYS))
+            raise InvalidArgumentError("partition_by", list(keys), f"allowed: a list of {allowed}, once each")
         for argument, least, most in (
             ("max_file_size", 1, None),
             ("page_size", 1, 7500),

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.journal import Journal
-from airflow_provider_honeyhive.layout import STAGING_PREFIX
+from airflow_provider_honeyhive.layout import PARTITION_KEYS, STAGING_PREFIX
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.stores import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from airflow_provider_honeyhive.assembly import DataFile
     from airflow_provider_honeyhive.layout import Layout
     from airflow_provider_honeyhive.manifest import PartFile
     from airflow_provider_honeyhive.staging import StagedFile
@@ -83,7 +84,7 @@ class Destination:
         """
         data = self.store.get(self._layout.manifest_name)
         self._old = None if data is None else Manifest.from_json(data, self.manifest_url)
-        if not replace and (self._old is not None or any(map(self._layout.owns, self.store.files()))):
+        if not replace and (self._old is not None or self._data_files()):
             raise DestinationTakenError(f"{self.url()} already holds an export, and replace is False")
         if self._old is not None and not _same_export(self._old, wanted):
             raise DestinationTakenError(
@@ -123,30 +124,61 @@ class Destination:
     def _sweep(self, manifest: Manifest) -> None:
         """Remove what no longer counts: an earlier run's files, and what runs that failed for good left."""
         kept = {part.path for part in manifest.files}
-        for name in self.store.files():
-            if (self._layout.owns(name) and name not in kept) or name.startswith(TEMPORARY_PREFIX):
+        for name in self._data_files():
+            if name not in kept:
                 self.store.delete(name)
+        for name in self.store.files():
+            if name.startswith(TEMPORARY_PREFIX):
+                self.store.delete(name)
+        for folder in self._partition_folders():
+            self.store.remove_folder(folder)
         for folder in self.store.folders():
             if folder.startswith(STAGING_PREFIX) and Journal(self.store, folder).read_plan() is None:
                 self._clear(folder)
 
+    def _data_files(self) -> dict[str, int]:
+        """Return the data files that are here, those in folders of partitions too, and their sizes."""
+        found = {name: size for name, size in self.store.files().items() if self._layout.owns(name)}
+        for folder in self._partition_folders():
+            inside = {f"{folder}/{name}": size for name, size in self.store.files(folder).items()}
+            found |= {name: size for name, size in inside.items() if self._layout.owns(name)}
+        return found
+
+    def _partition_folders(self) -> list[str]:
+        """Return the folders that partitions have, the deepest first."""
+        if self._layout.object_name is not None:
+            return []
+        found: list[str] = []
+        level = [""]
+        for _ in PARTITION_KEYS:
+            level = [
+                f"{folder}/{name}" if folder else name
+                for folder in level
+                for name in self.store.folders(folder)
+                if name.partition("=")[0] in PARTITION_KEYS
+            ]
+            found += level
+        return found[::-1]
+
     def publish(
         self,
-        pieces: Sequence[PartFile],
+        files: Sequence[DataFile],
         build: Callable[[list[PartFile]], Manifest],
         *,
         replace: bool,
     ) -> Manifest:
         """Give files their final names, write the manifest, and remove an earlier run's files.
 
-        :param pieces: the data files under their present names, in the order in which they are to be read.
+        :param files: the data files under their present names, in the order in which they are to be read.
         :param build: makes the manifest of the final files.
         :param replace: as for :meth:`claim`, which is asked again: reading takes time.
         :raises DestinationError: the earlier export is still, or again, in place.
         """
         finals = {
-            piece.path: piece.model_copy(update={"path": self._layout.part_name(number, piece.sha256)})
-            for number, piece in enumerate(pieces)
+            file.part.path: file.part.model_copy(
+                update={"path": self._layout.part_name(number, file.part.sha256, file.partition)}
+            )
+            for number, file in enumerate(files)
         }
         manifest = build(list(finals.values()))
         with self._locked(manifest):
@@ -203,7 +235,7 @@ class Destination:
             if self._manifest_is(before):
                 self._take_back(placed, backup)
             raise
-        there = self.store.files()
+        there = self._data_files()
         if any(there.get(part.path) != part.size_bytes for part in manifest.files):
             if before is not None:
                 self.store.put(self._layout.manifest_name, before)
@@ -240,7 +272,7 @@ def _same_export(old: Manifest, new: Manifest) -> bool:
     """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
     if (old.project, old.start_time, old.end_time) != (new.project, new.start_time, new.end_time):
         return False
-    asked = ("filters", "projections", "evaluation_id")
+    asked = ("filters", "projections", "evaluation_id", "exclude_fields", "redact", "redact_key_id")
     if all(getattr(old.request, name) == getattr(new.request, name) for name in asked):
         return True
     return old.airflow is not None and new.airflow is not None and _task(old) == _task(new)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.progress import Progress
     from airflow_provider_honeyhive.publishing import Destination
     from airflow_provider_honeyhive.reader import Cursor
-    from airflow_provider_honeyhive.staging import StagedFile
+    from airflow_provider_honeyhive.staging import Member, StagedFile
     from airflow_provider_honeyhive.windows import Window
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ T = TypeVar("T")
 #: Fewer events than this for each reader are not worth another reader from the start.
 EVENTS_WORTH_A_SLICE = 5_000
 #: Pages that a reader must have left before another one takes some of them.
-PAGES_WORTH_CUTTING = 3
+PAGES_WORTH_CUTTING = 4
 
 
 @contextmanager
@@ -62,7 +62,7 @@ class WindowReading:
     :param asker: asks for pages.
     :param window: what to read; None: all of time.
     :param destination: where to stage.
-    :param encode: turns events into the bytes of a block.
+    :param encode: turns the events of a block, and their times, into members of a file.
     :param pool: encodes the blocks.
     :param options: how to write.
     :param progress: counts.
@@ -75,7 +75,7 @@ class WindowReading:
         window: Window | None,
         destination: Destination,
         *,
-        encode: Callable[[list[RawEvent]], bytes],
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
         pool: Executor,
         options: ExportOptions,
         progress: Progress,

@@ -29,13 +29,15 @@ BLOCKS_UNDER_WAY = 8
 
 
 class Member(NamedTuple):
-    """One block in a staged file.
+    """One block, or what a partition has of it, in a staged file.
 
     :param size_bytes: bytes it takes there.
     :param event_count: events in it.
     :param without_time: events of it that have no usable ``start_time``.
     :param min_us: earliest ``start_time``, microseconds since 1970, None where no event has one.
     :param max_us: latest ``start_time``.
+    :param partition: folders of the partition that the events belong to, empty where there are none.
+    :param misfits: values that did not fit their columns, by column.
     """
 
     size_bytes: int
@@ -43,20 +45,22 @@ class Member(NamedTuple):
     without_time: int
     min_us: int | None
     max_us: int | None
+    partition: str = ""
+    misfits: dict[str, int] = {}
 
 
 class StagedFile(BaseModel):
     """A whole file that is not published yet.
 
     :param path: relative to the destination's folder.
-    :param sha256: of its bytes.
+    :param sha256: of its bytes; None where the store reads cheaply, and what is published is hashed at the end.
     :param members: its blocks, in order.
     """
 
     model_config = ConfigDict(frozen=True)
 
     path: str
-    sha256: str
+    sha256: str | None
     members: list[Member]
 
     @property
@@ -83,45 +87,37 @@ class _Origin:
 class _Block:
     origin: _Origin
     raw_events: list[RawEvent] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
+    times: list[int | None] = field(default_factory=list)
     size_bytes: int = 0
 
     def add(self, raw: RawEvent, time: int | None) -> None:
         self.raw_events.append(raw)
+        self.times.append(time)
         self.size_bytes += len(raw) + 1
-        if time is not None:
-            self.times.append(time)
 
     def let_go(self) -> None:
         """Copy the events out of the answers they came in, so that these need not stay in memory."""
         self.raw_events = [bytes(raw) for raw in self.raw_events]
 
-    def member(self, size_bytes: int) -> Member:
-        return Member(
-            size_bytes,
-            len(self.raw_events),
-            len(self.raw_events) - len(self.times),
-            min(self.times, default=None),
-            max(self.times, default=None),
-        )
-
 
 class _OpenFile:
-    def __init__(self, path: str, sink: Sink) -> None:
+    def __init__(self, path: str, sink: Sink, *, hashed: bool) -> None:
         self._path = path
         self._sink = sink
         self._members: list[Member] = []
-        self._digest = sha256()
+        self._digest = sha256() if hashed else None
         self.size_bytes = 0
 
     def add(self, data: bytes, member: Member) -> None:
-        self._digest.update(data)
+        if self._digest is not None:
+            self._digest.update(data)
         self._sink.write(data)
         self._members.append(member)
         self.size_bytes += len(data)
 
     def end(self) -> StagedFile:
-        return StagedFile(path=self._path, sha256=self._digest.hexdigest(), members=self._members)
+        digest = None if self._digest is None else self._digest.hexdigest()
+        return StagedFile(path=self._path, sha256=digest, members=self._members)
 
 
 class SliceWriter:
@@ -129,7 +125,8 @@ class SliceWriter:
 
     :param store: where to.
     :param name_file: gives the name of the n-th file.
-    :param encode: turns the events of a block into its bytes; called in the pool's threads.
+    :param encode: turns the events of a block, and their times, into members of a file; called in the pool's
+        threads.
     :param pool: encodes the blocks.
     :param cell: gives the number of the grid's cell that holds a time.
     :param max_file_size: most bytes of a file, unless a single block has more.
@@ -143,7 +140,7 @@ class SliceWriter:
         store: Store,
         name_file: Callable[[int], str],
         *,
-        encode: Callable[[list[RawEvent]], bytes],
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
         pool: Executor,
         cell: Callable[[int], int],
         max_file_size: int,
@@ -206,18 +203,22 @@ class SliceWriter:
         self._block = block
 
     def _stage(self, blocks: Sequence[_Block]) -> None:
-        for block, data in zip(blocks, self._pool.map(self._encode, [each.raw_events for each in blocks]), strict=True):
-            file = self._file
-            if file is not None and file.size_bytes + len(data) > self._max_file_size:
+        events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
+        encoded = self._pool.map(self._encode, events, times)
+        for block, members in zip(blocks, encoded, strict=True):
+            size = sum(len(data) for data, _ in members)
+            if self._file is not None and self._file.size_bytes + size > self._max_file_size:
                 self._end_file()
                 self._on_file(block.origin.position, block.origin.ids[block.origin.at :])
-            self._append(data, block)
+            for data, member in members:
+                self._append(data, member)
 
-    def _append(self, data: bytes, block: _Block) -> None:
+    def _append(self, data: bytes, member: Member) -> None:
         if self._file is None:
             path = self._name_file(len(self.files))
-            self._file = _OpenFile(path, self._stack.enter_context(self._store.create(path)))
-        self._file.add(data, block.member(len(data)))
+            sink = self._stack.enter_context(self._store.create(path))
+            self._file = _OpenFile(path, sink, hashed=not self._store.reads_cheaply)
+        self._file.add(data, member)
 
     def _end_file(self) -> None:
         if self._file is not None:

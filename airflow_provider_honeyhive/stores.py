@@ -48,6 +48,9 @@ class Store(Protocol):
     Every method raises :class:`~airflow_provider_honeyhive.exceptions.DestinationError` where the store fails.
     """
 
+    #: Whether reading a file again costs next to nothing.
+    reads_cheaply: bool
+
     def url(self, name: str = "") -> str:
         """Return where ``name`` is, as a user would write it."""
 
@@ -79,8 +82,8 @@ class Store(Protocol):
     def files(self, folder: str = "") -> dict[str, int]:
         """Return the files right in ``folder``: names relative to it, and sizes in bytes."""
 
-    def folders(self) -> list[str]:
-        """Return the names of the folders right in this one."""
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders right in ``folder``."""
 
     def abort(self) -> None:
         """Throw away what is being written, for those who cannot do it themselves any more."""

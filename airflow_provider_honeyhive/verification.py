@@ -8,14 +8,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.decompression import DECOMPRESS, DECOMPRESSION_ERRORS
-from airflow_provider_honeyhive.pages import time_of
+from airflow_provider_honeyhive.decompression import DECOMPRESSION_ERRORS
+from airflow_provider_honeyhive.event_times import event_times
+from airflow_provider_honeyhive.layout import FORMATS
 from airflow_provider_honeyhive.windows import Window, format_time, from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
-    from airflow_provider_honeyhive.decompression import Decompressor
     from airflow_provider_honeyhive.layout import Layout
     from airflow_provider_honeyhive.manifest import Manifest, PartFile
     from airflow_provider_honeyhive.stores import Store
@@ -33,14 +33,14 @@ def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Colle
     there = store.files() if there is None else there
     try:
         bounds = window_bounds(manifest)
-        decompress = DECOMPRESS[manifest.compression]
     except ValueError as error:
         return [f"its window cannot be read: {error}"]
-    except KeyError:
-        return [f"compression {manifest.compression!r} is unknown"]
+    if manifest.compression not in FORMATS.get(manifest.file_format, ()):
+        return [f"format {manifest.file_format!r} with compression {manifest.compression!r} is unknown"]
+    there = {*there, *_in_folders(manifest, store)}
     problems: list[str] = []
     for part in manifest.files:
-        found = _problems_of(part, store, decompress, bounds) if part.path in there else ["missing"]
+        found = _problems_of(part, store, manifest, bounds) if part.path in there else ["missing"]
         problems += [f"{part.path}: {problem}" for problem in found]
     named = {part.path for part in manifest.files}
     problems += [f"{name}: not in the manifest" for name in sorted(there) if name not in named and layout.owns(name)]
@@ -48,6 +48,12 @@ def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Colle
     if total != manifest.event_count:
         problems.append(f"the parts hold {total} events, the manifest says {manifest.event_count}")
     return problems
+
+
+def _in_folders(manifest: Manifest, store: Store) -> Iterator[str]:
+    """Yield the names of the files in the folders of the manifest's partitions."""
+    for folder in {part.path.rpartition("/")[0] for part in manifest.files} - {""}:
+        yield from (f"{folder}/{name}" for name in store.files(folder))
 
 
 def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
@@ -62,7 +68,7 @@ def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
 
 
 def _problems_of(
-    part: PartFile, store: Store, decompress: Decompressor, bounds: tuple[int, int] | None
+    part: PartFile, store: Store, manifest: Manifest, bounds: tuple[int, int] | None
 ) -> Iterator[str]:
     digest, size = sha256(), 0
 
@@ -75,9 +81,8 @@ def _problems_of(
 
     count, first, last = 0, None, None
     try:
-        for line in _lines(decompress(hashed())):
+        for time in event_times(manifest.file_format, manifest.compression, hashed()):
             count += 1
-            time = time_of(line)
             if time is not None:
                 first = time if first is None else min(first, time)
                 last = time if last is None else max(last, time)
@@ -101,18 +106,3 @@ def _problems_of(
 
 def _shown(micros: int | None) -> str | None:
     return None if micros is None else format_time(from_micros(micros))
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines; joins the pieces of a long one once, at its end."""
-    pieces: list[bytes] = []
-    for chunk in chunks:
-        end, newline, rest = chunk.partition(b"\n")
-        pieces.append(end)
-        if newline:
-            yield b"".join(pieces)
-            *whole, begun = rest.split(b"\n")
-            yield from whole
-            pieces = [begun]
-    if any(pieces):
-        raise ValueError("it ends in the middle of a line")

@@ -78,7 +78,7 @@ def verify_exports(path: Any) -> Iterator[Verdict]:
 
 def _named_manifest(path: Any) -> tuple[Any, str] | None:
     """Return folder and name of the one manifest that a path means, None where it means a folder."""
-    if str(path).endswith(".json"):
+    if _is_manifest(path.name):
         return path.parent, path.name
     try:
         folder, layout = choose_layout(path)

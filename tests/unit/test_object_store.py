@@ -175,7 +175,7 @@ def test_a_store_that_refuses_one_write_while_publishing_keeps_the_earlier_resul
 
 
 def test_a_failing_read_aborts_its_upload_and_shows_nothing(sandbox_with, client_of, bucket, monkeypatch):
-    monkeypatch.setattr("airflow_provider_honeyhive.stores.UPLOAD_BLOCK", 5 * 1024**2)
+    monkeypatch.setattr("airflow_provider_honeyhive.fsspec_store.UPLOAD_BLOCK", 5 * 1024**2)
     text = os.urandom(1_500_000).hex()
     start = int(DAY.start.timestamp() * 1000)
     events = [
@@ -191,7 +191,7 @@ def test_a_failing_read_aborts_its_upload_and_shows_nothing(sandbox_with, client
 
 
 def test_a_stopped_export_aborts_the_upload_of_a_reader_that_waits(sandbox_with, client_of, bucket, monkeypatch):
-    monkeypatch.setattr("airflow_provider_honeyhive.stores.UPLOAD_BLOCK", 5 * 1024**2)
+    monkeypatch.setattr("airflow_provider_honeyhive.fsspec_store.UPLOAD_BLOCK", 5 * 1024**2)
     text = os.urandom(1_500_000).hex()
     start = int(DAY.start.timestamp() * 1000)
     events = [
@@ -220,6 +220,29 @@ def test_a_name_is_taken_only_once(bucket):
     assert store.put_new("lock", b"mine")
     assert not store.put_new("lock", b"yours")
     assert store.get("lock") == b"mine"
+
+
+@pytest.mark.parametrize("kind", ["bucket", "folder"])
+def test_any_range_of_a_file_can_be_read(bucket, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("airflow_provider_honeyhive.stores.READ_BLOCK", 10)
+    store = open_store(bucket.path("out") if kind == "bucket" else tmp_path)
+    data = bytes(range(35))
+    store.put("file", data)
+    for offset, length in [
+        (0, None),
+        (0, 0),
+        (3, 7),
+        (3, 30),
+        (9, 11),
+        (20, 15),
+        (34, 1),
+        (35, 1),
+        (40, None),
+        (30, 9),
+    ]:
+        pieces = list(store.chunks("file", offset, length))
+        assert b"".join(pieces) == data[offset:][:length]
+        assert all(0 < len(piece) <= 10 for piece in pieces)
 
 
 def test_urls_do_not_show_the_connection():

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_honeyhive.assembly import assemble
+from airflow_provider_honeyhive.assembly import Assembly
 from airflow_provider_honeyhive.compression import COMPRESS
+from airflow_provider_honeyhive.encoding import Encoder
 from airflow_provider_honeyhive.export import export_events
+from airflow_provider_honeyhive.layout import Layout
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.reader import Batch, Cursor
@@ -43,12 +45,12 @@ def stage(tmp_path):
     """Give a function that stages batches in a folder, and returns the writer and what it told."""
     with ThreadPoolExecutor(2) as pool:
 
-        def run(folder, given, max_file_size=10**9, encode=b"\n".join):
+        def run(folder, given, max_file_size=10**9):
             told: list = []
             writer = SliceWriter(
                 LocalStore(tmp_path / folder),
                 lambda number: f"{number:05d}",
-                encode=encode,
+                encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
                 pool=pool,
                 cell=lambda time: time // CELL,
                 max_file_size=max_file_size,
@@ -106,7 +108,11 @@ def test_files_are_the_same_however_the_events_were_shared(stage, tmp_path, max_
                 writer, _ = stage(f"{number}-{low}", batches([90], piece), max_file_size or 10**9)
                 staged += [file.model_copy(update={"path": f"{number}-{low}/{file.path}"}) for file in writer.files]
         with ThreadPoolExecutor(2) as pool:
-            parts = assemble(staged, max_file_size, LocalStore(tmp_path), f"assembled-{number}", pool)
+            layout = Layout("jsonl", "none", None if max_file_size else "one.jsonl")
+            files = Assembly(LocalStore(tmp_path), f"assembled-{number}", layout, max_file_size or 1, {}).run(
+                staged, pool
+            )
+            parts = [file.part for file in files]
         found.add(tuple((part.sha256, part.event_count, part.size_bytes) for part in parts))
         assert max_file_size is None or all(part.size_bytes <= max_file_size for part in parts)
         assert len(parts) == 1 or max_file_size
@@ -117,8 +123,9 @@ def test_a_staged_file_that_is_just_what_is_wanted_is_not_copied(stage, tmp_path
     writer, _ = stage("whole", batches([64]), max_file_size=8_000)
     before = tree(tmp_path / "whole")
     with ThreadPoolExecutor(1) as pool:
-        parts = assemble(writer.files, 8_000, LocalStore(tmp_path / "whole"), "assembled", pool)
-    assert [part.path for part in parts] == [file.path for file in writer.files]
+        store = LocalStore(tmp_path / "whole")
+        files = Assembly(store, "assembled", Layout("jsonl", "none", None), 8_000, {}).run(writer.files, pool)
+    assert [file.part.path for file in files] == [file.path for file in writer.files]
     assert tree(tmp_path / "whole") == before
 
 

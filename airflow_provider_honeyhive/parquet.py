@@ -1,0 +1,138 @@
+"""Parquet files, streamed: blocks are staged as Arrow streams, and become row groups when all are there.
+
+Needs pyarrow, the extra ``parquet``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+
+try:
+    import pyarrow as pa
+    from pyarrow import ipc
+    from pyarrow import parquet as pq
+except ImportError:
+    raise InvalidArgumentError(
+        "file_format", "parquet", "it needs pyarrow: install airflow-provider-honeyhive[parquet]"
+    ) from None
+
+from airflow_provider_honeyhive.arrow_columns import SCHEMA, to_record_batch
+from airflow_provider_honeyhive.columns import COLUMNS, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_honeyhive.formats import Encoded
+    from airflow_provider_honeyhive.pages import RawEvent
+
+#: Bytes in Arrow's memory at which a row group ends, at most, and as a share of a file.
+ROW_GROUP_BYTES = 16 * 1024**2
+ROW_GROUPS_IN_A_FILE = 4
+#: Bytes that the footer has for each column of a row group, about.
+FOOTER_BYTES = 150
+_COMPARED = (Kind.STRING, Kind.TIME, Kind.NUMBER)
+_STAGED = ipc.IpcWriteOptions(compression="lz4")
+
+
+def encode_block(raw_events: Sequence[RawEvent]) -> Encoded:
+    """Return events as an Arrow stream of one record batch, and what did not fit its column."""
+    batch, misfits = to_record_batch(raw_events)
+    sink = pa.BufferOutputStream()
+    with ipc.new_stream(sink, batch.schema, options=_STAGED) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes(), misfits
+
+
+class ParquetFile:
+    """A Parquet file being written, as a context manager.
+
+    :param sink: a binary file; gets the bytes as they come.
+    :param compression: of the columns.
+    :param metadata: for the footer.
+    :param max_file_size: bytes that the file should have at most; None: as many as it likes.
+    """
+
+    def __init__(
+        self, sink: Any, compression: str, metadata: Mapping[str, str], max_file_size: int | None = None
+    ) -> None:
+        self._sink = _Counted(sink)
+        self._max_file_size = max_file_size
+        share = ROW_GROUP_BYTES if max_file_size is None else max_file_size // ROW_GROUPS_IN_A_FILE
+        self._row_group_bytes = min(ROW_GROUP_BYTES, share)
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"),
+            SCHEMA,
+            compression=compression,
+            # Engines other than Arrow's own read no extension of the schema that they do not know.
+            store_schema=False,
+            # The least and the greatest JSON text help nobody, and each takes its length in the footer twice.
+            write_statistics=[column.name for column in COLUMNS if column.kind in _COMPARED],
+        )
+        self._writer.add_key_value_metadata({key: value for key, value in metadata.items() if value})
+        self._waiting: list[pa.Table] = []
+        self._waiting_bytes = 0
+        self._last_group_bytes = 0
+        self._group_count = 0
+
+    def __enter__(self) -> ParquetFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self._end_row_group()
+            self._writer.close()
+        # Else the sink is thrown away, and a footer would be wasted on it.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another row group like the last one would be too much."""
+        if self._max_file_size is None or self._waiting:
+            return False
+        footer = FOOTER_BYTES * len(COLUMNS) * (self._group_count + 1)
+        return bool(self._group_count) and self._sink.size + self._last_group_bytes + footer > self._max_file_size
+
+    def add(self, block: bytes) -> None:
+        """Append the events of a block."""
+        table = ipc.open_stream(block).read_all()
+        self._waiting.append(table)
+        self._waiting_bytes += table.nbytes
+        if self._waiting_bytes >= self._row_group_bytes:
+            self._end_row_group()
+
+    def _end_row_group(self) -> None:
+        if not self._waiting:
+            return
+        before = self._sink.size
+        # In one piece, so that pages end where they would whatever the blocks were.
+        table = pa.concat_tables(self._waiting).combine_chunks()
+        self._waiting, self._waiting_bytes = [], 0
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._last_group_bytes = self._sink.size - before
+        self._group_count += 1
+
+
+class _Counted:
+    """A sink as the file that pyarrow wants to write."""
+
+    closed = False
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._sink.write(bytes(data))
+        self.size += size
+        return size
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        """Do nothing: the sink does so when it is closed."""
+
+    def close(self) -> None:
+        """Leave the sink open: whoever made it closes it."""

@@ -1,0 +1,218 @@
+"""A loopback server that is never what a benchmark waits for: it sends pages straight from the page cache.
+
+It speaks the dialect of ``POST /events/export`` (and ``/v1/events/export``): ``dateRange`` with ``$gte`` and ``$lte``,
+both inclusive; newest first; ``limit`` up to 7500; ``page`` from 1; ``totalEvents``. ``GET /stats`` says what it
+has served since ``POST /reset``. A page is one ``sendfile`` from a file of rendered events (see ``dataset.py``), so
+the server takes little of the processor time that it shares with the client. On request it is slow like a real
+one: for each answer, for each event in it, and for each row that a page number makes it skip.
+
+    python benchmarks/server.py --events 100000 --size 4300 --data DIRECTORY [--latency 0.15 --per-1000 0.04]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.dataset import END, PROJECT, START, Dataset, Rendered, render
+
+PATHS = ("/events/export", "/v1/events/export")
+DEFAULT_LIMIT, MAX_LIMIT = 1000, 7500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WARM_CHUNK = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Delays:
+    """How slow the server is, in seconds.
+
+    :param answer: for each answer.
+    :param per_1000: for 1000 events in it.
+    :param per_1000_skipped: for 1000 events before it that a page number skips.
+    """
+
+    answer: float = 0.0
+    per_1000: float = 0.0
+    per_1000_skipped: float = 0.0
+
+    def of(self, events: int, skipped: int) -> float:
+        """Return the time one answer takes."""
+        return self.answer + (self.per_1000 * events + self.per_1000_skipped * skipped) / 1000
+
+
+@dataclass
+class Stats:
+    """What was served. ``bytes`` are those of the bodies."""
+
+    requests: int = 0
+    refused: int = 0
+    events: int = 0
+    bytes: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a defect
+    """The request is answered with 400."""
+
+
+class BenchServer(ThreadingHTTPServer):
+    """Serves one data set."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, rendered: Rendered, delays: Delays | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.rendered = rendered
+        self.delays = delays or Delays()
+        self.stats = Stats()
+        self.lock = threading.Lock()
+        self.file = rendered.path.open("rb")
+
+    @property
+    def url(self) -> str:
+        """Base URL, without a slash at its end."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def reset(self) -> None:
+        """Count from zero again."""
+        with self.lock:
+            self.stats = Stats(in_flight=self.stats.in_flight)
+
+    def warm(self) -> None:
+        """Read the file once, so that it lies in the page cache."""
+        with self.rendered.path.open("rb", buffering=0) as file:
+            while file.read(WARM_CHUNK):
+                pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: BenchServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if self.path == "/stats":
+            self._send_json(200, asdict(self.server.stats))
+        else:
+            self._send_json(404, {"message": "Not Found"})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/reset":
+            self.server.reset()
+            self._send_json(200, {})
+        elif self.path not in PATHS:
+            self._send_json(404, {"message": f"Cannot POST {self.path}", "statusCode": 404})
+        else:
+            self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
+        server = self.server
+        with server.lock:
+            stats = server.stats
+            stats.requests += 1
+            stats.in_flight += 1
+            stats.peak_in_flight = max(stats.peak_in_flight, stats.in_flight)
+        try:
+            first, last, total, skipped = select(server.rendered, json.loads(body))
+            time.sleep(server.delays.of(last - first, skipped))
+            size = self._send_page(first, last, total)
+            with server.lock:
+                stats.events += last - first
+                stats.bytes += size
+        except (Refusal, ValueError) as error:
+            with server.lock:
+                stats.refused += 1
+            self._send_json(400, {"statusCode": 400, "message": str(error), "success": False})
+        finally:
+            with server.lock:
+                server.stats.in_flight -= 1
+
+    def _send_page(self, first: int, last: int, total: int) -> int:
+        offsets = self.server.rendered.offsets
+        # Without the comma after the last event.
+        begin, size = offsets[first], max(0, offsets[last] - offsets[first] - 1)
+        head, tail = b'{"events":[', b'],"totalEvents":%d}' % total
+        self._send_head(200, len(head) + size + len(tail))
+        self.wfile.write(head)
+        while size:
+            sent = os.sendfile(self.connection.fileno(), self.server.file.fileno(), begin, size)
+            begin, size = begin + sent, size - sent
+        self.wfile.write(tail)
+        return len(head) + offsets[last] - offsets[first] + len(tail)
+
+    def _send_json(self, status: int, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
+        self._send_head(status, len(body))
+        self.wfile.write(body)
+
+    def _send_head(self, status: int, size: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def select(rendered: Rendered, query: dict[str, Any]) -> tuple[int, int, int, int]:
+    """Return the first and last position of the page asked for, the total, and how many rows it skips.
+
+    :raises Refusal: ``limit`` or ``page`` is out of range.
+    """
+    limit, page = int(query.get("limit", DEFAULT_LIMIT)), int(query.get("page", 1))
+    if not 1 <= limit <= MAX_LIMIT:
+        raise Refusal(f"limit: must be from 1 to {MAX_LIMIT}, got {limit}")
+    if page < 1:
+        raise Refusal(f"page: must be at least 1, got {page}")
+    bounds = query.get("dateRange") or {}
+    begin, end = rendered.span(_micros(bounds.get("$gte")), _micros(bounds.get("$lte")))
+    skipped = min((page - 1) * limit, end - begin)
+    return begin + skipped, min(begin + skipped + limit, end), end - begin, skipped
+
+
+def _micros(text: str | None) -> int | None:
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - EPOCH) // timedelta(microseconds=1)
+
+
+def main() -> None:
+    """Serve until stopped; the first line of output is JSON that says where, and what."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--size", type=int, default=4300, help="mean bytes of an event, from about 500")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--data", type=Path, required=True, help="directory that keeps the rendered events")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each answer")
+    parser.add_argument("--per-1000", type=float, default=0.0, help="seconds for 1000 events in an answer")
+    parser.add_argument("--per-1000-skipped", type=float, default=0.0, help="seconds for 1000 events skipped")
+    options = parser.parse_args()
+    rendered = render(Dataset(options.events, options.size, options.seed), options.data)
+    delays = Delays(options.latency, options.per_1000, options.per_1000_skipped)
+    with BenchServer(rendered, delays, options.port) as server:
+        server.warm()
+        facts = {"url": server.url, "project": PROJECT, "start": START.isoformat(), "end": END.isoformat()}
+        sys.stdout.write(json.dumps({**facts, "bytes": rendered.offsets[-1]}) + "\n")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
