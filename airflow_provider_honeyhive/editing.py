@@ -7,7 +7,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from airflow_provider_honeyhive.json_text import members, objects_in_list
+from airflow_provider_honeyhive.json_spans import members, objects_in_list
 from airflow_provider_honeyhive.redaction import redacted
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ import json
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from airflow_provider_honeyhive.json_text import STRING, text_of
+from airflow_provider_honeyhive.json_spans import STRING, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -86,11 +86,21 @@ def check_mapped(run, sandbox):
     assert run.xcoms["add_up"] == sum(map(len, wanted.values()))
 
 
+def check_many_workers(run, sandbox):
+    folder = OUTPUT / "by-many" / "2026-03-11"
+    assert sorted(ids_in(folder)) == in_the_window(sandbox)
+    manifest = Manifest.read(folder)
+    assert run.xcoms["combine"]["event_count"] == manifest.event_count == 300
+    assert len([name for name in run.states if name.startswith("export[")]) == len(manifest.files) == 8
+    assert {path.name for path in folder.iterdir()} == {"_manifest.json", *(part.path for part in manifest.files)}
+
+
 #: What to look at after the run of each example, and what its server holds.
 CHECKS = {
     "example_honeyhive_export": (check_export, {}),
     "example_honeyhive_xcom": (check_xcom, {"start": DAY.replace(hour=22)}),
     "example_honeyhive_mapped": (check_mapped, {}),
+    "example_honeyhive_many_workers": (check_many_workers, {}),
 }
 
 
@@ -124,19 +134,20 @@ with DAG("plain", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC)
 """
 
 
-def test_loading_an_example_imports_nothing_that_only_tasks_need():
+@pytest.mark.parametrize("name", ["example_honeyhive_export", "example_honeyhive_many_workers"])
+def test_loading_an_example_imports_nothing_that_only_tasks_need(name):
     program = f"""
 import json, runpy, sys
 from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath, task
 {PLAIN_DAG}
 before = set(sys.modules)
-runpy.run_path({str(EXAMPLES["example_honeyhive_export"])!r})
+runpy.run_path({str(EXAMPLES[name])!r})
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
     loaded = run_python(program)
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
-    for name in ("requests", "tenacity", "msgspec", "croniter", "airflow_provider_honeyhive.client"):
-        assert name not in loaded
+    for module in ("requests", "tenacity", "msgspec", "croniter", "airflow_provider_honeyhive.client"):
+        assert module not in loaded
 
 
 def test_nothing_of_the_provider_uses_what_airflow_deprecates():

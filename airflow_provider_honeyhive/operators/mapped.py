@@ -1,0 +1,258 @@
+"""Export one window with many tasks: split it, map the export over the parts, combine what they have exported.
+
+.. code-block:: python
+
+    split = HoneyHiveSplitWindowOperator(task_id="split", output_path=PATH, parts=8)
+    export = HoneyHiveExportEventsOperator.partial(task_id="export", retries=3).expand_kwargs(split.output)
+    HoneyHiveCombineExportsOperator(task_id="combine", output_path=PATH, exports=export.output)
+
+What the export is to ask for (project, filters, …) is said to it and to the split; window and path to the split and
+to the combination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
+from airflow_provider_honeyhive.arguments import as_plain_data, check_literals, is_literal, request_of, window_of
+from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.layout import choose_layout
+from airflow_provider_honeyhive.operators.honeyhive import _airflow_facts, _as_path, _check_absolute
+from airflow_provider_honeyhive.options import check_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow_provider_honeyhive._compat import Context
+    from airflow_provider_honeyhive.client import HoneyHiveClient
+
+DEFAULT_PARTS = 8
+
+
+class _WholeWindowOperator(BaseOperator):
+    """What the task before the exports and the one after them share: the whole window, and the folder for it."""
+
+    def __init__(
+        self,
+        *,
+        output_path: Any,
+        output_conn_id: str | None,
+        start_time: Any,
+        end_time: Any,
+        honeyhive_conn_id: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_path = output_path
+        self.output_conn_id = output_conn_id
+        self.start_time = start_time
+        self.end_time = end_time
+        self.honeyhive_conn_id = honeyhive_conn_id
+        self._client: HoneyHiveClient | None = None
+        check_literals(
+            times={"start_time": start_time, "end_time": end_time}, texts={"honeyhive_conn_id": honeyhive_conn_id}
+        )
+        if is_literal(output_path):
+            _folder(output_path)
+
+    def execute(self, context: Context) -> Any:
+        """Do the task; what no retry can mend fails it at once."""
+        try:
+            hook = HoneyHiveHook(self.honeyhive_conn_id)
+            with hook.get_conn() as client:
+                self._client = client
+                return self._run(context, hook, client, _as_path(_folder(self.output_path), self.output_conn_id))
+        except HoneyHiveError as error:
+            if error.retryable:
+                raise
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+    def on_kill(self) -> None:
+        """End soon."""
+        if self._client is not None:
+            self._client.stop()
+
+    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> Any:
+        raise NotImplementedError
+
+
+class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
+    """Split a window into parts of about as many events each, to map an export over them.
+
+    Asks the server for counts, not for events. Returns a list of ``{"start_time", "end_time", "output_path"}``, oldest
+    first, for ``HoneyHiveExportEventsOperator.partial(...).expand_kwargs(...)``; the paths lie in a folder whose name
+    begins with ``_`` under ``output_path``. Where the server reports no usable totals the parts are of equal length.
+
+    Without ``start_time`` and ``end_time`` the window is the run's own, as for the export.
+
+    :param project: name of the project; default: the connection's extra ``project``. (templated)
+    :param filters: the export's conditions, since only events that meet them count. (templated)
+    :param start_time: inclusive: datetime (naive: UTC), ISO 8601 text, or Unix seconds or milliseconds;
+        give both times or neither. (templated)
+    :param end_time: exclusive, the same forms. (templated)
+    :param evaluation_id: count only the events of this experiment run. (templated)
+    :param output_path: the folder for the whole export. (templated)
+    :param output_conn_id: Airflow connection of the object store; default: the store's own.
+    :param parts: the most parts (1 to 1024; Airflow's ``[core] max_map_length`` must allow them); default 8.
+    :param events_per_part: take fewer parts as long as none has many more events than this; default: always as many
+        as ``parts`` says, where the events can be parted.
+    :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
+    :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
+    :raises AirflowFailException: what no retry mends: key, project, filters, arguments.
+    :raises HoneyHiveError: what a retry may mend; see :mod:`airflow_provider_honeyhive.exceptions`.
+    """
+
+    template_fields: Sequence[str] = (
+        "project",
+        "filters",
+        "start_time",
+        "end_time",
+        "evaluation_id",
+        "output_path",
+        "honeyhive_conn_id",
+    )
+    template_fields_renderers = {"filters": "json"}
+    ui_color = "#fff4e0"
+
+    def __init__(
+        self,
+        *,
+        output_path: Any,
+        project: str | None = None,
+        filters: Any = (),
+        start_time: Any = None,
+        end_time: Any = None,
+        evaluation_id: str | None = None,
+        output_conn_id: str | None = None,
+        parts: int = DEFAULT_PARTS,
+        events_per_part: int | None = None,
+        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            output_path=output_path,
+            output_conn_id=output_conn_id,
+            start_time=start_time,
+            end_time=end_time,
+            honeyhive_conn_id=honeyhive_conn_id,
+            **kwargs,
+        )
+        self.project = project
+        self.filters = as_plain_data(filters)
+        self.evaluation_id = evaluation_id
+        self.parts = parts
+        self.events_per_part = events_per_part
+        check_number("parts", parts, 1, 1024)
+        check_number("events_per_part", events_per_part, 1, None, optional=True)
+        check_literals(filters=self.filters, times={}, texts={"project": project, "evaluation_id": evaluation_id})
+
+    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> list[dict[str, str]]:
+        from airflow_provider_honeyhive.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
+        from airflow_provider_honeyhive.splitting import split_by_counts  # noqa: PLC0415
+        from airflow_provider_honeyhive.windows import format_time  # noqa: PLC0415
+
+        request = request_of(
+            hook,
+            project=self.project,
+            filters=self.filters,
+            evaluation_id=self.evaluation_id,
+            window=window_of(self.start_time, self.end_time, context),
+        )
+        split = split_by_counts(client, request, self.parts, self.events_per_part)
+        folder = shards_folder(request, client.settings.api_host, (context["ti"].dag_id, context["ti"].run_id))
+        write_plan(path, folder, split.total)
+        return [
+            {
+                "start_time": format_time(window.start),
+                "end_time": format_time(window.end),
+                "output_path": f"{str(self.output_path).rstrip('/')}/{folder}/{shard_name(window)}/",
+            }
+            for window in split.windows
+        ]
+
+
+class HoneyHiveCombineExportsOperator(_WholeWindowOperator):
+    """Publish what mapped exports have exported as one export, with one manifest over all.
+
+    Checks that the parts cover the window exactly, were asked for alike and are there with all their files, and that
+    they hold no fewer events than the server reported both when the window was split and now. Then their files go
+    into ``output_path`` under the names that any export gives, the manifest is written, an earlier export's files and
+    the parts are removed. Returns what the export operator returns.
+
+    A failure publishes nothing and leaves the parts for a retry.
+
+    :param output_path: the folder that was given to the split. (templated)
+    :param exports: the result of the mapped export: ``export.output``. (templated)
+    :param start_time: of the whole window, as given to the split. (templated)
+    :param end_time: of the whole window. (templated)
+    :param output_conn_id: Airflow connection of the object store; default: the store's own.
+    :param replace: replace an earlier export of the same window; False: fail.
+    :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
+    :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
+    :raises AirflowFailException: what no retry mends: parts that do not belong together, a destination that holds
+        another export.
+    :raises HoneyHiveError: what a retry may mend; see :mod:`airflow_provider_honeyhive.exceptions`.
+    """
+
+    template_fields: Sequence[str] = ("output_path", "exports", "start_time", "end_time", "honeyhive_conn_id")
+    template_fields_renderers = {"exports": "json"}
+    ui_color = "#ffdfa6"
+
+    def __init__(
+        self,
+        *,
+        output_path: Any,
+        exports: Any,
+        start_time: Any = None,
+        end_time: Any = None,
+        output_conn_id: str | None = None,
+        replace: bool = True,
+        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            output_path=output_path,
+            output_conn_id=output_conn_id,
+            start_time=start_time,
+            end_time=end_time,
+            honeyhive_conn_id=honeyhive_conn_id,
+            **kwargs,
+        )
+        self.exports = exports
+        self.replace = replace
+
+    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
+        from airflow_provider_honeyhive.combining import combine_exports  # noqa: PLC0415
+        from airflow_provider_honeyhive.summary import summarize  # noqa: PLC0415
+
+        window = window_of(self.start_time, self.end_time, context)
+        manifest = combine_exports(
+            client, path, _urls(self.exports), window, airflow=_airflow_facts(context), replace=self.replace
+        )
+        return summarize(manifest, path)
+
+
+def _folder(output_path: Any) -> Any:
+    """Return the path, which must be that of a folder.
+
+    :raises InvalidArgumentError: it is one object, or relative, or climbs.
+    """
+    _check_absolute(output_path)
+    if choose_layout(output_path)[1].object_name is not None:
+        raise InvalidArgumentError("output_path", str(output_path), "allowed: a folder; parts cannot become one object")
+    return output_path
+
+
+def _urls(exports: Iterable[Any]) -> list[str]:
+    """Return where the parts are.
+
+    :raises InvalidArgumentError: these are not the results of exports to files.
+    """
+    # Airflow gives a lazy sequence, which has no look at it but this.
+    results = list(exports)
+    if not results or not all(isinstance(one, Mapping) and "output_path" in one for one in results):
+        raise InvalidArgumentError("exports", results, "allowed: the result of the mapped export, export.output")
+    return [str(one["output_path"]) for one in results]
