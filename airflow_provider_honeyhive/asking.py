@@ -39,6 +39,10 @@ TOGETHER_BYTES, LEAST_TARGET_BYTES = 48_000_000, 4_000_000
 #: An answer of more than this many times the target is not worth its memory: a smaller page will do.
 MOST_TARGETS = 4
 MEGABYTE = 1_000_000
+#: How much longer than the size that suits the server the last page of a slice may be.
+STRETCH = 1.25
+#: How many times longer the next page may be: after the first answer, and after later ones.
+FIRST_GROWTH, LATER_GROWTH = 4, 2
 #: Answers that must come through after a heavy one before pages grow again.
 CAUTIOUS_ANSWERS = 10
 
@@ -55,6 +59,7 @@ class PageSizer:
         self.target_bytes = max(LEAST_TARGET_BYTES, min(TARGET_BYTES, TOGETHER_BYTES // readers))
         self._ceiling = page_size
         self._cautious = 0
+        self._growth = FIRST_GROWTH
         self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
 
     def learn(self, events: int, size_bytes: int, max_limit: int) -> None:
@@ -67,7 +72,18 @@ class PageSizer:
                 self._cautious -= 1
                 return
             ceiling = min(max_limit, self._ceiling or max_limit)
-            self.limit = max(1, min(ideal, self.limit * 2, ceiling))
+            growth, self._growth = self._growth, LATER_GROWTH
+            self.limit = max(1, min(ideal, self.limit * growth, ceiling))
+
+    def limit_for(self, left: float) -> int:
+        """Return the limit for a page, stretched where that spares another one for a small rest.
+
+        :param left: a guess at how many events there are.
+        """
+        limit = self.limit
+        if not limit < left <= limit * STRETCH:
+            return limit
+        return int(left) if self._ceiling is None else min(int(left), self._ceiling)
 
     def shrink(self, failed: int) -> int:
         """Return half of the limit that was too heavy, and keep to it for a while."""
@@ -130,7 +146,9 @@ class Asker:
         self._sizer = PageSizer(page_size, readers)
         self._by_filters = False
 
-    def ask(self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None) -> Page:
+    def ask(
+        self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None, left: float = 0
+    ) -> Page:
         """Ask for a page of the events in ``[low, high]``, both in microseconds since 1970.
 
         :param low: None: from the beginning of time.
@@ -138,12 +156,13 @@ class Asker:
         :param page: number of the page.
         :param limit: most events in the page; given, it is not changed, since page numbers depend on it,
             and an answer too heavy raises. None: the size that suits the server.
+        :param left: a guess at how many events there are; a page is made a little longer to hold them all.
         :raises DateRangeIgnoredError: the server does not keep to the range, neither as ``dateRange`` nor
             as filters on ``start_time``.
         :raises WrongProjectError: the events are of another project.
         """
         while True:
-            asked = limit or self._sizer.limit
+            asked = limit or self._sizer.limit_for(left)
             try:
                 answer = self._fetch(low, high, page, asked)
             except HoneyHiveError as error:

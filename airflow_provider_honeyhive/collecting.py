@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
     from airflow_provider_honeyhive.models import ExportRequest
+    from airflow_provider_honeyhive.pages import RawEvent
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,12 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
             reader.start_over()
         else:
             return
+
+
+def prepared(client: HoneyHiveClient, request: ExportRequest, batch: Batch) -> list[RawEvent]:
+    """Return the batch's events without what the request does not want."""
+    rules = request.rules(projected=client.projects)
+    return list(map(rules.apply, batch.raw_events))
 
 
 def _reader_of(client: HoneyHiveClient, request: ExportRequest, page_size: int | None) -> SliceReader:
@@ -75,10 +82,11 @@ def collect_events(
         found: list[dict[str, Any]] = []
         size = 0
         for batch in reader.read():
-            size += sum(map(len, batch.raw_events))
+            raw_events = prepared(client, request, batch)
+            size += sum(map(len, raw_events))
             if size > max_bytes:
                 raise TooLargeForXComError(size, max_bytes)
-            found.extend(map(load_event, batch.raw_events))
+            found.extend(map(load_event, raw_events))
         return found
 
     def collect_whole() -> list[dict[str, Any]]:

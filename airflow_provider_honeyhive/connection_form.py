@@ -64,6 +64,11 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Base URL of HoneyHive's web interface, for links from Airflow to the events.",
         {"type": ["string", "null"]},
     ),
+    "redact_secret": (
+        "Redaction secret",
+        "Key of the hashes that replace what tasks redact, at least 16 characters. Another key gives other hashes.",
+        {"type": ["string", "null"], "format": "password"},
+    ),
     "allow_http": (
         "Allow plain http",
         "Send the key over plain http to hosts other than loopback. Only on networks that are trusted.",
@@ -94,9 +99,9 @@ def field_behaviour(hidden_fields_key: str = "hidden_fields") -> dict[str, Any]:
 def form_widgets() -> dict[str, Any]:
     """Return the extras as form fields for Airflow before 3.2."""
     # Here, because plain Airflow 3 has none of these.
-    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget  # noqa: PLC0415
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget  # noqa: PLC0415
     from flask_babel import lazy_gettext  # noqa: PLC0415
-    from wtforms import BooleanField, IntegerField, StringField  # noqa: PLC0415
+    from wtforms import BooleanField, IntegerField, PasswordField, StringField  # noqa: PLC0415
     from wtforms.validators import NumberRange, Optional  # noqa: PLC0415
 
     def widget(label: str, meaning: str, schema: dict[str, Any]) -> Any:
@@ -107,6 +112,8 @@ def form_widgets() -> dict[str, Any]:
             return IntegerField(
                 lazy_gettext(label), widget=BS3TextFieldWidget(), description=meaning, validators=validators
             )
+        if schema.get("format") == "password":
+            return PasswordField(lazy_gettext(label), widget=BS3PasswordFieldWidget(), description=meaning)
         return StringField(lazy_gettext(label), widget=BS3TextFieldWidget(), description=meaning)
 
     return {name: widget(*spec) for name, spec in EXTRA_FIELDS.items()}

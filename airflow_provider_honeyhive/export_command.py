@@ -11,7 +11,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
-from airflow_provider_honeyhive.layout import COMPRESSIONS, DEFAULT_FORMAT, FILE_FORMATS, FORMATS, SUFFIXES
+from airflow_provider_honeyhive.layout import (
+    COMPRESSIONS,
+    DEFAULT_FORMAT,
+    FILE_FORMATS,
+    FORMATS,
+    PARTITION_KEYS,
+    SUFFIXES,
+)
 from airflow_provider_honeyhive.options import DEFAULT_CONCURRENCY, DEFAULT_MAX_FILE_SIZE, ExportOptions
 
 if TYPE_CHECKING:
@@ -27,6 +34,9 @@ _OPTIONS = {
     "output_path": "--output",
     "filters": "--filter",
     "projections": "--projection",
+    "exclude_fields": "--exclude",
+    "redact": "--redact",
+    "partition_by": "--partition-by",
     "evaluation_id": "--evaluation-id",
     "file_format": "--format",
     "compression": "--compression",
@@ -86,6 +96,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a top-level field to keep; may be given again (default: all fields)",
     )
     what.add_argument(
+        "--exclude",
+        action="append",
+        type=_text,
+        metavar="PATH",
+        help="a field to take out of each event, such as inputs or outputs.content; may be given again (default: none)",
+    )
+    what.add_argument(
+        "--redact",
+        action="append",
+        type=_text,
+        metavar="PATH",
+        help="a field whose values are replaced by a keyed hash; may be given again; the key is the connection's extra "
+        "'redact_secret', else HH_REDACT_SECRET (default: none)",
+    )
+    what.add_argument(
         "--evaluation-id", type=_text, metavar="ID", help="only events of this experiment run (default: all events)"
     )
     where = parser.add_argument_group("where to, and how")
@@ -106,6 +131,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compression; "
         + "; ".join(f"for {name} {', '.join(allowed)}" for name, allowed in FORMATS.items())
         + " (default: by the suffix of PATH, else the first of the format)",
+    )
+    where.add_argument(
+        "--partition-by",
+        action="append",
+        choices=PARTITION_KEYS,
+        help="sort the events into folders such as event_date=2026-11-22; may be given again (default: none)",
     )
     where.add_argument(
         "--max-file-size",
@@ -174,6 +205,7 @@ def _export(args: argparse.Namespace) -> int:
     options = ExportOptions(
         file_format=args.format,
         compression=args.compression,
+        partition_by=tuple(args.partition_by or ()),
         max_file_size=args.max_file_size,
         page_size=args.page_size,
         concurrency=args.concurrency,
@@ -212,6 +244,9 @@ def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportReques
         window=Window.parse(args.start, args.end),
         projections=args.projection,
         evaluation_id=args.evaluation_id,
+        exclude_fields=args.exclude,
+        redact=args.redact,
+        redact_secret=settings.redact_secret or os.environ.get("HH_REDACT_SECRET"),
     )
 
 

@@ -209,7 +209,7 @@ class ExportRequest(BaseModel):
         evaluation_id: Any = None,
         exclude_fields: Any = None,
         redact: Any = None,
-        redact_secret: SecretStr | None = None,
+        redact_secret: SecretStr | str | None = None,
     ) -> ExportRequest:
         """Make a request of arguments as users and templates write them.
 

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 IDLE_PASSES = 12
 #: Fewer events than this need to come in the same order this often more before the order counts as stable.
 FEW, SAME_FEW = 8, 3
+#: Events of the seam, as a rule few, that a page shows again.
+SEAM_EVENTS = 10
 #: How often a slice is read before it is given up as incomplete.
 READINGS = 3
 
@@ -262,7 +264,7 @@ class SliceReader:
         as long as some event that was taken shows again.
         """
         cursor = self.cursor
-        page = self._asker.ask(self._low, cursor.upper)
+        page = self._asker.ask(self._low, cursor.upper, left=self.events_left + SEAM_EVENTS)
         if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
             return page
         if cursor.upper == self._lost_at:

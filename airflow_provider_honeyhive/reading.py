@@ -42,7 +42,7 @@ T = TypeVar("T")
 #: Fewer events than this for each reader are not worth another reader from the start.
 EVENTS_WORTH_A_SLICE = 5_000
 #: Pages that a reader must have left before another one takes some of them.
-PAGES_WORTH_CUTTING = 4
+PAGES_WORTH_CUTTING = 6
 
 
 @contextmanager

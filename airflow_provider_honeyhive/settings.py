@@ -32,6 +32,7 @@ class ClientSettings(BaseModel):
     :param verify: check the server's certificate: True, False, or a path to a CA bundle.
     :param proxy: URL of a proxy for all requests; by default the environment decides.
     :param app_url: base URL of the web UI, for links.
+    :param redact_secret: key of the hashes that replace redacted values.
     :param allow_http: let the key go over plain http to a host other than loopback.
     """
 
@@ -47,6 +48,7 @@ class ClientSettings(BaseModel):
     verify: bool | str = True
     proxy: str | None = None
     app_url: str | None = None
+    redact_secret: SecretStr | None = None
     allow_http: bool = False
 
     @classmethod
@@ -146,7 +148,7 @@ def base_url(host: str | None, schema: str | None, port: int | None) -> str | No
 
 
 def _may_show(place: tuple[Any, ...]) -> bool:
-    return bool(place) and place[0] not in ("api_key", "proxy")
+    return bool(place) and place[0] not in ("api_key", "proxy", "redact_secret")
 
 
 def _is_loopback(host: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class HoneyHiveHook(BaseHook):
 
     The connection: password = API key; host = base URL of the API (with or without a scheme; default
     ``https://api.dp1.us.honeyhive.ai``); extras ``project``, ``endpoint``, ``timeout`` (s),
-    ``max_retries``, ``verify``, ``proxy``, ``app_url``, ``allow_http``.
+    ``max_retries``, ``verify``, ``proxy``, ``app_url``, ``redact_secret``, ``allow_http``.
 
     :param honeyhive_conn_id: id of the connection.
     """
@@ -99,6 +100,8 @@ class HoneyHiveHook(BaseHook):
         start_time: Any = None,
         end_time: Any = None,
         projections: Sequence[str] | None = None,
+        exclude_fields: Sequence[str] | None = None,
+        redact: Sequence[str] | None = None,
         evaluation_id: str | None = None,
         page: int = 1,
         limit: int = 1000,
@@ -113,6 +116,8 @@ class HoneyHiveHook(BaseHook):
         :param start_time: datetime (naive: UTC), ISO text, or Unix seconds or milliseconds.
         :param end_time: the same; both or neither.
         :param projections: top-level fields to keep.
+        :param exclude_fields: dotted paths of what to take out of each event.
+        :param redact: paths of what to replace by a hash with the connection's ``redact_secret``.
         :param evaluation_id: id of an experiment run.
         :param page: number of the page, from 1.
         :param limit: most events in the page; the endpoint's own maximum (7500 or 1000) caps it.
@@ -126,7 +131,9 @@ class HoneyHiveHook(BaseHook):
 
         check_number("page", page, 1, None)
         check_number("limit", limit, 1, 7500)
-        request = self._request(project, filters, None, projections, evaluation_id)
+        request = self._request(
+            project, filters, None, evaluation_id, projections=projections, exclude_fields=exclude_fields, redact=redact
+        )
         _both_or_neither(start_time, end_time)
         low = high = None
         if start_time is not None:
@@ -134,7 +141,10 @@ class HoneyHiveHook(BaseHook):
             if end < start:
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
             low, high = to_micros(start), to_micros(end)
-        return Asker(self.get_conn(), request, ReadStats()).ask(low, high, page=page, limit=limit)
+        client = self.get_conn()
+        found = Asker(client, request, ReadStats()).ask(low, high, page=page, limit=limit)
+        rules = request.rules(projected=client.projects)
+        return replace(found, raw_events=[rules.apply(raw) for raw in found.raw_events])
 
     def iter_events(
         self,
@@ -144,6 +154,8 @@ class HoneyHiveHook(BaseHook):
         end_time: Any = None,
         *,
         projections: Sequence[str] | None = None,
+        exclude_fields: Sequence[str] | None = None,
+        redact: Sequence[str] | None = None,
         evaluation_id: str | None = None,
         page_size: int | None = None,
     ) -> Iterator[dict[str, Any]]:
@@ -154,17 +166,29 @@ class HoneyHiveHook(BaseHook):
         :param start_time: inclusive; datetime (naive: UTC), ISO text, or Unix seconds or milliseconds.
         :param end_time: exclusive; both or neither; neither means all of time.
         :param projections: top-level fields to keep; event_id, start_time and project always come too.
+        :param exclude_fields: dotted paths of what to take out of each event.
+        :param redact: paths of what to replace by a hash with the connection's ``redact_secret``.
         :param evaluation_id: id of an experiment run.
         :param page_size: most events in one request; default: by the size of the answers.
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
-        from airflow_provider_honeyhive.collecting import iter_batches  # noqa: PLC0415
+        from airflow_provider_honeyhive.collecting import iter_batches, prepared  # noqa: PLC0415
         from airflow_provider_honeyhive.pages import load_event  # noqa: PLC0415
 
-        request = self._request(project, filters, _window(start_time, end_time), projections, evaluation_id)
-        for batch in iter_batches(self.get_conn(), request, page_size):
-            yield from map(load_event, batch.raw_events)
+        window = _window(start_time, end_time)
+        request = self._request(
+            project,
+            filters,
+            window,
+            evaluation_id,
+            projections=projections,
+            exclude_fields=exclude_fields,
+            redact=redact,
+        )
+        client = self.get_conn()
+        for batch in iter_batches(client, request, page_size):
+            yield from map(load_event, prepared(client, request, batch))
 
     def count_events(
         self,
@@ -189,11 +213,16 @@ class HoneyHiveHook(BaseHook):
         """
         from airflow_provider_honeyhive.counting import count_events  # noqa: PLC0415
 
-        request = self._request(project, filters, _window(start_time, end_time), None, evaluation_id)
+        request = self._request(project, filters, _window(start_time, end_time), evaluation_id)
         return count_events(self.get_conn(), request)
 
     def _request(
-        self, project: str | None, filters: Any, window: Window | None, projections: Any, evaluation_id: str | None
+        self,
+        project: str | None,
+        filters: Any,
+        window: Window | None,
+        evaluation_id: str | None,
+        **fields: Any,
     ) -> ExportRequest:
         from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
 
@@ -201,8 +230,9 @@ class HoneyHiveHook(BaseHook):
             project=project or self.settings.project,
             filters=filters,
             window=window,
-            projections=projections,
             evaluation_id=evaluation_id,
+            **fields,
+            redact_secret=self.settings.redact_secret,
         )
 
 
