@@ -140,11 +140,6 @@ class HoneyHiveClient:
         """The endpoint that answered, once one did."""
         return self._endpoint
 
-    @property
-    def projects(self) -> bool:
-        """Whether the server leaves out the fields that ``projections`` does not name."""
-        return self._endpoint is not None and self._endpoint.projects
-
     def fetch_page(
         self,
         request: ExportRequest,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
     from airflow_provider_honeyhive.models import ExportRequest
-    from airflow_provider_honeyhive.pages import RawEvent
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +41,6 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
             reader.start_over()
         else:
             return
-
-
-def prepared(client: HoneyHiveClient, request: ExportRequest, batch: Batch) -> list[RawEvent]:
-    """Return the batch's events without what the request does not want."""
-    rules = request.rules(projected=client.projects)
-    return list(map(rules.apply, batch.raw_events))
 
 
 def _reader_of(client: HoneyHiveClient, request: ExportRequest, page_size: int | None) -> SliceReader:
@@ -82,7 +75,7 @@ def collect_events(
         found: list[dict[str, Any]] = []
         size = 0
         for batch in reader.read():
-            raw_events = prepared(client, request, batch)
+            raw_events = list(map(request.rules.apply, batch.raw_events))
             size += sum(map(len, raw_events))
             if size > max_bytes:
                 raise TooLargeForXComError(size, max_bytes)

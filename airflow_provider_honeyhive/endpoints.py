@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.fields import ALWAYS_PROJECTED
 from airflow_provider_honeyhive.models import wire_time
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.models import DateRange, ExportRequest
 
 AUTO = "auto"
-
-#: What the reader and the check of the project need of every event, whatever the user projects.
-NEEDED_FIELDS = ("event_id", "start_time", "project", "project_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Endpoint:
             bounds = (wire_time(date_range.start), wire_time(date_range.end))
             body["dateRange"] = dict(zip(self.range_keys, bounds, strict=True))
         if request.projections is not None and self.projects:
-            body["projections"] = list(dict.fromkeys((*request.projections, *NEEDED_FIELDS)))
+            body["projections"] = list(dict.fromkeys((*request.projections, *ALWAYS_PROJECTED)))
         if request.evaluation_id is not None:
             body["evaluation_id"] = request.evaluation_id
         return {**body, "limit": limit, "page": page}

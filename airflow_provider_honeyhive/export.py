@@ -7,7 +7,6 @@ import json
 import logging
 from collections import Counter
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
-    from airflow_provider_honeyhive.fields import FieldRules
     from airflow_provider_honeyhive.models import ExportRequest
-    from airflow_provider_honeyhive.pages import RawEvent
     from airflow_provider_honeyhive.staging import StagedFile
 
 log = logging.getLogger(__name__)
@@ -134,8 +131,8 @@ class _Export:
         return manifest
 
     def _read(self, destination: Destination, pool: Executor) -> list[StagedFile]:
-        prepare = self._prepare if self._request.rules(projected=False).active else None
-        encode = Encoder(encoder(self._layout), prepare, self._options.partition_by)
+        rules = self._request.rules
+        encode = Encoder(encoder(self._layout), rules.apply if rules.active else None, self._options.partition_by)
         reading = WindowReading(
             self._client,
             self._asker,
@@ -149,14 +146,6 @@ class _Export:
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
         return staged
-
-    def _prepare(self, raw: RawEvent) -> RawEvent:
-        return self._rules.apply(raw)
-
-    @cached_property
-    def _rules(self) -> FieldRules:
-        # Only once the server has answered it is known what it leaves out by itself.
-        return self._request.rules(projected=self._client.projects)
 
     def _footer(self) -> dict[str, str]:
         window = self._request.window
@@ -199,7 +188,7 @@ class _Export:
                 evaluation_id=request.evaluation_id,
                 exclude_fields=list(request.exclude_fields),
                 redact=list(request.redact),
-                redact_key_id=request.rules(projected=True).key_id,
+                redact_key_id=request.rules.key_id,
                 endpoint=self._client_endpoint() or self._endpoint,
                 api_host=client.settings.api_host,
             ),

@@ -38,7 +38,7 @@ KEPT_FIELDS = {
     "project_id": "it says whose events these are, and the manifest names the project all the same",
     "session_id": "it joins the events of a trace, and the session's own event_id is the same id",
 }
-#: Of these, what comes too where ``projections`` does not name it.
+#: Of these, what comes too where ``projections`` does not name it: the reader and the check of the project need it.
 ALWAYS_PROJECTED = ("event_id", "start_time", "project", "project_id")
 
 MOST_NAMES = 50

@@ -59,17 +59,18 @@ def members_of_compact(raw: bytes, start: int, end: int) -> list[Member] | None:
         found = _compact_object.decode(raw[start:end])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    members: list[Member] = []
+    listed: list[Member] = []
     at = start + 1
     for key, value in found.items():
         value_start = at + 3 + (len(key) if key.isascii() else len(key.encode()))
         value_end = value_start + len(value)
-        members.append((key, at, value_start, value_end))
+        listed.append((key, at, value_start, value_end))
         at = value_end + 1
-    return members if at == end else None
+    return listed if at == end else None
 
 
 def members_by_scanning(raw: bytes, start: int, end: int) -> Iterator[Member]:
+    """Yield the members of any object, as :func:`members` does."""
     if not raw.startswith(b"{", start):
         raise _unreadable(start)
     at = _skip(_SPACE, raw, start + 1)
@@ -95,7 +96,10 @@ def members_by_scanning(raw: bytes, start: int, end: int) -> Iterator[Member]:
 
 
 def objects_in_list(raw: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Yield where the objects in a list are, and in the lists in it, however deeply."""
+    """Yield where the objects in the list at ``raw[start:]`` are, and in the lists in it, however deeply.
+
+    :raises HoneyHiveResponseError: it is not the text of a list; maybe after some objects.
+    """
     depth, at = 1, start + 1
     while depth:
         at = _skip(_BETWEEN_ELEMENTS, raw, at)

@@ -234,13 +234,11 @@ class ExportRequest(BaseModel):
             redact_secret=rules.redact_secret,
         )
 
-    def rules(self, *, projected: bool) -> FieldRules:
-        """Return what to do to each event.
-
-        :param projected: the server leaves out what ``projections`` does not name.
-        """
+    @property
+    def rules(self) -> FieldRules:
+        """What to do to each event; with the projections, since not every server keeps to them."""
         return FieldRules(
-            projections=None if projected else self.projections,
+            projections=self.projections,
             exclude_fields=self.exclude_fields,
             redact=self.redact,
             redact_secret=self.redact_secret,

@@ -141,10 +141,8 @@ class HoneyHiveHook(BaseHook):
             if end < start:
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
             low, high = to_micros(start), to_micros(end)
-        client = self.get_conn()
-        found = Asker(client, request, ReadStats()).ask(low, high, page=page, limit=limit)
-        rules = request.rules(projected=client.projects)
-        return replace(found, raw_events=[rules.apply(raw) for raw in found.raw_events])
+        found = Asker(self.get_conn(), request, ReadStats()).ask(low, high, page=page, limit=limit)
+        return replace(found, raw_events=list(map(request.rules.apply, found.raw_events)))
 
     def iter_events(
         self,
@@ -173,7 +171,7 @@ class HoneyHiveHook(BaseHook):
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
-        from airflow_provider_honeyhive.collecting import iter_batches, prepared  # noqa: PLC0415
+        from airflow_provider_honeyhive.collecting import iter_batches  # noqa: PLC0415
         from airflow_provider_honeyhive.pages import load_event  # noqa: PLC0415
 
         window = _window(start_time, end_time)
@@ -186,9 +184,8 @@ class HoneyHiveHook(BaseHook):
             exclude_fields=exclude_fields,
             redact=redact,
         )
-        client = self.get_conn()
-        for batch in iter_batches(client, request, page_size):
-            yield from map(load_event, prepared(client, request, batch))
+        for batch in iter_batches(self.get_conn(), request, page_size):
+            yield from map(load_event, map(request.rules.apply, batch.raw_events))
 
     def count_events(
         self,

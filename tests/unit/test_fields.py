@@ -11,7 +11,6 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from airflow_provider_honeyhive.endpoints import NEEDED_FIELDS
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError, InvalidArgumentError
 from airflow_provider_honeyhive.fields import ALWAYS_PROJECTED, KEPT_FIELDS, FieldRules, check_fields
 from airflow_provider_honeyhive.pages import decode_page
@@ -105,9 +104,6 @@ def test_projections_keep_the_named_fields_and_those_that_always_come():
     kept = b'{"event_id":"e","inputs":1,"start_time":3,"\\u0069nputs":5,"project":"p","project_id":6}'
     assert FieldRules.parse(projections=["inputs", "absent"]).apply(raw) == kept
 
-
-def test_what_always_comes_is_what_the_endpoints_ask_for():
-    assert ALWAYS_PROJECTED == NEEDED_FIELDS
     assert set(KEPT_FIELDS) == {*ALWAYS_PROJECTED, "session_id"}
 
 

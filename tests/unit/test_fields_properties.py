@@ -11,13 +11,13 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_honeyhive.json_places import STRING
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive import json_places
+from airflow_provider_honeyhive import json_spans
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.fields import ALWAYS_PROJECTED, FieldRules
+from airflow_provider_honeyhive.json_spans import STRING
 from airflow_provider_honeyhive.redaction import canonical
 from airflow_provider_honeyhive.sandbox.paging import projected
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
@@ -292,15 +292,15 @@ def test_nothing_of_what_is_taken_out_is_in_the_bytes(event, rules_and_wanted, s
 @thorough
 @given(written_events())
 def test_the_quick_way_finds_the_same_members_as_the_thorough_one_or_none(raw):
-    quick = json_places.members_of_compact(raw, 0, len(raw))
-    assert quick is None or quick == list(json_places.members_by_scanning(raw, 0, len(raw)))
+    quick = json_spans.members_of_compact(raw, 0, len(raw))
+    assert quick is None or quick == list(json_spans.members_by_scanning(raw, 0, len(raw)))
 
 
 @thorough
 @given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters='"\\', min_codepoint=32)), min_size=1))
 def test_the_quick_way_takes_every_compact_object_that_hides_nothing(names):
     raw = as_bytes(Pairs((name, "value") for name in names))
-    assert json_places.members_of_compact(raw, 0, len(raw)) is not None
+    assert json_spans.members_of_compact(raw, 0, len(raw)) is not None
 
 
 @thorough
