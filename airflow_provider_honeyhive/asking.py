@@ -35,7 +35,7 @@ FIRST_LIMIT = 1000
 #: Bytes of an answer that pages aim for: large enough to hide the way there and back, small enough to hold.
 TARGET_BYTES = 16_000_000
 #: Bytes that the answers of all readers together aim for, and the least that each of them may have of it.
-TOGETHER_BYTES, LEAST_TARGET_BYTES = 48_000_000, 4_000_000
+TOGETHER_BYTES, LEAST_TARGET_BYTES = 40_000_000, 4_000_000
 #: An answer of more than this many times the target is not worth its memory: a smaller page will do.
 MOST_TARGETS = 4
 MEGABYTE = 1_000_000

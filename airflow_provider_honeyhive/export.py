@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.exceptions import (
 from airflow_provider_honeyhive.formats import encoder
 from airflow_provider_honeyhive.layout import Layout, choose_layout
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
-from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.options import ExportOptions, check_partitions
 from airflow_provider_honeyhive.progress import Progress
 from airflow_provider_honeyhive.publishing import Destination
 from airflow_provider_honeyhive.reading import WindowReading, encoding_pool
@@ -61,7 +61,9 @@ def export_events(
     folder, layout = choose_layout(
         as_path(output_path), options.file_format if options else None, options.compression if options else None
     )
-    run = _Export(client, request, layout, options or ExportOptions(), airflow, progress=progress)
+    options = options or ExportOptions()
+    check_partitions(options.partition_by, layout, request.exclude_fields, request.redact)
+    run = _Export(client, request, layout, options, airflow, progress=progress)
     return run.to(Destination(open_store(folder), layout, run.fingerprint()))
 
 
@@ -139,7 +141,8 @@ class _Export:
             self._request.window,
             destination,
             encode=encode,
-            pool=pool,
+            # Plain text is ready sooner than another thread would begin.
+            map_blocks=map if self._layout.compression == "none" and self._layout.file_format == "jsonl" else pool.map,
             options=self._options,
             progress=self._progress,
         )

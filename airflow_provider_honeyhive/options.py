@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.layout import PARTITION_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_honeyhive.layout import Layout
 
 DEFAULT_MAX_FILE_SIZE = 128 * 1024**2
 DEFAULT_CONCURRENCY = 4
@@ -53,6 +58,23 @@ class ExportOptions:
             check_number(
                 argument, getattr(self, argument), least, most, optional=argument in ("page_size", "min_events")
             )
+
+
+def check_partitions(
+    partition_by: Sequence[str], layout: Layout, exclude_fields: Sequence[str] = (), redact: Sequence[str] = ()
+) -> None:
+    """Check that folders can be made, and show nothing that is not to be shown.
+
+    :raises InvalidArgumentError: there is only one object, or a field is to be left out and in a folder's name.
+    """
+    if partition_by and layout.object_name is not None:
+        raise InvalidArgumentError(
+            "partition_by", list(partition_by), "allowed only where output_path is a folder, not one object"
+        )
+    if "event_type" in partition_by and "event_type" in (*exclude_fields, *redact):
+        raise InvalidArgumentError(
+            "partition_by", list(partition_by), "event_type is excluded or redacted, and folders would show it"
+        )
 
 
 def check_number(argument: str, value: Any, least: int, most: int | None, *, optional: bool = False) -> None:

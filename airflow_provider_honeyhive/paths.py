@@ -23,6 +23,6 @@ def path_of(text: str, argument: str) -> Any:
         _ = path.fs
     except (ImportError, ValueError) as error:
         raise InvalidArgumentError(
-            argument, text, f"it cannot be reached: {error}. For S3, install airflow-provider-honeyhive[s3]"
+            argument, text, f"it cannot be reached: {error}. Install the store's extra: airflow-provider-honeyhive[s3], [gcs] or [azure]"
         ) from None
     return path

@@ -22,7 +22,7 @@ from airflow_provider_honeyhive.staging import SliceWriter
 from airflow_provider_honeyhive.windows import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.asking import Asker
@@ -63,7 +63,7 @@ class WindowReading:
     :param window: what to read; None: all of time.
     :param destination: where to stage.
     :param encode: turns the events of a block, and their times, into members of a file.
-    :param pool: encodes the blocks.
+    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
     :param options: how to write.
     :param progress: counts.
     """
@@ -76,7 +76,7 @@ class WindowReading:
         destination: Destination,
         *,
         encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
-        pool: Executor,
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
         options: ExportOptions,
         progress: Progress,
     ) -> None:
@@ -86,7 +86,7 @@ class WindowReading:
         self._destination = destination
         self._journal = destination.journal
         self._encode = encode
-        self._pool = pool
+        self._map_blocks = map_blocks
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
@@ -225,7 +225,7 @@ class WindowReading:
             self._destination.store,
             partial(self._destination.staged_name, piece.number),
             encode=self._encode,
-            pool=self._pool,
+            map_blocks=self._map_blocks,
             cell=self._grid.cell,
             max_file_size=self._options.max_file_size,
             files=piece.files,

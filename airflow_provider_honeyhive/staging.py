@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.pages import RawEvent
     from airflow_provider_honeyhive.reader import Batch, Cursor
@@ -125,9 +124,8 @@ class SliceWriter:
 
     :param store: where to.
     :param name_file: gives the name of the n-th file.
-    :param encode: turns the events of a block, and their times, into members of a file; called in the pool's
-        threads.
-    :param pool: encodes the blocks.
+    :param encode: turns the events of a block, and their times, into members of a file.
+    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
     :param cell: gives the number of the grid's cell that holds a time.
     :param max_file_size: most bytes of a file, unless a single block has more.
     :param files: what an earlier try has staged.
@@ -141,7 +139,7 @@ class SliceWriter:
         name_file: Callable[[int], str],
         *,
         encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
-        pool: Executor,
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
         cell: Callable[[int], int],
         max_file_size: int,
         files: Sequence[StagedFile] = (),
@@ -151,7 +149,7 @@ class SliceWriter:
         self._store = store
         self._name_file = name_file
         self._encode = encode
-        self._pool = pool
+        self._map_blocks = map_blocks
         self._cell_of = cell
         self._max_file_size = max_file_size
         self._block_bytes = min(BLOCK_BYTES, max_file_size // BLOCKS_IN_A_FILE)
@@ -204,7 +202,7 @@ class SliceWriter:
 
     def _stage(self, blocks: Sequence[_Block]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
-        encoded = self._pool.map(self._encode, events, times)
+        encoded = self._map_blocks(self._encode, events, times)
         for block, members in zip(blocks, encoded, strict=True):
             size = sum(len(data) for data, _ in members)
             if self._file is not None and self._file.size_bytes + size > self._max_file_size:

@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_honeyhive import __version__, cli
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.exit_codes import MEANINGS
+from airflow_provider_honeyhive.layout import FORMATS
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.settings import DEFAULT_API_URL
@@ -99,8 +100,9 @@ def test_numbers_and_names_in_the_help_are_the_codes(capsys):
         "1 to 64 (default: 4)",
         "1 to 7500",
         "else jsonl)",
-        "else gzip)",
+        "else the first of the format)",
         DEFAULT_API_URL,
+        *(f"for {name} {', '.join(compressions)}" for name, compressions in FORMATS.items()),
     ):
         assert fact in text
     for name in ("HH_API_KEY", "HH_API_URL", "AIRFLOW_CONN_HONEYHIVE_DEFAULT"):

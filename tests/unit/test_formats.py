@@ -16,7 +16,7 @@ import zstandard
 from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive.arrow_columns import SCHEMA, to_events
-from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveRateLimitError
+from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveRateLimitError, InvalidArgumentError
 from airflow_provider_honeyhive.export import export_events
 from airflow_provider_honeyhive.layout import FORMATS
 from airflow_provider_honeyhive.manifest import Manifest
@@ -377,3 +377,24 @@ def test_partitions_are_whole_after_a_retry(sandbox_with, client_of, tmp_path):
     manifest = export_events(client, DEMO, tmp_path / "out", options)
     found = [event["event_id"] for event in read_back(tmp_path / "out", manifest)]
     assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("place", "request_", "message"),
+    [
+        ("one.jsonl.gz", {}, "partition_by.*folder, not one object"),
+        ("out", {"exclude_fields": ("event_type",)}, "partition_by.*folders would show it"),
+    ],
+)
+def test_partitions_that_cannot_be_are_refused_before_any_request(
+    sandbox_with, client_of, tmp_path, place, request_, message
+):
+    sandbox = sandbox_with()
+    with pytest.raises(InvalidArgumentError, match=message):
+        export_events(
+            client_of(sandbox),
+            DEMO.model_copy(update=request_),
+            tmp_path / place,
+            ExportOptions(partition_by=("event_type",)),
+        )
+    assert sandbox.requests == []

@@ -2,95 +2,42 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive import __version__, exceptions, layout, models
+from airflow_provider_honeyhive import exceptions, layout, models
 from airflow_provider_honeyhive.connection_form import EXTRA_FIELDS
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Fault, Sandbox, command
 from airflow_provider_honeyhive.sandbox.fixtures import honeyhive_sandbox
 from airflow_provider_honeyhive.settings import DEFAULT_API_URL, ClientSettings
+
+from .documents import ROOT, Document, code, codes, literal_of, run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["honeyhive_sandbox"]
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = Document("README.md")
+README = PAGE.text
+the, table = PAGE.the, PAGE.table
 PROJECT = "my-project"
 #: The window that the README's examples speak of.
 DAY = datetime(2026, 11, 22, tzinfo=UTC)
 DAY_END = DAY + timedelta(days=1)
-
-
-class Snippet(NamedTuple):
-    """A block of code of the README."""
-
-    language: str
-    text: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.language}, line {self.line}"
-
-
-def snippets() -> list[Snippet]:
-    return [
-        Snippet(match[1], match[2], README.count("\n", 0, match.start()) + 1)
-        for match in re.finditer(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    ]
-
-
-def the(language: str, *parts: str) -> str:
-    """Return the one block that holds all of the parts."""
-    found = [one.text for one in snippets() if one.language == language and all(part in one.text for part in parts)]
-    assert len(found) == 1, f"{len(found)} blocks of {language} hold {parts}"
-    return found[0]
-
-
-def table(first_header: str) -> list[list[str]]:
-    """Return the rows of the table whose first column is called so."""
-    lines = README.splitlines()
-    begin = next(number for number, line in enumerate(lines) if line.startswith(f"| {first_header} |"))
-    rows = []
-    for line in lines[begin + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    widths = {len(row) for row in rows} | {lines[begin].count("|") - 1}
-    assert len(widths) == 1, f"the rows of {first_header!r} differ in length"
-    return rows
-
-
-def code(cell: str) -> str:
-    """Return the first code span of a cell."""
-    found = re.search(r"`([^`]+)`", cell)
-    assert found, f"{cell!r} holds no code"
-    return found[1]
-
-
-def literal_of(cell: str) -> Any:
-    return ast.literal_eval(code(cell))
-
-
-def run_python(text: str) -> dict[str, Any]:
-    namespace: dict[str, Any] = {"__name__": "readme"}
-    exec(compile(text, "README.md", "exec"), namespace)  # noqa: S102 - that is what is tested
-    return namespace
 
 
 def run_shell(text: str, **env: str) -> str:
@@ -153,18 +100,18 @@ def execute(task: Any, dag: Any, **context: Any) -> Any:
 # ------------------------------------------------------------------------------------------ snippets
 
 
-@pytest.mark.parametrize("snippet", [one for one in snippets() if one.language == "python"], ids=str)
+@pytest.mark.parametrize("snippet", PAGE.snippets("python"), ids=str)
 def test_python_compiles_and_fits_the_page(snippet):
     compile(snippet.text, "README.md", "exec")
     assert max(map(len, snippet.text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("snippet", [one for one in snippets() if one.language == "bash"], ids=str)
+@pytest.mark.parametrize("snippet", PAGE.snippets("bash"), ids=str)
 def test_shell_is_sound(snippet):
     subprocess.run(["/bin/bash", "-n", "-c", snippet.text], check=True)
 
 
-@pytest.mark.parametrize("snippet", [one for one in snippets() if one.language == "json"], ids=str)
+@pytest.mark.parametrize("snippet", PAGE.snippets("json"), ids=str)
 def test_json_is_json(snippet):
     json.loads(snippet.text)
 
@@ -237,6 +184,13 @@ def test_the_connection_to_the_sandbox_is_that_of_its_command():
 # ------------------------------------------------------------------------------------------- operator
 
 
+def test_the_extras_of_the_package_are_those_that_pip_is_told():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev"}
+    (line,) = (line for line in the("bash", "pip install").splitlines() if "[" in line)
+    assert set(re.findall(r"\w+", line.partition("of ")[2])) - {"or"} == extras
+
+
 def test_the_table_of_arguments_is_that_of_the_operator():
     from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator as Operator
 
@@ -251,6 +205,19 @@ def test_the_table_of_arguments_is_that_of_the_operator():
     assert rows == wanted
     assert list(rows) == list(wanted)
     assert set(Operator.template_fields) <= rows.keys()
+
+
+@pytest.mark.parametrize(
+    ("argument", "names"),
+    [
+        ("file_format", layout.FILE_FORMATS),
+        ("compression", layout.COMPRESSIONS),
+        ("partition_by", layout.PARTITION_KEYS),
+    ],
+)
+def test_the_table_of_arguments_names_what_they_take(argument, names):
+    (meaning,) = (row[4] for row in table("Argument") if code(row[0]) == argument)
+    assert set(codes(meaning)) == set(names)
 
 
 def test_the_daily_dag_exports_the_day_that_the_readme_says(sandbox, dag_of):
@@ -289,6 +256,7 @@ def test_the_dag_by_hand_exports_the_window_of_its_params(sandbox, dag_of):
         ("{{ macros.ds_add(data_interval_end | ds, -1) }}", "2026-11-22"),
         ("{{ data_interval_end | ts_nodash }}", "20261123T000000"),
         ("{{ run_id }}", "scheduled__2026-11-23"),
+        ("{{ dag_run.run_after | ds }}", "2026-11-23"),
     ],
 )
 def test_the_templates_for_paths_render(template, rendered):
@@ -301,7 +269,9 @@ def test_the_templates_for_paths_render(template, rendered):
     with DAG("templates", schedule=None):
         task = HoneyHiveExportEventsOperator(task_id="export", output_path=f"/export/{template}/")
 
-    task.render_template_fields({"data_interval_end": DAY_END, "run_id": "scheduled__2026-11-23", "macros": macros})
+    dag_run = SimpleNamespace(run_after=DAY_END)
+    context = {"data_interval_end": DAY_END, "dag_run": dag_run, "run_id": "scheduled__2026-11-23", "macros": macros}
+    task.render_template_fields(context)
 
     assert task.output_path == f"/export/{rendered}/"
 
@@ -330,36 +300,26 @@ def test_the_filters_are_read_as_the_readme_says():
 
 
 def test_the_table_of_operators_is_that_of_the_filters():
-    rows = {code(row[0]): tuple(re.findall("`([^`]+)`", row[1])) for row in table("Type")}
+    rows = {code(row[0]): tuple(codes(row[1])) for row in table("Type")}
     assert rows == models._OPERATORS
 
 
 # -------------------------------------------------------------------------------------------- results
 
 
-def manifest_example() -> dict[str, Any]:
-    example = json.loads(the("json", '"schema_version"'))
-    assert isinstance(example, dict)
-    return example
-
-
-def test_the_manifest_has_the_keys_that_manifests_have():
-    example = manifest_example()
-    assert list(example) == list(Manifest.model_fields)
-    assert list(example["request"]) == list(RequestFacts.model_fields)
-    assert list(example["airflow"]) == list(AirflowFacts.model_fields)
-    for part in example["files"]:
-        assert list(part) == list(PartFile.model_fields)
-    assert example["provider_version"] == __version__
-
-
 def test_the_manifest_the_result_and_the_tree_agree():
-    manifest = Manifest.from_json(json.dumps(manifest_example()).encode(), "README.md")
+    example = Document("docs/formats.md").the("json", '"schema_version"')
+    manifest = Manifest.from_json(example.encode(), "formats.md")
     result = json.loads(the("json", '"manifest_path"'))
     names = [part.path for part in manifest.files]
 
     assert manifest.event_count == sum(part.event_count for part in manifest.files) == result["event_count"]
     assert manifest.size_bytes == result["size_bytes"]
+    assert [result[key] for key in ("project", "start_time", "end_time")] == [
+        manifest.project,
+        manifest.start_time,
+        manifest.end_time,
+    ]
     assert [f"{result['output_path']}/{name}" for name in names] == result["files"]
     assert re.findall(r"── (\S+)", the("text", "_manifest.json")) == [layout.MANIFEST_NAME, *names]
     _, folder = layout.choose_layout(Path("2026-11-23"))
@@ -392,6 +352,7 @@ def test_the_table_of_calls_names_what_the_hook_has():
     for row in table("Call"):
         parameters = inspect.signature(getattr(HoneyHiveHook, code(row[0]))).parameters
         assert {"project", "filters", "start_time", "end_time", "evaluation_id"} <= parameters.keys()
+        assert ({"projections", "exclude_fields", "redact"} <= parameters.keys()) == (code(row[0]) != "count_events")
 
 
 def test_the_table_of_errors_names_all_and_says_which_are_retried():

@@ -51,7 +51,7 @@ def stage(tmp_path):
                 LocalStore(tmp_path / folder),
                 lambda number: f"{number:05d}",
                 encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
-                pool=pool,
+                map_blocks=pool.map,
                 cell=lambda time: time // CELL,
                 max_file_size=max_file_size,
                 on_file=lambda position, pending: told.append((len(writer.files), position, list(pending))),
