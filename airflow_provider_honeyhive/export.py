@@ -134,7 +134,11 @@ class _Export:
 
     def _read(self, destination: Destination, pool: Executor) -> list[StagedFile]:
         rules = self._request.rules
-        encode = Encoder(encoder(self._layout), rules.apply if rules.active else None, self._options.partition_by)
+        encode = Encoder(
+            encoder(self._layout, staged_cheaply=destination.store.reads_cheaply),
+            rules.apply if rules.active else None,
+            self._options.partition_by,
+        )
         reading = WindowReading(
             self._client,
             self._asker,

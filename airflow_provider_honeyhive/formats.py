@@ -57,15 +57,16 @@ _TEXT_FORMATS: dict[str, _TextFormat] = {
 }
 
 
-def encoder(layout: Layout) -> Encode:
+def encoder(layout: Layout, *, staged_cheaply: bool) -> Encode:
     """Return what makes the bytes of a block.
 
+    :param staged_cheaply: where blocks are staged, bytes cost little.
     :raises InvalidArgumentError: pyarrow is needed and not installed.
     """
     if layout.file_format == "parquet":
-        from airflow_provider_honeyhive.parquet import encode_block  # noqa: PLC0415
+        from airflow_provider_honeyhive.parquet import block_encoder  # noqa: PLC0415
 
-        return encode_block
+        return block_encoder(compressed=not staged_cheaply)
     rows, compress = _TEXT_FORMATS[layout.file_format].rows, COMPRESS[layout.compression]
 
     def encode(raw_events: Sequence[RawEvent]) -> Encoded:

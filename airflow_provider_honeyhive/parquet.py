@@ -24,7 +24,7 @@ from airflow_provider_honeyhive.columns import COLUMNS, Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_honeyhive.formats import Encoded
+    from airflow_provider_honeyhive.formats import Encode, Encoded
     from airflow_provider_honeyhive.pages import RawEvent
 
 #: Bytes in Arrow's memory at which a row group ends, at most, and as a share of a file.
@@ -33,16 +33,23 @@ ROW_GROUPS_IN_A_FILE = 4
 #: Bytes that the footer has for each column of a row group, about.
 FOOTER_BYTES = 150
 _COMPARED = (Kind.STRING, Kind.TIME, Kind.NUMBER)
-_STAGED = ipc.IpcWriteOptions(compression="lz4")
 
 
-def encode_block(raw_events: Sequence[RawEvent]) -> Encoded:
-    """Return events as an Arrow stream of one record batch, and what did not fit its column."""
-    batch, misfits = to_record_batch(raw_events)
-    sink = pa.BufferOutputStream()
-    with ipc.new_stream(sink, batch.schema, options=_STAGED) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes(), misfits
+def block_encoder(*, compressed: bool) -> Encode:
+    """Return what makes Arrow streams of one record batch.
+
+    :param compressed: by lz4, which costs more than a local disk but less than a network.
+    """
+    options = ipc.IpcWriteOptions(compression="lz4" if compressed else None)
+
+    def encode(raw_events: Sequence[RawEvent]) -> Encoded:
+        batch, misfits = to_record_batch(raw_events)
+        sink = pa.BufferOutputStream()
+        with ipc.new_stream(sink, batch.schema, options=options) as writer:
+            writer.write_batch(batch)
+        return sink.getvalue().to_pybytes(), misfits
+
+    return encode
 
 
 class ParquetFile:
@@ -65,6 +72,8 @@ class ParquetFile:
             pa.PythonFile(self._sink, mode="w"),
             SCHEMA,
             compression=compression,
+            # JSON texts seldom repeat.
+            use_dictionary=[column.name for column in COLUMNS if column.kind is Kind.STRING],
             # Engines other than Arrow's own read no extension of the schema that they do not know.
             store_schema=False,
             # The least and the greatest JSON text help nobody, and each takes its length in the footer twice.

@@ -23,6 +23,8 @@ def path_of(text: str, argument: str) -> Any:
         _ = path.fs
     except (ImportError, ValueError) as error:
         raise InvalidArgumentError(
-            argument, text, f"it cannot be reached: {error}. Install the store's extra: airflow-provider-honeyhive[s3], [gcs] or [azure]"
+            argument,
+            text,
+            f"it cannot be reached: {error}. Install the store's extra: airflow-provider-honeyhive[s3], [gcs] or [azure]",
         ) from None
     return path
