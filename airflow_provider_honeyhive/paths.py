@@ -25,6 +25,6 @@ def path_of(text: str, argument: str) -> Any:
         raise InvalidArgumentError(
             argument,
             text,
-            f"it cannot be reached: {error}. Install the store's extra: airflow-provider-honeyhive[s3], [gcs] or [azure]",
+            f"it cannot be reached: {error}. Install its extra: airflow-provider-honeyhive[s3], [gcs] or [azure]",
         ) from None
     return path

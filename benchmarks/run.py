@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from airflow_provider_honeyhive.asking import PageSizer
+from airflow_provider_honeyhive.endpoints import ENDPOINTS
 from benchmarks import import_cost, profiling, report
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
@@ -153,6 +155,7 @@ def measure_run(
         stats = json.loads(_ask(server["url"] + "/stats"))
         if error is None:
             error = _wrong(errand.output, served, ours=who.ours)
+        slices = _slices(errand.output) if who.ours else 0
         size = sum(path.stat().st_size for path in errand.output.rglob("*") if path.is_file())
     return {
         "contender": name,
@@ -160,12 +163,24 @@ def measure_run(
         "concurrency": who.concurrency,
         "events": dataset.count,
         "event_size": dataset.size,
-        "page_size": errand.page_size,
+        "page_size": _page_size(dataset.size, who.concurrency) if who.ours else errand.page_size,
+        "slices": slices,
         **measured,
         "written_mb": size / 1e6,
         "served": stats,
         "error": error,
     }
+
+
+def _slices(output: Path) -> int:
+    """Return in how many slices an export of ours read its window."""
+    manifests = output.rglob("*manifest.json")
+    return next((int(json.loads(path.read_text())["slice_count"]) for path in manifests), 0)
+
+
+def _page_size(event_size: int, readers: int) -> int:
+    """Return the events of a page that an export of ours aims for."""
+    return max(1, min(ENDPOINTS["export"].max_limit, PageSizer(readers=readers).target_bytes // event_size))
 
 
 def run_measured(command: list[str], environment: dict[str, str], temporary: Path) -> tuple[dict[str, Any], str | None]:

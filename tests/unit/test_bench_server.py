@@ -36,7 +36,7 @@ def server(rendered: Rendered) -> Iterator[BenchServer]:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
         server.shutdown()
-        server.file.close()
+        server.memory.close()
 
 
 def post(server: BenchServer, path: str = "/events/export", **body: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def test_a_split_window_is_covered_newest_first_along_lines(window, total, parts
     assert 1 <= len(ranges) <= parts
     assert ranges[0][1] == window.end_us
     assert ranges[-1][0] == window.start_us
-    assert all(newer[0] == older[1] for newer, older in zip(ranges, ranges[1:], strict=False))
+    assert all(newer[0] == older[1] for newer, older in pairwise(ranges))
     assert all(start < end for start, end in ranges)
     assert all((start - grid.origin_us) % grid.width_us == 0 for start, _ in ranges[:-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,7 +36,7 @@ def batches(sizes: list[int], events: list[tuple[bytes, int]] = EVENTS) -> Itera
     at = number = 0
     while at < len(events):
         some = events[at : at + sizes[number % len(sizes)]]
-        position = Cursor(upper=some[0][1], known={raw: time for raw, time in some})
+        position = Cursor(upper=some[0][1], known=dict(some))
         yield Batch([raw for raw, _ in some], [time for _, time in some], [raw for raw, _ in some], position)
         at, number = at + len(some), number + 1
 
@@ -102,7 +103,7 @@ def test_files_are_the_same_however_the_events_were_shared(stage, tmp_path, max_
     for number, cuts in enumerate([[], [13_000], [20_000, 40_000], [15_000, 16_000, 30_000]]):
         edges = [10**6, *sorted(cuts, reverse=True), 0]
         staged = []
-        for high, low in zip(edges, edges[1:], strict=False):
+        for high, low in pairwise(edges):
             piece = [(raw, time) for raw, time in EVENTS if low <= time < high]
             if piece:
                 writer, _ = stage(f"{number}-{low}", batches([90], piece), max_file_size or 10**9)
