@@ -35,5 +35,20 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_provider_honeyhive.operators.honeyhive"],
             }
         ],
+        "sensors": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": ["airflow_provider_honeyhive.sensors.honeyhive"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": [
+                    "airflow_provider_honeyhive.triggers.honeyhive",
+                    "airflow_provider_honeyhive.triggers.moment",
+                ],
+            }
+        ],
         "connection-types": [connection_type_info()],
     }

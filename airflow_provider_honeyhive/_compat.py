@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
+    AirflowOptionalProviderFeatureException,
+    AirflowSensorTimeout,
     BaseHook,
     BaseOperator,
+    BaseSensorOperator,
     Context,
     ObjectStoragePath,
+    PokeReturnValue,
+    conf,
 )
+from airflow.triggers import base as _triggers
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseEventTrigger
+
+_MINOR = tuple(int(part) for part in airflow_version.split(".")[:2])
+
+#: Asset watchers came with Airflow 3.0.
+HAS_ASSET_WATCHERS = hasattr(_triggers, "BaseEventTrigger")
+if not TYPE_CHECKING:
+    BaseEventTrigger = getattr(_triggers, "BaseEventTrigger", BaseTrigger)
+
+#: With Airflow 3.3 came a store that tasks and asset watchers keep their state in, and word to event triggers
+#: that an event of theirs has been stored.
+HAS_STATE_STORES = _MINOR >= (3, 3)
+
+
+def task_state_store(context: Context) -> Any:
+    """Return what keeps a task's state over its tries and reschedules; None where Airflow has no such thing."""
+    return context.get("task_state_store")
+
 
 __all__ = [
+    "HAS_ASSET_WATCHERS",
+    "HAS_STATE_STORES",
+    "AirflowException",
     "AirflowFailException",
+    "AirflowOptionalProviderFeatureException",
+    "AirflowSensorTimeout",
+    "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
+    "BaseSensorOperator",
+    "BaseTrigger",
     "Context",
     "ObjectStoragePath",
+    "PokeReturnValue",
+    "TriggerEvent",
     "airflow_version",
+    "conf",
+    "task_state_store",
 ]

@@ -1,6 +1,6 @@
 """Points and spans of time: every form users and servers write them in, as UTC microseconds.
 
-Knows nothing of HTTP; of Airflow it only knows the shape of a task's context.
+Knows nothing of HTTP and nothing of Airflow.
 """
 
 from __future__ import annotations
@@ -12,13 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -59,8 +55,11 @@ def to_micros(value: Any) -> int | None:
         return _unix_micros(Decimal(repr(value))) if math.isfinite(value) else None
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        # Not by subtraction: pendulum's own kind of difference cannot be divided by a timedelta.
-        return timegm(aware.utctimetuple()) * SECOND_US + aware.microsecond
+        try:
+            # Not by subtraction: pendulum's own kind of difference cannot be divided by a timedelta.
+            return timegm(aware.utctimetuple()) * SECOND_US + aware.microsecond
+        except OverflowError:  # the first and the last day there are, in a zone that makes them others
+            return None
     return None
 
 
@@ -104,7 +103,7 @@ def parse_time(value: Any, argument: str = "time") -> datetime:
 
 def format_time(value: datetime) -> str:
     """Return ``value`` in UTC as ISO 8601 text to the microsecond, as manifests and results say it."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,52 +149,3 @@ class Window:
         inner = sorted({round((self.start_us + step * n) / SECOND_US) * SECOND_US for n in range(1, parts)})
         bounds = [self.start_us, *(b for b in inner if self.start_us < b < self.end_us), self.end_us]
         return tuple(Window(from_micros(low), from_micros(high)) for low, high in pairwise(bounds))
-
-
-def run_window(context: Mapping[str, Any]) -> Window:
-    """Return the window of a task's own run.
-
-    The run's data interval where it has a length. Airflow 3 gives runs of cron and delta schedules an
-    interval without length, at the tick: then the window is the schedule's own period that ends at the last
-    tick not after it.
-
-    :param context: the task's context.
-    :raises InvalidArgumentError: the run has no window of its own; the message names the remedies.
-    """
-    start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    if start is not None and end is not None:
-        if parse_time(start) < parse_time(end):
-            return Window.parse(start, end)
-        period = _schedule_period(getattr(context.get("dag"), "timetable", None), parse_time(end))
-        if period is not None:
-            return period
-    raise InvalidArgumentError(
-        "start_time",
-        None,
-        "this run has no window of its own (no data interval, and no cron or delta schedule to take a period "
-        "from). Give start_time and end_time (both templated), or schedule the DAG with a cron expression, a "
-        "timedelta, CronDataIntervalTimetable or CronTriggerTimetable(interval=...), and give manual runs a "
-        "logical date",
-    )
-
-
-def _schedule_period(timetable: Any, tick: datetime) -> Window | None:
-    # Public names in the task SDK of Airflow 3, underscored ones in Airflow 2.
-    delta = _either(timetable, "delta")
-    if isinstance(delta, timedelta) and delta > timedelta():
-        return Window(tick - delta, tick)
-    expression, zone = _either(timetable, "expression"), _either(timetable, "timezone")
-    if not isinstance(expression, str):
-        return None
-    # Here, because DAG files are parsed often and rarely need it.
-    from croniter import croniter  # noqa: PLC0415
-
-    local = tick.astimezone(ZoneInfo(str(getattr(zone, "name", None) or getattr(zone, "key", None) or zone or "UTC")))
-    # Ticks lie on whole seconds, so the last one not after the tick lies before the next second.
-    ticks = croniter(expression, local.replace(microsecond=0) + timedelta(seconds=1))
-    end, start = ticks.get_prev(datetime), ticks.get_prev(datetime)
-    return Window(start.astimezone(UTC), end.astimezone(UTC))
-
-
-def _either(timetable: Any, name: str) -> Any:
-    return getattr(timetable, name, None) or getattr(timetable, f"_{name}", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 from airflow.cli import cli_parser
@@ -32,6 +33,24 @@ def test_airflow_lists_the_hook(capsys):
     assert row["class"] == "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
     assert row["conn_id_attribute_name"] == "honeyhive_conn_id"
     assert row["package_name"] == "airflow-provider-honeyhive"
+
+
+def test_airflow_lists_the_triggers(capsys):
+    rows = [row for row in airflow(capsys, "providers", "triggers") if "honeyhive" in row["package_name"]]
+    assert sorted(row["class"] for row in rows) == [
+        "airflow_provider_honeyhive.triggers.honeyhive",
+        "airflow_provider_honeyhive.triggers.moment",
+    ]
+
+
+def test_every_module_that_is_declared_is_there():
+    info = get_provider_info()
+    kinds = ("hooks", "operators", "sensors", "triggers")
+    modules = {kind: [name for each in info[kind] for name in each["python-modules"]] for kind in kinds}
+    assert modules == {kind: [f"airflow_provider_honeyhive.{kind}.honeyhive"] for kind in kinds}
+    for names in modules.values():
+        for name in names:
+            importlib.import_module(name)
 
 
 def test_airflow_makes_the_hook_from_the_connection_type():

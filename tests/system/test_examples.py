@@ -13,6 +13,8 @@ from airflow_provider_honeyhive.manifest import Manifest
 
 from .conftest import DAY, DAY_END, HOME
 from .running import AIRFLOW_2, ids_in, run_dag
+from .test_examples_waiting import CHECKS as WAITING
+from .test_examples_waiting import STARTED_BY_EVENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "example_dags").glob("*.py"))}
@@ -100,15 +102,16 @@ CHECKS = {
     "example_honeyhive_export": (check_export, {}),
     "example_honeyhive_xcom": (check_xcom, {"start": DAY.replace(hour=22)}),
     "example_honeyhive_mapped": (check_mapped, {}),
+    **WAITING,
     "example_honeyhive_many_workers": (check_many_workers, {}),
 }
 
 
 def test_each_example_has_a_check():
-    assert EXAMPLES.keys() == CHECKS.keys()
+    assert EXAMPLES.keys() == CHECKS.keys() | STARTED_BY_EVENTS
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", CHECKS)
 def test_an_example_runs_and_leaves_what_it_says(serve, name):
     check, contents = CHECKS[name]
     sandbox = serve(**contents)
@@ -146,7 +149,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
     loaded = run_python(program)
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
-    for module in ("requests", "tenacity", "msgspec", "croniter", "airflow_provider_honeyhive.client"):
+    for module in ("requests", "tenacity", "msgspec", "airflow_provider_honeyhive.client"):
         assert module not in loaded
 
 
@@ -154,7 +157,7 @@ def test_nothing_of_the_provider_uses_what_airflow_deprecates():
     program = f"""
 import json, pkgutil, runpy, warnings
 {PLAIN_DAG}
-import airflow.triggers.base, croniter, msgspec, pydantic, requests, tenacity
+import airflow.triggers.base, msgspec, pydantic, requests, tenacity
 import airflow_provider_honeyhive as provider
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -1,296 +1,212 @@
-"""Exports to an object store: S3 as moto plays it over HTTP, refusing whatever and whenever it likes."""
+"""The contract of stores where it needs no Airflow: local paths and S3 by ``upath``; and what only some stores have."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections import Counter
-from pathlib import Path
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.server import ThreadedMotoServer
 from upath import UPath
-from werkzeug.serving import make_server
 
-from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveAuthError
-from airflow_provider_honeyhive.export import export_events
-from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.options import ExportOptions
-from airflow_provider_honeyhive.sandbox import Behaviour, Fault
-from airflow_provider_honeyhive.stores import open_store
-
-from .test_export import DAY, DEMO, GENERATED
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.store_errors import LONGEST_REASON, failing
+from airflow_provider_honeyhive.stores import LocalStore, open_store
+from tests.stores import test_contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
-SMALL_PARTS = ExportOptions(max_file_size=50_000, page_size=200, concurrency=2)
 
+@dataclass
+class Folder:
+    """A local folder."""
 
-class Bucket:
-    """An S3 on loopback that can refuse from its n-th write on."""
+    root: Path
 
-    def __init__(self) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self.writes = 0
-        self.refuse_from: float = float("inf")
-        self.refuse_until: float = float("inf")
-        self.status = "403 Forbidden"
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    @property
+    def shown_url(self) -> str:
+        return str(self.root)
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE"):
-            self.writes += 1
-            if self.refuse_from <= self.writes < self.refuse_until:
-                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-                start_response(self.status, [("Content-Type", "application/xml"), ("Content-Length", "0")])
-                return [b""]
-        return self._moto(environ, start_response)
+    def path(self, name: str = "") -> Path:
+        return self.root / name
 
-    def path(self, key: str) -> UPath:
-        return UPath(
-            f"s3://bucket/{key}",
-            key="a",
-            secret="b",
-            endpoint_url=self.url,
-            use_listings_cache=False,
-            skip_instance_cache=True,
-        )
+    def key(self, name: str = "") -> str:
+        return str(self.root / name)
+
+    def another_fs(self) -> Any:
+        return UPath(self.root.as_uri()).fs
 
     def names(self) -> set[str]:
-        fs = self.path("").fs
-        fs.invalidate_cache()
-        return {key.removeprefix("bucket/") for key in fs.find("bucket")}
+        return {str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()}
 
-    def published(self) -> dict[str, bytes]:
-        fs = self.path("").fs
-        return {key: fs.cat_file(f"bucket/{key}") for key in self.names() if "_staging-" not in key}
+    def files(self) -> dict[str, bytes]:
+        return {name: (self.root / name).read_bytes() for name in self.names()}
 
     def uploads(self) -> list[str]:
-        fs = self.path("").fs
-        return [item["Key"] for item in fs.call_s3("list_multipart_uploads", Bucket="bucket").get("Uploads", [])]
+        return [name for name in self.names() if "_new-" in name]
 
-    def close(self) -> None:
-        self._server.shutdown()
+
+@dataclass
+class Bucket:
+    """A bucket of an S3 on loopback.
+
+    :param url: of the server.
+    """
+
+    url: str
+    shown_url = "s3://bucket"
+
+    def path(self, name: str = "") -> UPath:
+        return UPath(f"s3://bucket/{name}", key="a", secret="b", endpoint_url=self.url)
+
+    def key(self, name: str = "") -> str:
+        return f"bucket/{name}"
+
+    def another_fs(self) -> Any:
+        fs = self.path().fs
+        return type(fs)(**fs.storage_options, skip_instance_cache=True)
+
+    def names(self) -> set[str]:
+        return {key.removeprefix("bucket/") for key in self.another_fs().find("bucket")}
+
+    def files(self) -> dict[str, bytes]:
+        return {name: self.another_fs().cat_file(f"bucket/{name}") for name in self.names()}
+
+    def uploads(self) -> list[str]:
+        return [item["Key"] for item in self.another_fs().list_multipart_uploads("bucket")]
 
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    made = Bucket()
-    made.path("").fs.mkdir("bucket")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    made = Bucket(f"http://{host}:{port}")
+    made.another_fs().mkdir("bucket")
     yield made
-    made.path("").fs.rm("bucket", recursive=True)
-    made.close()
+    # The next server has the same buckets: moto keeps them for the process.
+    made.another_fs().rm("bucket", recursive=True)
+    server.stop()
 
 
-def ids_of(path: UPath) -> list[str]:
-    manifest = Manifest.read(path)
-    folder = path.parent if path.name.endswith(".gz") else path
-    texts = [gzip.decompress((folder / part.path).read_bytes()) for part in manifest.files]
-    return [json.loads(line)["event_id"] for text in texts for line in text.splitlines()]
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Folder | Bucket:
+    return Folder(tmp_path / "place") if request.param == "folder" else request.getfixturevalue("bucket")
 
 
-@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
-def test_an_export_lands_whole_is_replaced_whole_and_leaves_nothing_else(sandbox_with, client_of, bucket, name):
-    sandbox = sandbox_with(count=1_000, **GENERATED)
-    local = set(os.listdir(tempfile.gettempdir()))
-    for _ in range(2):
-        manifest = export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-        Manifest.read(bucket.path(name)).verify()
-        assert Counter(ids_of(bucket.path(name))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-        manifest_key = "out/_manifest.json" if name == "out" else f"{name}.manifest.json"
-        assert bucket.names() == {manifest_key, *(f"out/{part.path}" for part in manifest.files)}
-        sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:200])
-    assert set(os.listdir(tempfile.gettempdir())) <= local, "temporary files on the worker"
+class TestContract(test_contract.TestContract):
+    """On the local disk and on S3."""
 
 
-def test_no_events_give_a_manifest_alone(sandbox_with, client_of, bucket):
-    export_events(client_of(sandbox_with([])), DEMO, bucket.path("out"))
-    assert bucket.names() == {"out/_manifest.json"}
+@pytest.fixture
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
 
 
-@pytest.mark.parametrize("status", ["403 Forbidden", "500 Internal Server Error"])
-@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
-def test_a_store_that_refuses_from_any_write_on_keeps_the_earlier_result(sandbox_with, client_of, bucket, name, status):
-    sandbox = sandbox_with(count=600, **GENERATED)
-    export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-    before = bucket.published()
-    sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
-    bucket.status = status
-    for step in (1, 2, 4, 7):
-        bucket.refuse_from = bucket.writes + step
-        with pytest.raises(DestinationError, match="cannot .* s3://bucket/out"):
-            export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-        bucket.refuse_from = float("inf")
-        assert bucket.published() == before
-    export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-    assert Counter(ids_of(bucket.path(name))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-    assert all("_" not in key.rpartition("/")[2] or key.endswith("_manifest.json") for key in bucket.names())
-
-
-@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
-def test_a_store_that_refuses_one_write_while_publishing_keeps_the_earlier_result(
-    sandbox_with, client_of, bucket, name
-):
-    sandbox = sandbox_with(count=600, **GENERATED)
-    writes = bucket.writes
-    export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-    needed = bucket.writes - writes
-    before = bucket.published()
-    sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
-    failed = 0
-    for back in range(needed, 0, -1):
-        bucket.refuse_from, bucket.refuse_until = bucket.writes + needed - back + 1, bucket.writes + needed - back + 2
-        try:
-            export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-        except DestinationError:
-            failed += 1
-            bucket.refuse_from = float("inf")
-            manifest = Manifest.read(bucket.path(name))
-            if manifest.event_count == 600:
-                # Not committed: all is as it was.
-                assert {key: data for key, data in bucket.published().items() if "_publishing" not in key} == before
-            else:
-                # Committed, and only the clearing away failed: what counts is whole.
-                assert Counter(ids_of(bucket.path(name))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-        bucket.refuse_from = float("inf")
-        if failed >= 12:
-            break
-    export_events(client_of(sandbox), DEMO, bucket.path(name), SMALL_PARTS)
-    Manifest.read(bucket.path(name)).verify()
-    assert Counter(ids_of(bucket.path(name))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-    assert failed > 3
-
-
-def test_a_failing_read_aborts_its_upload_and_shows_nothing(sandbox_with, client_of, bucket, monkeypatch):
-    monkeypatch.setattr("airflow_provider_honeyhive.fsspec_store.UPLOAD_BLOCK", 5 * 1024**2)
-    text = os.urandom(1_500_000).hex()
-    start = int(DAY.start.timestamp() * 1000)
-    events = [
-        {"event_id": f"e{n}", "project": "demo", "start_time": start + n, "inputs": {"t": text}} for n in range(8)
-    ]
-    sandbox = sandbox_with(events)
-    sandbox.fault_at[5] = Fault.answer(403)
-    options = ExportOptions(page_size=2, compression="none", concurrency=1)
-    with pytest.raises(HoneyHiveAuthError):
-        export_events(client_of(sandbox), DEMO, bucket.path("out"), options)
-    assert bucket.names() == set()
-    assert bucket.uploads() == []
-
-
-def test_a_stopped_export_aborts_the_upload_of_a_reader_that_waits(sandbox_with, client_of, bucket, monkeypatch):
-    monkeypatch.setattr("airflow_provider_honeyhive.fsspec_store.UPLOAD_BLOCK", 5 * 1024**2)
-    text = os.urandom(1_500_000).hex()
-    start = int(DAY.start.timestamp() * 1000)
-    events = [
-        {"event_id": f"e{n}", "project": "demo", "start_time": start + n, "inputs": {"t": text}} for n in range(8)
-    ]
-    waits = threading.Event()
-    sandbox = sandbox_with(events, behaviour=Behaviour(before_request=lambda _, number: number == 4 and waits.set()))
-    sandbox.fault_at[5] = Fault.delayed(30)
-    client = client_of(sandbox)
-
-    def stop_while_the_fifth_waits() -> None:
-        waits.wait()
-        while not bucket.uploads():
-            time.sleep(0.01)
-        client.stop()
-
-    threading.Thread(target=stop_while_the_fifth_waits, daemon=True).start()
-    with pytest.raises(ExportStoppedError):
-        export_events(client, DEMO, bucket.path("out"), ExportOptions(page_size=2, compression="none", concurrency=1))
-    assert bucket.uploads() == []
-    assert all("_staging-" in key for key in bucket.names())
-
-
-def test_a_name_is_taken_only_once(bucket):
-    store = open_store(bucket.path("out"))
+def test_a_disk_without_links_refuses_what_must_be_new_too(no_links, tmp_path):
+    store = LocalStore(tmp_path / "out")
     assert store.put_new("lock", b"mine")
     assert not store.put_new("lock", b"yours")
     assert store.get("lock") == b"mine"
+    assert os.listdir(tmp_path / "out") == ["lock"]
 
 
-@pytest.mark.parametrize("kind", ["bucket", "folder"])
-def test_any_range_of_a_file_can_be_read(bucket, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr("airflow_provider_honeyhive.stores.READ_BLOCK", 10)
-    store = open_store(bucket.path("out") if kind == "bucket" else tmp_path)
-    data = bytes(range(35))
-    store.put("file", data)
-    for offset, length in [
-        (0, None),
-        (0, 0),
-        (3, 7),
-        (3, 30),
-        (9, 11),
-        (20, 15),
-        (34, 1),
-        (35, 1),
-        (40, None),
-        (30, 9),
-    ]:
-        pieces = list(store.chunks("file", offset, length))
-        assert b"".join(pieces) == data[offset:][:length]
-        assert all(0 < len(piece) <= 10 for piece in pieces)
+def test_a_disk_without_links_copies(no_links, tmp_path):
+    store = LocalStore(tmp_path / "out")
+    store.put("source", b"data")
+    store.put("target", b"earlier")
+    store.copy("source", "target")
+    assert store.get("target") == b"data"
+    assert sorted(os.listdir(tmp_path / "out")) == ["source", "target"]
 
 
-def test_urls_do_not_show_the_connection():
-    assert open_store(UPath("memory://x")).url("a").endswith("/a")
+def test_a_folder_that_was_there_before_stays(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    for name in ("theirs", "ours"):
+        store = LocalStore(tmp_path / name)
+        store.put("file", b"")
+        store.delete("file")
+        store.remove_folder()
+    assert os.listdir(tmp_path) == ["theirs"]
 
 
-EXPORT = """
-import sys
-from airflow_provider_honeyhive.client import HoneyHiveClient
-from airflow_provider_honeyhive.export import export_events
-from airflow_provider_honeyhive.options import ExportOptions
-from airflow_provider_honeyhive.settings import ClientSettings
-from upath import UPath
-from tests.unit.test_export import DEMO
-
-url, endpoint = sys.argv[1:]
-path = UPath("s3://bucket/out", key="a", secret="b", endpoint_url=endpoint)
-client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url))
-print("ready", flush=True)
-export_events(client, DEMO, path, ExportOptions(max_file_size=50_000, page_size=200, concurrency=2))
-"""
+@pytest.mark.parametrize("place_in_the_way", ["file", "file/below"])
+def test_a_file_where_a_folder_should_be_is_told(tmp_path, place_in_the_way):
+    (tmp_path / "file").write_bytes(b"")
+    store = open_store(tmp_path / place_in_the_way)
+    assert store.get("name") is None
+    assert store.files() == {}
+    with pytest.raises(DestinationError, match=f"^cannot create {tmp_path}/{place_in_the_way}/name: "):
+        store.put("name", b"")
 
 
-def test_killed_after_any_write_the_retry_is_whole(sandbox_with, bucket):
-    sandbox = sandbox_with(count=600, **GENERATED)
-    kills = 0
-    for number in range(1, 30, 3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", EXPORT, sandbox.url, bucket.url],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=Path(__file__).parents[2],
-        )
-        target = bucket.writes + number
-        while process.poll() is None and bucket.writes < target:
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        retry = subprocess.run(
-            [sys.executable, "-c", EXPORT, sandbox.url, bucket.url],
-            check=False,
-            timeout=60,
-            cwd=Path(__file__).parents[2],
-        )
-        assert retry.returncode == 0
-        manifest = Manifest.read(bucket.path("out"))
-        manifest.verify()
-        assert Counter(ids_of(bucket.path("out"))) == Counter(sandbox.event_ids(DAY.start, DAY.end))
-        assert bucket.names() == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
-        bucket.path("").fs.rm("bucket/out", recursive=True)
-    assert kills >= 5
+@pytest.mark.parametrize(
+    ("text", "conn_id", "protocol", "expected"),
+    [
+        ("s3://my_conn@bucket/a b", "my_conn", ("s3", "s3a"), "s3://bucket/a b/name"),
+        ("s3://bucket/a@b", None, ("s3", "s3a"), "s3://bucket/a@b/name"),
+        ("gs://conn@bucket/a/", "conn", "gs", "gs://bucket/a/name"),
+        ("abfs://conn@container/a", "conn", ("abfs",), "abfs://container/a/name"),
+        (
+            "abfs://container@account.dfs.core.windows.net/a",
+            None,
+            ("abfs",),
+            "abfs://container@account.dfs.core.windows.net/a/name",
+        ),
+        ("sftp://user:secret@host/a", None, ("sftp",), "sftp://host/a/name"),
+        ("sftp://user:p@ss@host/a", None, ("sftp",), "sftp://host/a/name"),
+    ],
+)
+def test_urls_show_neither_connections_nor_passwords(text, conn_id, protocol, expected):
+    class Path(SimpleNamespace):
+        def __str__(self) -> str:
+            return text
+
+    path = Path(fs=SimpleNamespace(protocol=protocol), path="bucket/a", conn_id=conn_id)
+    assert open_store(path).url("name") == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("plain"), "ValueError: plain"),
+        (OSError(28, "No space left on device"), "OSError: No space left on device"),
+        (ValueError("first\n\n  second\n"), "ValueError: first; second"),
+        (OSError("Forbidden: https://host/b/o?upload_id=SECRET&x=1"), "OSError: Forbidden: https://host/b/o?…"),
+        (ValueError("signed 'https://host/o?sig=SECRET' refused"), "ValueError: signed 'https://host/o?…' refused"),
+        (ValueError("proxy http://user:SECRET@proxy:3128 refused"), "ValueError: proxy http://…@proxy:3128 refused"),
+        (ValueError("what? that"), "ValueError: what? that"),
+        (ValueError("x" * 1000), f"ValueError: {'x' * LONGEST_REASON}…"),
+    ],
+)
+def test_errors_say_what_where_and_why_and_no_secret(error, reason):
+    with pytest.raises(DestinationError) as caught, failing("write", "s3://bucket/a"):
+        raise error
+    assert str(caught.value) == f"cannot write s3://bucket/a: {reason}"
+    assert "SECRET" not in str(caught.value)
+
+
+def test_errors_of_our_own_are_not_wrapped_again():
+    with pytest.raises(DestinationError, match="^mine$"), failing("write", "s3://bucket/a"):
+        raise DestinationError("mine")
+
+
+def test_a_path_that_cannot_connect_is_told():
+    class Path:
+        @property
+        def fs(self) -> Any:
+            raise LookupError("no connection 'x'")
+
+        def __str__(self) -> str:
+            return "s3://x@bucket/a"
+
+    with pytest.raises(DestinationError, match=r"^cannot open s3://bucket/a: LookupError: no connection 'x'$"):
+        open_store(Path())

@@ -1,0 +1,1 @@
+"""Waiting for HoneyHive off the worker."""

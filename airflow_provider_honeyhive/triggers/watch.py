@@ -1,0 +1,156 @@
+"""Watches for new events: looks every so often, and announces what is new once its state is safe.
+
+The order makes that nothing is lost, whenever the triggerer dies: the announcement is saved, then given to
+Airflow, and taken out of the state when Airflow has it. After a death in between the very same announcement
+is made again; its ``batch`` tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError
+from airflow_provider_honeyhive.triggers.threads import in_thread
+from airflow_provider_honeyhive.windows import SECOND_US, format_time, from_micros
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from airflow_provider_honeyhive.inquiry import Inquiry
+    from airflow_provider_honeyhive.triggers.watch_stores import WatchStore
+    from airflow_provider_honeyhive.watching import WatchState
+
+log = logging.getLogger(__name__)
+
+#: A server may ask for more patience than ``poll_interval``, but not for more than this.
+LONGEST_PAUSE_S = 3_600.0
+
+
+def pause_asked_by(error: HoneyHiveError) -> float:
+    """Return how many seconds the server asked to wait, within reason; 0 where it did not."""
+    asked = error.retry_after if isinstance(error, HoneyHiveAPIError) else None
+    return min(asked or 0.0, LONGEST_PAUSE_S)
+
+
+def now_us() -> int:
+    """Return microseconds since 1970."""
+    return time.time_ns() // 1_000
+
+
+class Watch:
+    """One watcher at work.
+
+    :param inquiry: what to ask.
+    :param store: keeps the state.
+    :param begin: microseconds since 1970 from which on events count, for a watcher without a state; None: now.
+    :param poll_interval: seconds between two looks.
+    :param lookback: seconds in which late events are looked for.
+    :param clock: microseconds since 1970.
+    :param sleep: waits for seconds.
+    """
+
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        store: WatchStore,
+        *,
+        begin: int | None,
+        poll_interval: float,
+        lookback: float,
+        clock: Callable[[], int] = now_us,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._inquiry = inquiry
+        self._store = store
+        self._begin = begin
+        self._poll_interval = poll_interval
+        self._lookback = int(lookback * SECOND_US)
+        self._clock = clock
+        self._sleep = sleep
+        self._state: WatchState | None = None
+        self._saved_since = 0
+        self._taken = asyncio.Event()
+
+    async def announcements(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield what is new, each time after the last announcement was confirmed. Never ends, never raises."""
+        from airflow_provider_honeyhive.watching import without_pending  # noqa: PLC0415
+
+        while True:
+            pause = await self._safely(self._look)
+            if self._state is not None and self._state.pending is not None:
+                yield self._state.pending
+                await self._taken.wait()
+                self._taken.clear()
+                self._state = without_pending(self._state)
+                save = partial(self._store.save, self._state.to_json())
+                while await self._safely(save):
+                    await self._sleep(self._poll_interval)
+            await self._sleep(max(self._poll_interval, pause))
+
+    def confirm(self) -> None:
+        """Take note that Airflow has stored the last announcement."""
+        self._taken.set()
+
+    def close(self) -> None:
+        """Let what is being asked end soon."""
+        self._inquiry.close()
+
+    async def _safely(self, step: Callable[[], Awaitable[None]]) -> float:
+        """Do one step; where it fails, log why and return how many seconds to wait at least, else 0."""
+        try:
+            await step()
+        except HoneyHiveError as error:
+            level = logging.WARNING if error.retryable else logging.ERROR
+            log.log(level, "Watching goes on after %s: %s", type(error).__name__, error)
+            return max(self._poll_interval, pause_asked_by(error))
+        except Exception:
+            # Raising would end the watcher, and Airflow would start it again at once, over and over.
+            log.exception("Watching goes on after an error")
+            return self._poll_interval
+        return 0.0
+
+    async def _look(self) -> None:
+        from airflow_provider_honeyhive.watching import is_shortened, look  # noqa: PLC0415
+
+        if self._state is None:
+            self._state = await self._begun()
+        before = self._state
+        if before.pending is not None:
+            return
+        now = self._clock()
+        limits = {"now": now, "lookback": self._lookback}
+        state = await in_thread(
+            lambda: self._inquiry.ask(
+                lambda client, request: look(client, request, before, capacity=self._store.capacity, **limits)
+            )
+        )
+        if is_shortened(state, before=before, **limits):
+            log.warning(
+                "More than %d matching events within the lookback: looking for late events only from %s on. Let "
+                "the filters match fewer events, or shorten lookback",
+                self._store.capacity,
+                format_time(from_micros(state.since)),
+            )
+        if state.pending is not None or state.since - self._saved_since >= self._lookback:
+            await self._store.save(state.to_json())
+            self._saved_since = state.since
+        # Not before it is saved: an announcement that is not safe is not made.
+        self._state = state
+
+    async def _begun(self) -> WatchState:
+        """Return the saved state, or begin: the beginning is saved, too, so that a restart does not move it."""
+        from airflow_provider_honeyhive.watching import WatchState  # noqa: PLC0415
+
+        data = await self._store.load()
+        if data is not None:
+            state = WatchState.from_json(data)
+        else:
+            state = WatchState(self._clock() if self._begin is None else self._begin)
+            await self._store.save(state.to_json())
+        self._saved_since = state.since
+        log.info("Watching for events from %s on; %d are known", format_time(from_micros(state.since)), len(state.seen))
+        return state
