@@ -21,7 +21,7 @@ AZURITE := 3.35.0
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED_3.3) ## export a day of a stand-in HoneyHive (or, with HH_API_KEY set, of the real one) through Airflow
+demo: $(INSTALLED_3.3) ## export a day of a stand-in HoneyHive (or, with HH_API_KEY set, of the real one) through Airflow, and report on it
 	@$(PY_3.3) scripts/demo.py
 
 test: $(INSTALLED_3.3) $(INSTALLED_2.11) ## run all tests: units on Airflow 3.3, what touches Airflow on 3.3 and 2.11

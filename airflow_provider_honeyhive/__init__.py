@@ -32,7 +32,10 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "HoneyHive",
-                "python-modules": ["airflow_provider_honeyhive.operators.honeyhive"],
+                "python-modules": [
+                    "airflow_provider_honeyhive.operators.honeyhive",
+                    "airflow_provider_honeyhive.operators.mapped",
+                ],
             }
         ],
         "sensors": [

@@ -67,9 +67,7 @@ def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
     return window.start_us, window.end_us
 
 
-def _problems_of(
-    part: PartFile, store: Store, manifest: Manifest, bounds: tuple[int, int] | None
-) -> Iterator[str]:
+def _problems_of(part: PartFile, store: Store, manifest: Manifest, bounds: tuple[int, int] | None) -> Iterator[str]:
     digest, size = sha256(), 0
 
     def hashed() -> Iterator[bytes]:

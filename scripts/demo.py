@@ -1,4 +1,4 @@
-"""Show the provider at work: one Airflow run exports a day of events, then its files are checked against the server.
+"""Show the provider at work: Airflow exports a day of events, which is checked against the server, and reports on it.
 
 Without ``HH_API_KEY`` it serves a stand-in HoneyHive on loopback with a day of generated events, and compares what
 the export wrote with what that server holds. With ``HH_API_KEY`` (and ``HH_API_URL``, ``HH_PROJECT`` where the
@@ -17,11 +17,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import duckdb
 
 from airflow_provider_honeyhive.client import HoneyHiveClient
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
@@ -30,9 +32,13 @@ from airflow_provider_honeyhive.models import ExportRequest
 from airflow_provider_honeyhive.sandbox import Sandbox
 from airflow_provider_honeyhive.settings import DEFAULT_API_URL, ClientSettings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "demo-output"
-DAG_ID = "example_honeyhive_export"
+EXPORT = "example_honeyhive_export"
+REPORT = "example_honeyhive_report"
 EVENTS = 25_000
 SHOWN_EVENTS = 3
 SHOWN_CHARACTERS = 200
@@ -40,7 +46,7 @@ SHOWN_CHARACTERS = 200
 #: A line of ``airflow dags test``: time, level, message, logger. Tasks' own loggers have a made-up prefix.
 LOG_LINE = re.compile(
     r"\S+ \[(?P<level>\w+) *\] (?P<message>.*?) +"
-    r"\[(airflow_provider_honeyhive[\w.]*|unusual_prefix_\w+_example_honeyhive_export)\]"
+    r"\[(airflow_provider_honeyhive[\w.]*|unusual_prefix_\w+_example_honeyhive_\w+)\]"
 )
 
 
@@ -67,10 +73,13 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             server = real_server() if os.environ.get("HH_API_KEY") else sandbox_server(stack, end)
-            export_with_airflow(server, end)
+            env = stack.enter_context(own_airflow(server))
+            run_dag(EXPORT, end, env)
             folder = OUTPUT / f"{end:%Y-%m-%d}"
             show(folder)
             check(folder, server, end)
+            run_dag(REPORT, end, env)
+            check_report(OUTPUT / "report" / folder.name, OUTPUT / "parquet" / folder.name)
     except (Failure, HoneyHiveError) as failure:
         say(f"\nFAILED: {failure}")
         return 1
@@ -102,9 +111,9 @@ def real_server() -> Server:
     return Server(url, key, project)
 
 
-def export_with_airflow(server: Server, end: datetime) -> None:
-    """Run the example DAG in an Airflow of its own, made and thrown away here."""
-    title(f"Airflow runs {DAG_ID} for the day that ended at {end}")
+@contextmanager
+def own_airflow(server: Server) -> Iterator[dict[str, str]]:
+    """Make an Airflow that is thrown away in the end, and yield the environment that its commands need."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
     connection = {
@@ -126,7 +135,13 @@ def export_with_airflow(server: Server, end: datetime) -> None:
             "PYTHONUNBUFFERED": "1",
         }
         airflow(["db", "migrate"], env)
-        airflow(["dags", "test", DAG_ID, end.isoformat()], env)
+        yield env
+
+
+def run_dag(dag_id: str, end: datetime, env: dict[str, str]) -> None:
+    """Run an example DAG for the day that ended at ``end``."""
+    title(f"Airflow runs {dag_id} for the day that ended at {end}")
+    airflow(["dags", "test", dag_id, end.isoformat()], env)
 
 
 def airflow(arguments: list[str], env: dict[str, str]) -> None:
@@ -188,6 +203,19 @@ def check(folder: Path, server: Server, end: datetime) -> None:
         expect("ids that the server has and the files lack", len(wanted - times_seen.keys()), 0)
         expect("ids that the files have and the server lacks", len(times_seen.keys() - wanted), 0)
     say(f"OK: exactly once, all {manifest.event_count:,} events of the day.")
+
+
+def check_report(folder: Path, events: Path) -> None:
+    """Compare the report with the export that it is about, and say where it is."""
+    title("The report")
+    with duckdb.connect() as connection:
+        (found,) = connection.read_parquet(str(folder / "summary.parquet")).select("events").fetchall()[0]
+        models = connection.read_parquet(str(folder / "by_model.parquet")).select("model", "calls", "cost").fetchall()
+    expect("events that it is about", found, Manifest.read(events).event_count)
+    for model, calls, cost in models:
+        say(f"{calls:>12,}  calls of {model}" + (f", for ${cost:,.2f}" if cost else ""))
+    say(f"Tables: {folder.relative_to(ROOT)}/*.parquet")
+    say(f"Page:   {(folder / 'report.html').as_uri()}")
 
 
 def expect(what: str, found: int, wanted: int) -> None:

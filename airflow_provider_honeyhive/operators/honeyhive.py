@@ -314,7 +314,8 @@ def _as_path(output_path: Any, conn_id: str | None) -> Any:
     """
     _check_absolute(output_path)
     if isinstance(output_path, str):
-        output_path = ObjectStoragePath(output_path, conn_id=conn_id)
+        # Airflow 2.11 takes None for "no connection", also where the URL names one.
+        output_path = ObjectStoragePath(output_path, **({} if conn_id is None else {"conn_id": conn_id}))
     try:
         _ = output_path.fs if hasattr(output_path, "protocol") else None
     except (ImportError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 
 from airflow.cli import cli_parser
 from airflow.providers_manager import ProvidersManager
@@ -46,9 +47,11 @@ def test_airflow_lists_the_triggers(capsys):
 def test_every_module_that_is_declared_is_there():
     info = get_provider_info()
     kinds = ("hooks", "operators", "sensors", "triggers")
-    modules = {kind: [name for each in info[kind] for name in each["python-modules"]] for kind in kinds}
-    assert modules == {kind: [f"airflow_provider_honeyhive.{kind}.honeyhive"] for kind in kinds}
-    for names in modules.values():
+    for kind in kinds:
+        names = [name for each in info[kind] for name in each["python-modules"]]
+        folder = Path(importlib.import_module(f"airflow_provider_honeyhive.{kind}").__file__ or "").parent
+        assert names
+        assert set(names) <= {f"airflow_provider_honeyhive.{kind}.{path.stem}" for path in folder.glob("*.py")}
         for name in names:
             importlib.import_module(name)
 

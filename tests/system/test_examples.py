@@ -15,6 +15,7 @@ from .conftest import DAY, DAY_END, HOME
 from .running import AIRFLOW_2, ids_in, run_dag
 from .test_examples_waiting import CHECKS as WAITING
 from .test_examples_waiting import STARTED_BY_EVENTS
+from .test_report import CHECKS as REPORT
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "example_dags").glob("*.py"))}
@@ -103,6 +104,7 @@ CHECKS = {
     "example_honeyhive_xcom": (check_xcom, {"start": DAY.replace(hour=22)}),
     "example_honeyhive_mapped": (check_mapped, {}),
     **WAITING,
+    **REPORT,
     "example_honeyhive_many_workers": (check_many_workers, {}),
 }
 

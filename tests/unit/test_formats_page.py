@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile
 from airflow_provider_honeyhive.models import ExportRequest
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.pages import load_event
-from airflow_provider_honeyhive.parquet import ROW_GROUP_BYTES, ROW_GROUPS_IN_A_FILE, encode_block
+from airflow_provider_honeyhive.parquet import ROW_GROUP_BYTES, ROW_GROUPS_IN_A_FILE, block_encoder
 from airflow_provider_honeyhive.sandbox import Sandbox
 from airflow_provider_honeyhive.settings import ClientSettings
 from airflow_provider_honeyhive.windows import Window
@@ -239,7 +239,7 @@ def test_the_partitions_are_called_as_the_page_says():
     (tree,) = (one.text for one in PAGE.snippets("text"))
     names = re.findall(r"(event_date=\S+?)/|(event_type=\S+?)/", tree)
     dates, types = {date for date, _ in names if date}, {kind for _, kind in names if kind}
-    encode = Encoder(encode_block, partition_by=layout.PARTITION_KEYS)
+    encode = Encoder(block_encoder(compressed=True), partition_by=layout.PARTITION_KEYS)
     raw_events = [b"{}", *(b'{"event_type":"%s"}' % kind for kind in (b"model", b"tool", b"a/b"))]
     made = encode(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
     folders = {member.partition for _, member in made}

@@ -51,6 +51,30 @@ def again(trigger: Any) -> Any:
 # ---------------------------------------------------------------------------------------- the deferred wait
 
 
+class Clock:
+    """Stands in for the trigger's clock and its sleep: time passes while it sleeps, and only then."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 24, tzinfo=UTC)
+        self.slept: list[float] = []
+
+    def now(self, zone: Any) -> datetime:
+        return self.time.astimezone(zone)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += timedelta(seconds=seconds)
+        assert len(self.slept) < 50, "it waits for ever"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(triggers, "datetime", clock)
+    monkeypatch.setattr(triggers, "asyncio", clock)
+    return clock
+
+
 def waiting(**arguments: Any) -> HoneyHiveEventsTrigger:
     return HoneyHiveEventsTrigger(
         **{
@@ -61,8 +85,8 @@ def waiting(**arguments: Any) -> HoneyHiveEventsTrigger:
             "evaluation_id": None,
             "min_events": 1,
             "settled_for": 0.0,
-            "poke_interval": 0.01,
-            "deadline": "2100-01-01T00:00:00Z",
+            "poke_interval": 60.0,
+            "deadline": "2026-11-24T06:00:00Z",
             "honeyhive_conn_id": CONN_ID,
             "still": None,
             **arguments,
@@ -88,7 +112,7 @@ def test_what_it_waits_for_survives_its_being_made_anew():
     assert again(given).serialize() == given.serialize()
 
 
-def test_it_ends_with_what_the_window_holds(sandbox_with, connect):
+def test_it_ends_with_what_the_window_holds(sandbox_with, connect, clock):
     connect(sandbox_with(start=START, end=END))
 
     (payload,) = payloads(again(waiting(min_events=300)))
@@ -96,55 +120,65 @@ def test_it_ends_with_what_the_window_holds(sandbox_with, connect):
     assert payload["status"] == "success"
     assert payload["result"]["event_count"] == 300
     assert payload["result"]["project"] == "demo"
+    assert clock.slept == []
 
 
-def test_what_the_sensor_saw_counts_as_a_look(sandbox_with, connect):
+def test_it_looks_again_and_again(sandbox_with, connect, clock):
+    def add(sandbox: Any, number: int) -> None:
+        if number == 4:
+            sandbox.add([{"event_id": "last", "project": "demo", "start_time": int(START.timestamp() * 1000)}])
+
+    connect(sandbox_with([], behaviour=Behaviour(before_request=add)))
+
+    assert payloads(waiting())[0]["result"]["event_count"] == 1
+    assert len(clock.slept) >= 1
+    assert set(clock.slept) == {60.0}
+
+
+@pytest.mark.parametrize(
+    ("still", "slept"),
+    [
+        pytest.param(None, [60.0] * 5, id="nothing was seen before"),
+        pytest.param({"event_count": 0, "newest": None}, [60.0] * 3, id="the same was seen before"),
+        pytest.param({"event_count": 1, "newest": START.isoformat()}, [60.0] * 5, id="something else was seen before"),
+    ],
+)
+def test_what_the_sensor_saw_counts_as_a_look(sandbox_with, connect, clock, still, slept):
     connect(sandbox_with([]))
-    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    same = {"event_count": 0, "newest": None, "since": an_hour_ago}
-    another = {"event_count": 1, "newest": an_hour_ago, "since": an_hour_ago}
-    goal = {"min_events": 0, "settled_for": 3000.0, "deadline": "2000-01-01T00:00:00Z"}
+    two_minutes_ago = (clock.time - timedelta(minutes=2)).isoformat()
 
-    assert payloads(waiting(still=same, **goal))[0]["status"] == "success"
-    assert payloads(waiting(still=another, **goal))[0]["status"] == "timeout"
+    (payload,) = payloads(waiting(min_events=0, settled_for=300.0, still=still and {**still, "since": two_minutes_ago}))
+
+    assert payload["status"] == "success"
+    assert clock.slept == slept
 
 
-def test_at_the_deadline_it_looks_once_more_and_says_what_is_missing(sandbox_with, connect):
+def test_at_the_deadline_it_looks_once_more_and_says_what_is_missing(sandbox_with, connect, clock):
     sandbox = connect(sandbox_with([]))
+    said = [{"status": "timeout", "message": "0 events; waiting for at least 5"}]
 
-    assert payloads(waiting(deadline="2000-01-01T00:00:00Z", min_events=5)) == [
-        {"status": "timeout", "message": "0 events; waiting for at least 5"}
-    ]
-    assert sandbox.requests
-
-
-def test_it_does_not_sleep_past_its_deadline(sandbox_with, connect):
-    connect(sandbox_with([]))
-    soon = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
-
-    assert payloads(waiting(deadline=soon, poke_interval=3600))[0]["status"] == "timeout"
+    assert payloads(waiting(deadline="2026-11-24T00:01:30Z", min_events=5)) == said
+    assert clock.slept == [60.0, 30.0]
+    before = len(sandbox.requests)
+    assert payloads(waiting(deadline="2026-11-23T00:00:00Z", min_events=5)) == said
+    assert len(sandbox.requests) > before
 
 
-def test_it_sees_for_itself_that_nothing_changes(sandbox_with, connect):
-    connect(sandbox_with([]))
-    later = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
-
-    assert payloads(waiting(min_events=0, settled_for=0.2, deadline=later))[0]["status"] == "success"
-
-
-def test_errors_that_may_pass_are_asked_again_without_the_clients_own_retries(sandbox_with, connect):
+def test_errors_that_may_pass_are_asked_again_without_the_clients_own_retries(sandbox_with, connect, clock):
     sandbox = connect(sandbox_with(start=START, end=END))
-    sandbox.faults.extend([Fault.answer(503), Fault.reset(), Fault.answer(429, retry_after=0.01)])
+    sandbox.faults.extend([Fault.answer(503), Fault.reset(), Fault.answer(429, retry_after=900)])
 
     assert payloads(waiting())[0]["status"] == "success"
     assert len(sandbox.requests) == 5
+    # As long as the server asked for.
+    assert clock.slept == [60.0, 60.0, 900.0]
 
 
-def test_the_last_error_is_what_a_time_out_says(sandbox_with, connect):
+def test_the_last_error_is_what_a_time_out_says(sandbox_with, connect, clock):
     sandbox = connect(sandbox_with([]))
     sandbox.faults.append(Fault.answer(503))
 
-    (payload,) = payloads(waiting(deadline="2000-01-01T00:00:00Z"))
+    (payload,) = payloads(waiting(deadline="2026-11-23T00:00:00Z"))
 
     assert payload["status"] == "timeout"
     assert "HoneyHiveServerError: HTTP 503" in payload["message"]
@@ -161,7 +195,7 @@ def test_the_last_error_is_what_a_time_out_says(sandbox_with, connect):
         ({}, {"start_time": END.isoformat()}, "InvalidArgumentError: end_time"),
     ],
 )
-def test_what_no_retry_mends_ends_it_at_once(sandbox_with, connect, connection, arguments, said):
+def test_what_no_retry_mends_ends_it_at_once(sandbox_with, connect, clock, connection, arguments, said):
     sandbox = connect(sandbox_with([]), **connection)
 
     (payload,) = payloads(waiting(**arguments))
@@ -170,6 +204,7 @@ def test_what_no_retry_mends_ends_it_at_once(sandbox_with, connect, connection, 
     assert said in payload["message"]
     assert "hh_wrong" not in payload["message"]
     assert len(sandbox.requests) <= 1
+    assert clock.slept == []
 
 
 def test_an_error_of_another_kind_is_an_event_too(sandbox_with, connect, monkeypatch):

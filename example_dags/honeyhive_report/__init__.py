@@ -1,0 +1,1 @@
+"""Reports on exported events: tables made by DuckDB, and one HTML page with charts. Plain Python, no scheduler."""

@@ -1,0 +1,18 @@
+-- One row for each type of event.
+CREATE TABLE by_event_type AS
+SELECT
+    event_type,
+    count(*) AS events,
+    count(*) FILTER (failed) AS errors,
+    count(*) FILTER (failed) / count(*) AS error_rate,
+    sum(cost) AS cost,
+    sum(prompt_tokens) AS prompt_tokens,
+    sum(completion_tokens) AS completion_tokens,
+    sum(total_tokens) AS total_tokens,
+    quantile_cont(latency_ms, 0.5) AS p50_ms,
+    quantile_cont(latency_ms, 0.9) AS p90_ms,
+    quantile_cont(latency_ms, 0.95) AS p95_ms,
+    quantile_cont(latency_ms, 0.99) AS p99_ms
+FROM events
+GROUP BY event_type
+ORDER BY events DESC, event_type;

@@ -1,0 +1,105 @@
+"""Make docs/images/report-*.png: the page of the report on a day of generated events, as a browser shows it.
+
+Needs the extra ``report`` and Chromium (on Debian: ``apt-get install chromium``)::
+
+    PYTHONPATH=. .venv/airflow-3.3/bin/python scripts/report_screenshots.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from airflow_provider_honeyhive.client import HoneyHiveClient
+from airflow_provider_honeyhive.export import export_events
+from airflow_provider_honeyhive.models import ExportRequest
+from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.sandbox import Sandbox
+from airflow_provider_honeyhive.settings import ClientSettings
+from airflow_provider_honeyhive.windows import Window
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+EVENTS = 25_000
+DAY = Window(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
+
+# As Airflow does with its DAGs folder.
+sys.path.insert(0, str(ROOT / "example_dags"))
+
+
+class Picture(NamedTuple):
+    """A picture of the top of the page.
+
+    :param width: in pixels, as is the height.
+    :param scheme: what Chromium calls the preferred colours: 0 is dark, 1 is light.
+    """
+
+    name: str
+    width: int
+    height: int
+    scheme: int
+
+
+PICTURES = (Picture("report-light-wide", 1400, 1360, 1), Picture("report-dark-narrow", 400, 1290, 0))
+
+
+def main() -> int:
+    """Make the pictures; return the exit code."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        sys.stderr.write(f"None of these is installed: {', '.join(BROWSERS)}\n")
+        return 1
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="honeyhive-screenshots-") as folder:
+        page = make_page(Path(folder))
+        for picture in PICTURES:
+            take(browser, page, picture)
+    return 0
+
+
+def make_page(folder: Path) -> str:
+    """Export a day of generated events, report on it, and return the page's address."""
+    from honeyhive_report.report import write_report  # noqa: PLC0415
+
+    with Sandbox(count=EVENTS, start=DAY.start, end=DAY.end) as sandbox:
+        settings = ClientSettings.parse(api_key=sandbox.key, api_url=sandbox.url)
+        with HoneyHiveClient(settings) as client:
+            request = ExportRequest(project=sandbox.project, window=DAY)
+            manifest = export_events(client, request, folder / "events", ExportOptions(file_format="parquet"))
+    address: str = write_report(manifest, folder / "events", folder / "report")["page"]
+    return address
+
+
+def take(browser: str, page: str, picture: Picture) -> None:
+    """Take one picture."""
+    path = IMAGES / f"{picture.name}.png"
+    subprocess.run(  # noqa: S603 - the browser that was found, with arguments from this file
+        [
+            browser,
+            "--headless",
+            # Chromium's own sandbox does not work for root.
+            *(["--no-sandbox"] if os.geteuid() == 0 else []),
+            "--hide-scrollbars",
+            # Until the charts are drawn.
+            "--virtual-time-budget=5000",
+            f"--blink-settings=preferredColorScheme={picture.scheme}",
+            f"--window-size={picture.width},{picture.height}",
+            f"--screenshot={path}",
+            page,
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    sys.stdout.write(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
