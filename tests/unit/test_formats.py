@@ -182,7 +182,7 @@ def test_duckdb_reads_the_folder_and_the_manifests_files_alike(served, client_of
             f"select count(*), count(distinct event_id), round(sum(duration)), count(error), min(event_id::varchar) "
             f"from {reader}({source}{more.get(name, '')})"
         )
-        sums.add(duckdb.execute(query).fetchone())
+        sums.add(duckdb.connect().execute(query).fetchall()[0])
     events = sent_by(served)
     assert sums == {
         (
@@ -342,11 +342,13 @@ def test_partitions_are_folders_that_engines_know(sandbox_with, client_of, tmp_p
     assert found == expected
     assert manifest.partition_by == ["event_date", "event_type"]
     if name == "parquet":
-        rows = duckdb.execute(
+        query = (
             f"select count(*) from read_parquet('{tmp_path}/out/**/*.parquet', hive_partitioning = true) "
             "where event_type = 'model'"
-        ).fetchone()
-        assert rows == (sum(count for folder, count in found.items() if folder.endswith("=model")),)
+        )
+        assert duckdb.connect().execute(query).fetchall()[0] == (
+            sum(count for folder, count in found.items() if folder.endswith("=model")),
+        )
 
 
 def test_a_second_run_replaces_partitions_too_and_leaves_no_litter(sandbox_with, client_of, tmp_path):

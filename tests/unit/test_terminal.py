@@ -18,6 +18,12 @@ from airflow_provider_honeyhive.terminal import Signals, reporting
 log = logging.getLogger("airflow_provider_honeyhive.somewhere")
 
 
+@pytest.fixture(autouse=True)
+def log_as_without_airflow(monkeypatch):
+    """Take away the handlers of Airflow, which other tests import and a command does not."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+
 class Client:
     stops = 0
 
