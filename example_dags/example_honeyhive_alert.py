@@ -7,9 +7,10 @@ an asset of its own, since of two events of one asset within a second Airflow ma
 An announcement may come twice where the triggerer dies at the wrong moment, with the same ``batch`` both times: what
 must happen only once, such as paging somebody, can be keyed by it.
 
-Needs Airflow 3.3 with a triggerer (Airflow 3.0 to 3.2: give each trigger a ``state_path``; Airflow 2 has no asset
-watchers, and this file defines no DAG there), and the connection ``honeyhive_default`` with an API key and, in its
-extra ``project``, the project's name.
+Needs a triggerer, and the connection ``honeyhive_default`` with an API key and, in its extra ``project``, the
+project's name. Before Airflow 3.3 also ``HONEYHIVE_EXAMPLE_STATE``, a folder such as ``s3://bucket/watch`` for what
+the watchers have seen, which Airflow keeps by itself from then on. Airflow 2 has no asset watchers; this file defines
+no DAG there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ try:
 except ImportError:
     AssetWatcher = None
 
+STATE = os.environ.get("HONEYHIVE_EXAMPLE_STATE")
 POLL_INTERVAL = float(os.environ.get("HONEYHIVE_EXAMPLE_POLL_INTERVAL", "60"))
 
 WATCHED = {
@@ -61,7 +63,12 @@ def alert(batches: list[list[dict[str, Any]]]) -> list[str]:
 
 def watched(name: str, condition: EventFilter, lookback: timedelta) -> Asset:
     """Return an asset that is updated by what its watcher finds."""
-    trigger = HoneyHiveNewEventsTrigger(filters=condition, lookback=lookback, poll_interval=POLL_INTERVAL)
+    trigger = HoneyHiveNewEventsTrigger(
+        filters=condition,
+        lookback=lookback,
+        poll_interval=POLL_INTERVAL,
+        state_path=f"{STATE}/{name}.json" if STATE else None,
+    )
     return Asset(f"honeyhive_{name}", watchers=[AssetWatcher(name=name, trigger=trigger)])
 
 

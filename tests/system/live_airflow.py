@@ -332,7 +332,7 @@ def replace_text(path: Path, text: str) -> None:
 @cache
 def running() -> LiveAirflow:
     """Return the Airflow that all tests of this process share; it is stopped when the process ends."""
-    # The example DAGs wait less than their users would.
-    live = LiveAirflow({"HONEYHIVE_EXAMPLE_SETTLED_FOR": "6", "HONEYHIVE_EXAMPLE_POLL_INTERVAL": "1"})
+    # The alert example looks more often than its users would have it.
+    live = LiveAirflow({"HONEYHIVE_EXAMPLE_POLL_INTERVAL": "1"})
     atexit.register(live.__exit__)
     return live.__enter__()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_honeyhive._compat import HAS_STATE_STORES
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Sandbox
 
@@ -16,6 +17,8 @@ from .live_airflow import AIRFLOW_2, ROOT, running
 
 #: Read by the examples when they are loaded.
 os.environ["HONEYHIVE_EXAMPLE_SETTLED_FOR"] = "1.2"
+if not HAS_STATE_STORES:
+    os.environ["HONEYHIVE_EXAMPLE_STATE"] = f"file://{HOME}/watch"
 
 ALERT = ROOT / "example_dags" / "example_honeyhive_alert.py"
 
