@@ -16,7 +16,7 @@ INSTALLED_2.11 := .venv/airflow-2.11/installed
 # The stand-in for Azure, which npm brings; the others are Python packages.
 AZURITE := 3.35.0
 
-.PHONY: help demo test lint format build test-stores check-wheel bench constraints clean
+.PHONY: help demo test test-live lint format build test-stores check-wheel bench constraints clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,10 +24,18 @@ help: ## say what there is
 demo: $(INSTALLED_3.3) ## export a day of a stand-in HoneyHive (or, with HH_API_KEY set, of the real one) through Airflow, and report on it
 	@$(PY_3.3) scripts/demo.py
 
-test: $(INSTALLED_3.3) $(INSTALLED_2.11) ## run all tests: units on Airflow 3.3, what touches Airflow on 3.3 and 2.11
+# These start schedulers and triggerers, and take minutes on each Airflow.
+LIVE := tests/system/test_live_waiting.py tests/system/test_run_windows_live.py tests/system/test_triggers.py \
+	tests/system/test_examples_waiting.py::test_the_alert_gets_the_events_of_each_kind_and_no_others
+
+test: $(INSTALLED_3.3) $(INSTALLED_2.11) ## run the tests: units on Airflow 3.3, what touches Airflow on 3.3 and 2.11
 	$(PY_3.3) -m pytest tests/unit
-	$(PY_3.3) -m pytest tests/system
-	$(PY_2.11) -m pytest tests/system
+	$(PY_3.3) -m pytest tests/system $(LIVE:%=--deselect=%)
+	$(PY_2.11) -m pytest tests/system $(LIVE:%=--deselect=%)
+
+test-live: $(INSTALLED_3.3) $(INSTALLED_2.11) ## run the tests that need a whole Airflow with scheduler and triggerer, on 3.3 and 2.11
+	$(PY_3.3) -m pytest $(LIVE)
+	$(PY_2.11) -m pytest $(LIVE)
 
 test-stores: .venv/stores/installed ## run the tests of S3, Google Cloud Storage and Azure against servers on this machine (needs npm)
 	.venv/stores/bin/python -m pytest tests/stores

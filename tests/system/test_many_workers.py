@@ -197,14 +197,14 @@ def test_a_server_without_totals_is_split_by_time(serve, output):
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an S3 on loopback with one bucket, reached by the connection ``store``."""
+    """A client of an S3 on loopback with one bucket, reached by a connection of its own, since Airflow keeps file systems by connection."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
     extra = {"endpoint_url": url, "region_name": "us-east-1"}
     connection = {"conn_type": "aws", "login": "access", "password": "secret", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_MANY_WORKERS", json.dumps(connection))
     client = boto3.client(
         "s3", endpoint_url=url, aws_access_key_id="access", aws_secret_access_key="secret", region_name="us-east-1"
     )
@@ -216,8 +216,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_the_parts_are_combined_within_an_object_store(sandbox, s3):
     run = run_many(
         "s3://many-workers/day/",
-        whole={"output_conn_id": "store"},
-        export={"output_conn_id": "store"},
+        whole={"output_conn_id": "many_workers"},
+        export={"output_conn_id": "many_workers"},
     )
 
     assert run.state == "success", run.errors

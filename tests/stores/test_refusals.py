@@ -1,0 +1,111 @@
+"""A store that refuses, or is not there: the error says what could not be done and where, and no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_honeyhive import fsspec_store
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.stores import open_store
+
+from .places import Place
+from .servers import AzureBlobStorage
+from .test_contract import BLOCK, LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_honeyhive.stores import Store
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec_store, "UPLOAD_BLOCK", BLOCK)
+
+
+def create(store: Store) -> None:
+    with store.create("file") as sink:
+        sink.write(LARGE)
+
+
+#: By what the error says.
+WRITES: list[tuple[str, str, Callable[[Store], object]]] = [
+    ("create", "(create|write)", create),
+    ("put", "write", lambda store: store.put("file", b"new")),
+    ("put_new", "write", lambda store: store.put_new("file", b"new")),
+    ("copy", "write", lambda store: store.copy("source", "file")),
+    ("delete", "delete", lambda store: store.delete("file")),
+]
+READS: list[tuple[str, str, Callable[[Store], object]]] = [
+    ("get", "read", lambda store: store.get("file")),
+    ("chunks", "read", lambda store: list(store.chunks("file"))),
+    ("files", "list", lambda store: store.files()),
+]
+
+
+@pytest.mark.parametrize(("what", "verb", "act"), WRITES, ids=[what for what, *_ in WRITES])
+def test_a_refused_write_is_told_and_changes_nothing(bucket, what, verb, act):
+    store = open_store(bucket.path("out"))
+    for name in ("source", "file") if what != "put_new" else ("source",):
+        store.put(name, b"earlier")
+    before = bucket.files()
+    bucket.gate.refuse(1)
+    with pytest.raises(DestinationError, match=f"^cannot {verb} {bucket.url}/out/file: ") as caught:
+        act(store)
+    bucket.gate.let_all_through()
+    assert bucket.files() == before
+    assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_an_upload_that_is_refused_at_any_step_shows_nothing(bucket, step):
+    store = open_store(bucket.path("out"))
+    store.put("file", b"earlier")
+    bucket.gate.refuse(step)
+    with pytest.raises(DestinationError, match=f"^cannot (create|write) {bucket.url}/out/file: ") as caught:
+        create(store)
+    bucket.gate.let_all_through()
+    assert bucket.files() == {"out/file": b"earlier"}
+    assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(("what", "verb", "act"), WRITES[:4], ids=[what for what, *_ in WRITES[:4]])
+def test_a_bucket_that_is_not_there_is_told(bucket, what, verb, act):
+    place = Place(bucket.conn_id, f"{bucket.url}-that-is-not-there", bucket.server)
+    with pytest.raises(DestinationError, match=f"^cannot {verb} {place.url}/out/file: ") as caught:
+        act(open_store(place.path("out")))
+    assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(("what", "verb", "act"), WRITES[:2] + READS, ids=[what for what, *_ in WRITES[:2] + READS])
+def test_a_wrong_key_is_told(server_of, monkeypatch, what, verb, act):
+    server = server_of("azure")
+    wrong = AzureBlobStorage.secret[::-1].strip("=") + "=="
+    monkeypatch.setenv("AIRFLOW_CONN_WRONG_KEY", json.dumps(server.connection(key=wrong)))
+    place = Place("wrong_key", "abfs://bucket", server)
+    with pytest.raises(
+        DestinationError, match=f"^cannot {verb} {place.url}/out.*(authenticate|Authorization)"
+    ) as caught:
+        act(open_store(place.path("out")))
+    assert wrong not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+# Not S3: without a connection Airflow looks for keys where boto3 does.
+@pytest.mark.parametrize("scheme", ["gs", "abfs"])
+def test_a_connection_that_is_not_there_is_told(scheme):
+    place = Place("nowhere", f"{scheme}://bucket", None)
+    with pytest.raises(DestinationError, match=f"^cannot open {scheme}://bucket/out: .*nowhere"):
+        open_store(place.path("out"))
+
+
+def test_a_server_that_is_not_there_is_told(bucket, monkeypatch, drivers_do_not_wait):
+    connection = json.dumps(bucket.server.connection()).replace(f":{bucket.gate.port}", ":9")
+    monkeypatch.setenv("AIRFLOW_CONN_DEAD", connection)
+    place = Place("dead", bucket.url, bucket.server)
+    with pytest.raises(DestinationError, match=f"^cannot write {bucket.url}/out/file: ") as caught:
+        open_store(place.path("out")).put("file", b"")
+    assert bucket.server.secret not in str(caught.value)
