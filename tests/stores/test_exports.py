@@ -22,6 +22,7 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveServerError,
 )
 from airflow_provider_honeyhive.export import export_events
+from airflow_provider_honeyhive.layout import FILE_FORMATS
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
@@ -93,6 +94,19 @@ def test_the_same_events_give_the_same_bytes_on_every_store(sandbox_with, client
 def test_no_events_give_a_manifest_alone(sandbox_with, client_of, place):
     export_events(client_of(sandbox_with([])), DEMO, place.path("out"))
     assert place.names() == {"out/_manifest.json"}
+
+
+@pytest.mark.parametrize("file_format", FILE_FORMATS)
+def test_every_format_and_partitions_land_whole_and_are_replaced_whole(sandbox_with, client_of, place, file_format):
+    sandbox = sandbox_with(count=600, **GENERATED)
+    options = ExportOptions(file_format=file_format, partition_by=("event_date", "event_type"))
+    for left in (600, 1):
+        sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[left:])
+        manifest = export_events(client_of(sandbox), DEMO, place.path("out"), options)
+        Manifest.read(place.path("out")).verify()
+        assert manifest.event_count == left
+        assert all(part.path.startswith("event_date=2026-11-21/event_type=") for part in manifest.files)
+        assert place.names() == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
 
 
 @pytest.mark.parametrize("folder", ["a b/ü #%41/[x]", "scheduled__2026-11-22T00:00:00+00:00"])

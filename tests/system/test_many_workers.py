@@ -197,7 +197,7 @@ def test_a_server_without_totals_is_split_by_time(serve, output):
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an S3 on loopback with one bucket, reached by a connection of its own, since Airflow keeps file systems by connection."""
+    """A client of an S3 on loopback with one bucket; Airflow keeps file systems by connection, so it has its own."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
