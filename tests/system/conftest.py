@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +43,8 @@ from airflow_provider_honeyhive.sandbox import Sandbox  # noqa: E402
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 DAY_END = datetime(2026, 3, 11, tzinfo=UTC)
 KEY = "hh_key_of_the_system_tests"
+#: What the S3 on loopback is asked with; it takes any.
+ACCESS = {"aws_access_key_id": "access", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -91,3 +95,24 @@ def sandbox(serve: Callable[..., Sandbox]) -> Sandbox:
 def output(tmp_path: Path) -> Path:
     """A folder to export to that does not exist yet."""
     return tmp_path / "export"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Any]:
+    """Start an S3 on loopback, one for all: Airflow keeps a connection's file system for the life of the process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield boto3.client("s3", endpoint_url=f"http://{host}:{port}", **ACCESS)
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Make a bucket of the test's own, reached by the connection ``store``."""
+    extra = {"endpoint_url": s3.meta.endpoint_url, "region_name": ACCESS["region_name"]}
+    connection = {"conn_type": "aws", "login": "access", "password": "secret", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
+    name = f"bucket-{abs(hash(request.node.nodeid))}"
+    s3.create_bucket(Bucket=name)
+    return name

@@ -31,13 +31,10 @@ from tests.unit.odd_events import ODD_EVENTS
 
 from .conftest import DAY, DAY_END
 from .running import run_dag, run_task
-from .test_object_storage import bucket, s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
-
-__all__ = ["bucket", "s3"]
 
 TIMES = [column.name for column in COLUMNS if column.kind is Kind.TIME]
 #: More than DuckDB takes unless told otherwise: 2 MB of CSV, two times 16 MB of JSON.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.manifest import Manifest
@@ -22,7 +19,7 @@ from .conftest import DAY, DAY_END
 from .running import Run, ids_in, run_dag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -195,35 +192,13 @@ def test_a_server_without_totals_is_split_by_time(serve, output):
     assert_whole(output, sandbox)
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an S3 on loopback with one bucket; Airflow keeps file systems by connection, so it has its own."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    extra = {"endpoint_url": url, "region_name": "us-east-1"}
-    connection = {"conn_type": "aws", "login": "access", "password": "secret", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_MANY_WORKERS", json.dumps(connection))
-    client = boto3.client(
-        "s3", endpoint_url=url, aws_access_key_id="access", aws_secret_access_key="secret", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="many-workers")
-    yield client
-    server.stop()
-
-
-def test_the_parts_are_combined_within_an_object_store(sandbox, s3):
-    run = run_many(
-        "s3://many-workers/day/",
-        whole={"output_conn_id": "many_workers"},
-        export={"output_conn_id": "many_workers"},
-    )
+def test_the_parts_are_combined_within_an_object_store(sandbox, s3, bucket):
+    run = run_many(f"s3://{bucket}/day/", whole={"output_conn_id": "store"}, export={"output_conn_id": "store"})
 
     assert run.state == "success", run.errors
-    there = {item["Key"] for item in s3.list_objects_v2(Bucket="many-workers")["Contents"]}
+    there = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     result = run.xcoms["combine"]
-    assert {f"s3://many-workers/{key}" for key in there} == {result["manifest_path"], *result["files"]}
+    assert {f"s3://{bucket}/{key}" for key in there} == {result["manifest_path"], *result["files"]}
     assert result["event_count"] == 300
     assert len(result["files"]) == 4
 

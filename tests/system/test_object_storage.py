@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING, Any
 
-import boto3
-import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
@@ -17,32 +13,6 @@ from airflow_provider_honeyhive.sandbox import Fault
 
 from .conftest import DAY, DAY_END
 from .running import run_task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ACCESS = {"aws_access_key_id": "access", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """A client of an S3 on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield boto3.client("s3", endpoint_url=f"http://{host}:{port}", **ACCESS)
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3, monkeypatch, request) -> str:
-    """A bucket of the test's own, reached by the connection ``store``."""
-    extra = {"endpoint_url": s3.meta.endpoint_url, "region_name": ACCESS["region_name"]}
-    connection = {"conn_type": "aws", "login": "access", "password": "secret", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(connection))
-    name = f"bucket-{abs(hash(request.node.nodeid))}"
-    s3.create_bucket(Bucket=name)
-    return name
 
 
 def keys(s3, bucket):
