@@ -121,6 +121,8 @@ class SliceReader:
         self._expected = expected
         self._narrowed = False
         self._given_away = 0.0
+        # What the last answer and the cursor's total are about.
+        self._asked_low = self._total_low = self._low
         self._any_order = False
         self._readings = 1
         self._lost_at: int | None = None
@@ -213,7 +215,9 @@ class SliceReader:
             if not _newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
                 self._any_order = True
                 raise self._again("the answers are not sorted newest first")
+            self._note_total(page)
             fresh = self._take(page)
+            self._correct_total(page)
             is_last = fresh is None and not self._asker.may_hide_more(page)
             times = [time for time in page.times if time is not None]
             oldest = min(times, default=None)
@@ -264,7 +268,7 @@ class SliceReader:
         as long as some event that was taken shows again.
         """
         cursor = self.cursor
-        page = self._asker.ask(self._low, cursor.upper, left=self.events_left + SEAM_EVENTS)
+        page = self._ask_down(cursor.upper, self.events_left + SEAM_EVENTS)
         if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
             return page
         if cursor.upper == self._lost_at:
@@ -274,7 +278,7 @@ class SliceReader:
         second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
         times = sorted(time for time in cursor.known.values() if time is not None)
         for wider in sorted({second, *(_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
-            page = self._asker.ask(self._low, wider)
+            page = self._ask_down(wider)
             if self._shows_known(page):
                 if not seam.isdisjoint(page.ids) or self._asker.may_hide_more(page):
                     # Still there, so it was the bound that hid it; or too far down to be shown.
@@ -282,6 +286,11 @@ class SliceReader:
                 cursor.upper = wider
                 return page
         raise self._again("events that had been read are missing from the next answer")
+
+    def _ask_down(self, upper: int | None, left: float = 0) -> Page:
+        # The slice may be narrowed while the answer is on its way.
+        self._asked_low = self._low
+        return self._asker.ask(self._asked_low, upper, left=left)
 
     def _shows_known(self, page: Page) -> bool:
         return any(id_ in self.cursor.known for id_ in page.ids)
@@ -374,7 +383,10 @@ class SliceReader:
 
     def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
         """Halve the range until an answer is so short that it holds all of it, which works in any order."""
-        page = page or self._asker.ask(low, high)
+        if page is None:
+            page = self._asker.ask(low, high)
+        if (low, high) == (self._low or 0, self._high):
+            self._note_total(page)
         if not self._asker.may_hide_more(page):
             fresh = self._take(page)
             if fresh:
@@ -406,10 +418,6 @@ class SliceReader:
         would lose it.
         """
         cursor, stats = self.cursor, self._asker.stats
-        if not cursor.distinct and page.total is not None:
-            self._expected = page.total
-            if cursor.total is None and page.total > len(page):
-                cursor.total = page.total
         raws: list[RawEvent] = []
         times: list[int | None] = []
         ids: list[Hashable] = []
@@ -437,6 +445,25 @@ class SliceReader:
         with stats.lock:
             stats.duplicates_dropped += len(page) - fresh
         return Batch(raws, times, ids, self._position()) if fresh else None
+
+    def _note_total(self, page: Page) -> None:
+        """Note what a first answer says there is; a number no larger than the answer may be just its length."""
+        cursor = self.cursor
+        if not cursor.distinct and page.total is not None:
+            self._expected = page.total
+            if cursor.total is None and page.total > len(page):
+                cursor.total, self._total_low = page.total, self._asked_low
+
+    def _correct_total(self, page: Page) -> None:
+        """Count anew what the slice holds, once a part of it was given away.
+
+        :param page: what there is from the cursor down, just taken; its total counts that.
+        """
+        cursor = self.cursor
+        with self._lock:
+            if self._total_low != self._low == self._asked_low and None not in (page.total, cursor.total):
+                cursor.total = cursor.distinct + cursor.repeated - len(page) + (page.total or 0)
+                self._total_low, self._given_away = self._low, 0.0
 
     def _is_anothers(self, time: int | None) -> bool:
         # Above the cursor everything has been read; a server with coarse bounds shows it again. What lies

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.asking import Asker, ReadStats
-from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError
+from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, IncompleteExportError
 from airflow_provider_honeyhive.models import ExportRequest
 from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
 from airflow_provider_honeyhive.windows import SECOND_US
@@ -110,7 +110,14 @@ def test_late_events_neither_lose_nor_repeat_any(events, page_size, cap, order, 
 def test_deletions_lose_no_other_event(times, page_size, total, deletes, inserts, seed):
     events = {f"event-{number}": time for number, time in enumerate(times)}
     client = ModelClient(dict(events), Oddities(total=total, deletes=deletes, inserts=inserts), seed, WINDOW)
-    assert_whole(client, events, read(client, page_size))
+    try:
+        got = read(client, page_size)
+    except IncompleteExportError:
+        # One deleted before it was read and one new where all was read look like one lost.
+        assert deletes
+        assert inserts
+    else:
+        assert_whole(client, events, got)
 
 
 @thorough
