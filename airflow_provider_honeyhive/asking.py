@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.client import is_heavy
 from airflow_provider_honeyhive.exceptions import (
     DateRangeIgnoredError,
     HoneyHiveError,
@@ -19,6 +20,7 @@ from airflow_provider_honeyhive.exceptions import (
     WrongProjectError,
 )
 from airflow_provider_honeyhive.models import DateRange, EventFilter
+from airflow_provider_honeyhive.trying_again import is_heavy
 from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US, from_micros
 
 if TYPE_CHECKING:
@@ -36,10 +38,13 @@ FIRST_LIMIT = 1000
 TARGET_BYTES = 16_000_000
 #: Bytes that the answers of all readers together aim for, and the least that each of them may have of it.
 TOGETHER_BYTES, LEAST_TARGET_BYTES = 40_000_000, 4_000_000
+#: Large events share an answer with so many others, while it has no more than the target: each answer shows the last
+#: event of the one before again, which is not to be a large part of it.
+LARGE_EVENTS = 16
 #: An answer of more than this many times the target is not worth its memory: a smaller page will do.
 MOST_TARGETS = 4
 MEGABYTE = 1_000_000
-#: How much longer than the size that suits the server the last page of a slice may be.
+#: How much longer than the size that suits the server the pages of a slice may be.
 STRETCH = 1.25
 #: How many times longer the next page may be: after the first answer, and after later ones.
 FIRST_GROWTH, LATER_GROWTH = 4, 2
@@ -62,11 +67,16 @@ class PageSizer:
         self._growth = FIRST_GROWTH
         self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
 
+    def suiting(self, event_bytes: float) -> int:
+        """Return how many events of a mean size an answer should have."""
+        few_large = min(LARGE_EVENTS, int(TARGET_BYTES / event_bytes))
+        return max(1, int(self.target_bytes / event_bytes), few_large)
+
     def learn(self, events: int, size_bytes: int, max_limit: int) -> None:
         """Take an answer's size into account."""
         if not events:
             return
-        ideal = max(1, int(self.target_bytes * events / size_bytes))
+        ideal = self.suiting(size_bytes / events)
         with self._lock:
             if ideal > self.limit and self._cautious:
                 self._cautious -= 1
@@ -76,14 +86,15 @@ class PageSizer:
             self.limit = max(1, min(ideal, self.limit * growth, ceiling))
 
     def limit_for(self, left: float) -> int:
-        """Return the limit for a page, stretched where that spares another one for a small rest.
+        """Return the limit for a page, stretched where that spares a page for a small rest.
 
         :param left: a guess at how many events there are.
         """
-        limit = self.limit
-        if not limit < left <= limit * STRETCH:
-            return limit
-        return int(left) if self._ceiling is None else min(int(left), self._ceiling)
+        pages = int(left / self.limit)
+        limit = ceil(left / pages) if pages else self.limit
+        if not self.limit < limit <= self.limit * STRETCH:
+            return self.limit
+        return limit if self._ceiling is None else min(limit, self._ceiling)
 
     def shrink(self, failed: int) -> int:
         """Return half of the limit that was too heavy, and keep to it for a while."""
@@ -183,6 +194,15 @@ class Asker:
         endpoint = self._client.endpoint
         self._sizer.learn(len(answer), answer.size_bytes, endpoint.max_limit if endpoint else asked)
         return answer
+
+    def about(self, request: ExportRequest) -> Asker:
+        """Return one that asks for something else, and shares what is known of pages and their sizes.
+
+        :param request: of the same project.
+        """
+        other = copy(self)
+        other._request, other.untimed = request, set()
+        return other
 
     @property
     def project(self) -> str | None:

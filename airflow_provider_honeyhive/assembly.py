@@ -7,12 +7,14 @@ Where a staged file is just what is wanted, it is taken as it is.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.formats import Frame, frame
+from airflow_provider_honeyhive.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.manifest import PartFile
 from airflow_provider_honeyhive.windows import format_time, from_micros
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.layout import Layout
     from airflow_provider_honeyhive.staging import Member, StagedFile
     from airflow_provider_honeyhive.stores import Sink, Store
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,14 @@ class Assembly:
         :param staged: in the order in which the events are to be read.
         :param pool: puts files together side by side.
         """
-        make = self._parquet_files if self._layout.file_format == "parquet" else self._text_files
-        jobs = [job for number, pieces in enumerate(_by_partition(staged)) for job in make(number, pieces)]
+        jobs = [job for number, pieces in enumerate(_by_partition(staged)) for job in self._jobs(number, pieces)]
         return [file for files in pool.map(lambda job: list(job()), jobs) for file in files]
+
+    def _jobs(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
+        if pieces[0].member.partition == INDEX_PARTITION:
+            return iter([partial(self._join, pieces, Frame(), self._name(partition, 0))])
+        make = self._parquet_files if self._layout.file_format == "parquet" else self._text_files
+        return make(partition, pieces)
 
     def _name(self, partition: int, number: int) -> str:
         return f"{self._folder}/joined-{partition:05d}-{number:05d}"
@@ -115,22 +125,36 @@ class Assembly:
         yield partial(self._write_parquet, partition, pieces)
 
     def _write_parquet(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[DataFile]:
-        from airflow_provider_honeyhive.parquet import ParquetFile  # noqa: PLC0415
+        from airflow_provider_honeyhive.parquet import ParquetFile, row_groups  # noqa: PLC0415
 
-        rest = iter(pieces)
-        piece = next(rest, None)
+        blocks = ((piece, self._block(piece)) for piece in pieces)
+        coming = _read_ahead(row_groups(blocks, self._most))
+        found = next(coming, None)
         number = 0
-        while piece is not None:
+        while found is not None:
             name, group = self._name(partition, number), []
             with self._store.create(name) as sink:
                 counted = _Hashed(sink)
                 with ParquetFile(counted, self._layout.compression, self._metadata, self._most) as file:
-                    while piece is not None and not file.is_full:
-                        file.add(b"".join(self._store.chunks(piece.file.path, piece.offset, piece.member.size_bytes)))
-                        group.append(piece)
-                        piece = next(rest, None)
+                    while found is not None and not file.is_full:
+                        members, row_group = found
+                        file.write(row_group)
+                        group += members
+                        found = next(coming, None)
             number += 1
             yield _described(group, name, counted.digest.hexdigest(), counted.size)
+
+    def _block(self, piece: _Piece) -> bytes:
+        return b"".join(self._store.chunks(piece.file.path, piece.offset, piece.member.size_bytes))
+
+
+def _read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items while another thread makes the next one."""
+    with ThreadPoolExecutor(1, "honeyhive-ahead") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 @dataclass(slots=True)
@@ -155,7 +179,8 @@ def _by_partition(staged: Iterable[StagedFile]) -> Iterator[list[_Piece]]:
         for member in file.members:
             found.setdefault(member.partition, []).append(_Piece(file, offset, member))
             offset += member.size_bytes
-    for partition in sorted(found):
+    # First what was exported for the first time, so that its files are called the same whatever comes beside it.
+    for partition in sorted(found, key=lambda folders: (folders.startswith("_"), folders)):
         yield found[partition]
 
 

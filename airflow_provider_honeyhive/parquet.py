@@ -5,7 +5,7 @@ Needs pyarrow, the extra ``parquet``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 
@@ -22,10 +22,12 @@ from airflow_provider_honeyhive.arrow_columns import SCHEMA, to_record_batch
 from airflow_provider_honeyhive.columns import COLUMNS, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_provider_honeyhive.formats import Encode, Encoded
     from airflow_provider_honeyhive.pages import RawEvent
+
+T = TypeVar("T")
 
 #: Bytes in Arrow's memory at which a row group ends, at most, and as a share of a file.
 ROW_GROUP_BYTES = 16 * 1024**2
@@ -52,6 +54,34 @@ def block_encoder(*, compressed: bool) -> Encode:
     return encode
 
 
+def row_groups(blocks: Iterable[tuple[T, bytes]], max_file_size: int | None) -> Iterator[tuple[list[T], pa.Table]]:
+    """Yield the row groups that blocks make, each with what the blocks in it are called.
+
+    :param blocks: what each is called, and its bytes.
+    :param max_file_size: bytes that a file should have at most; None: as many as it likes.
+    """
+    share = ROW_GROUP_BYTES if max_file_size is None else max_file_size // ROW_GROUPS_IN_A_FILE
+    most = min(ROW_GROUP_BYTES, share)
+    names: list[T] = []
+    waiting: list[pa.Table] = []
+    size = 0
+    for name, block in blocks:
+        table = ipc.open_stream(block).read_all()
+        names.append(name)
+        waiting.append(table)
+        size += table.nbytes
+        if size >= most:
+            yield names, _in_one_piece(waiting)
+            names, waiting, size = [], [], 0
+    if waiting:
+        yield names, _in_one_piece(waiting)
+
+
+def _in_one_piece(tables: list[pa.Table]) -> pa.Table:
+    # So that pages end where they would whatever the blocks were; also quicker to write.
+    return pa.concat_tables(tables).combine_chunks()
+
+
 class ParquetFile:
     """A Parquet file being written, as a context manager.
 
@@ -66,8 +96,6 @@ class ParquetFile:
     ) -> None:
         self._sink = _Counted(sink)
         self._max_file_size = max_file_size
-        share = ROW_GROUP_BYTES if max_file_size is None else max_file_size // ROW_GROUPS_IN_A_FILE
-        self._row_group_bytes = min(ROW_GROUP_BYTES, share)
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
             SCHEMA,
@@ -80,8 +108,6 @@ class ParquetFile:
             write_statistics=[column.name for column in COLUMNS if column.kind in _COMPARED],
         )
         self._writer.add_key_value_metadata({key: value for key, value in metadata.items() if value})
-        self._waiting: list[pa.Table] = []
-        self._waiting_bytes = 0
         self._last_group_bytes = 0
         self._group_count = 0
 
@@ -90,34 +116,21 @@ class ParquetFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:
-            self._end_row_group()
             self._writer.close()
         # Else the sink is thrown away, and a footer would be wasted on it.
 
     @property
     def is_full(self) -> bool:
         """Whether another row group like the last one would be too much."""
-        if self._max_file_size is None or self._waiting:
+        if self._max_file_size is None:
             return False
         footer = FOOTER_BYTES * len(COLUMNS) * (self._group_count + 1)
         return bool(self._group_count) and self._sink.size + self._last_group_bytes + footer > self._max_file_size
 
-    def add(self, block: bytes) -> None:
-        """Append the events of a block."""
-        table = ipc.open_stream(block).read_all()
-        self._waiting.append(table)
-        self._waiting_bytes += table.nbytes
-        if self._waiting_bytes >= self._row_group_bytes:
-            self._end_row_group()
-
-    def _end_row_group(self) -> None:
-        if not self._waiting:
-            return
+    def write(self, row_group: pa.Table) -> None:
+        """Append a row group."""
         before = self._sink.size
-        # In one piece, so that pages end where they would whatever the blocks were.
-        table = pa.concat_tables(self._waiting).combine_chunks()
-        self._waiting, self._waiting_bytes = [], 0
-        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self._writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
         self._last_group_bytes = self._sink.size - before
         self._group_count += 1
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_honeyhive.column_values import Form, read_column
-from airflow_provider_honeyhive.columns import EXTRA, FIELD_COLUMNS, SENT_AS, WHOLE_EVENT
+from airflow_provider_honeyhive.columns import EXTRA, FIELD_COLUMNS, FIELD_NAMES, SENT_AS, WHOLE_EVENT
 from airflow_provider_honeyhive.event_columns import Leftovers, split_events
 from airflow_provider_honeyhive.json_text import joined, quoted
 
@@ -63,10 +63,16 @@ def _sent_as(count: int, forms: dict[str, Sequence[Form]], left: Leftovers) -> l
         kept = dict.fromkeys(name for name, _ in left.members[row])
         told = {name: found[row] for name, found in forms.items()} | kept
         told |= left.encodings.get(row, {})
+        # In one order, whatever the other events of the batch hold.
+        told = dict(sorted(told.items(), key=_place))
         texts[row] = _object_of(told, told.values())
     for row, (codec, _) in left.whole.items():
         texts[row] = quoted(codec)
     return texts
+
+
+def _place(told: tuple[str, Form]) -> int:
+    return FIELD_NAMES.index(told[0]) if told[0] in FIELD_NAMES else len(FIELD_NAMES)
 
 
 def _object_of(names: Iterable[str], forms: Iterable[Form]) -> bytes | None:

@@ -180,7 +180,7 @@ def _slices(output: Path) -> int:
 
 def _page_size(event_size: int, readers: int) -> int:
     """Return the events of a page that an export of ours aims for."""
-    return max(1, min(ENDPOINTS["export"].max_limit, PageSizer(readers=readers).target_bytes // event_size))
+    return max(1, min(ENDPOINTS["export"].max_limit, PageSizer(readers=readers).suiting(event_size)))
 
 
 def run_measured(command: list[str], environment: dict[str, str], temporary: Path) -> tuple[dict[str, Any], str | None]:
