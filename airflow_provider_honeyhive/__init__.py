@@ -53,5 +53,6 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "extra-links": ["airflow_provider_honeyhive.links.honeyhive.HoneyHiveEventsLink"],
         "connection-types": [connection_type_info()],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
@@ -10,8 +11,11 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowOptionalProviderFeatureException,
     AirflowSensorTimeout,
+    Asset,
+    AssetAlias,
     BaseHook,
     BaseOperator,
+    BaseOperatorLink,
     BaseSensorOperator,
     Context,
     ObjectStoragePath,
@@ -25,6 +29,18 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseEventTrigger
 
 _MINOR = tuple(int(part) for part in airflow_version.split(".")[:2])
+
+#: Retry policies came with Airflow 3.3.
+HAS_RETRY_POLICIES = _MINOR >= (3, 3)
+if TYPE_CHECKING or HAS_RETRY_POLICIES:
+    from airflow.sdk import RetryDecision, RetryPolicy
+else:
+    RetryDecision, RetryPolicy = None, object
+
+#: Outlets that have events: assets, and from Airflow 3.0 on those that are known by their name or URI alone.
+ASSETS: tuple[type, ...] = tuple(
+    kind for kind in (Asset, getattr(import_module(Asset.__module__), "AssetRef", None)) if kind is not None
+)
 
 #: Asset watchers came with Airflow 3.0.
 HAS_ASSET_WATCHERS = hasattr(_triggers, "BaseEventTrigger")
@@ -42,20 +58,27 @@ def task_state_store(context: Context) -> Any:
 
 
 __all__ = [
+    "ASSETS",
     "HAS_ASSET_WATCHERS",
+    "HAS_RETRY_POLICIES",
     "HAS_STATE_STORES",
     "AirflowException",
     "AirflowFailException",
     "AirflowOptionalProviderFeatureException",
     "AirflowSensorTimeout",
+    "Asset",
+    "AssetAlias",
     "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "BaseTrigger",
     "Context",
     "ObjectStoragePath",
     "PokeReturnValue",
+    "RetryDecision",
+    "RetryPolicy",
     "TriggerEvent",
     "airflow_version",
     "conf",

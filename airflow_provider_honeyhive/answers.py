@@ -1,4 +1,4 @@
-"""Reads the answers that say no: status, headers and body -> the error that fits.
+"""Reads the answers that say no, or elsewhere: status, headers and body -> the error that fits.
 
 A 404 needs care: it may mean "no such path here" (try the next endpoint) or "no such project" (stop). The
 vendor's own errors are JSON with ``success`` or ``errorCode``; routers and gateways say it otherwise.
@@ -12,6 +12,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAPIError,
@@ -63,6 +64,28 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) ->
         server_message=message or None,
         retry_after=_retry_after(headers.get("Retry-After")),
     )
+
+
+def redirect_target(url: str, location: str) -> str:
+    """Return where a redirect leads, as long as that is on the same server, which may be given the key.
+
+    :param url: that was asked.
+    :param location: as the server says it.
+    :raises HoneyHiveRequestError: it leads to another host, port or scheme, or is no URL.
+    """
+    old = urlsplit(url)
+    try:
+        target = urljoin(url, location)
+        new = urlsplit(target)
+    except ValueError:
+        target, new = "", urlsplit("")
+    if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        raise HoneyHiveRequestError(
+            f"{old.netloc} redirects to {f'{new.scheme}://{new.netloc}'!a}, and the key is not sent on to "
+            "another host, port or scheme: set the connection's host to the API's own URL",
+            status_code=308,
+        )
+    return target
 
 
 def is_missing_route(error: HoneyHiveAPIError) -> bool:

@@ -16,6 +16,7 @@ from airflow_provider_honeyhive.windows import Window, parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+    from airflow_provider_honeyhive.manifest import AirflowFacts
     from airflow_provider_honeyhive.models import ExportRequest
 
 
@@ -105,3 +106,17 @@ def request_of(hook: HoneyHiveHook, *, project: Any, **arguments: Any) -> Export
     if request.project is None:
         raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
     return request
+
+
+def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
+    """Return which task, run and try this is, as manifests name it."""
+    from airflow_provider_honeyhive.manifest import AirflowFacts  # noqa: PLC0415
+
+    ti = context["ti"]
+    return AirflowFacts(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        try_number=ti.try_number,
+        map_index=getattr(ti, "map_index", None),
+    )

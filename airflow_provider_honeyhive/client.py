@@ -1,8 +1,8 @@
-"""The one place that talks to HoneyHive, and the one place that tries again.
+"""The one place that talks to HoneyHive.
 
 One pooled ``requests`` session with bearer authentication; finds the endpoint that works; turns every way
-an answer can fail into the errors of :mod:`~airflow_provider_honeyhive.exceptions`. Knows nothing of
-windows, seams and files.
+an answer can fail into the errors of :mod:`~airflow_provider_honeyhive.exceptions`, and sends again what may
+pass then as :mod:`~airflow_provider_honeyhive.trying_again` says. Knows nothing of windows, seams and files.
 """
 
 from __future__ import annotations
@@ -13,28 +13,25 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
 
 import requests
-import tenacity
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.answer_body import AnswerBody
-from airflow_provider_honeyhive.answers import api_error, is_missing_route
+from airflow_provider_honeyhive.answers import api_error, is_missing_route, redirect_target
 from airflow_provider_honeyhive.endpoints import Endpoint, candidates
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     ExportStoppedError,
-    HoneyHiveAPIError,
     HoneyHiveConnectionError,
-    HoneyHiveError,
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
 from airflow_provider_honeyhive.in_flight import InFlight
 from airflow_provider_honeyhive.network_errors import NETWORK_ERRORS, connection_error
 from airflow_provider_honeyhive.pages import Page, decode_page
+from airflow_provider_honeyhive.trying_again import retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,31 +43,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds between two tries: doubled each time, with as much jitter as the first wait, up to a minute.
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
-#: A server may ask for more patience than that, but not for more than this.
-LONGEST_RETRY_AFTER_S = 300.0
 #: An answer of more bytes than this (decompressed) is refused: pages aim for 16 MB.
 LARGEST_ANSWER = 1024**3
 MOST_CONNECTIONS = 64
-#: How often a page that looks too heavy for the server is asked for before the reader asks for less.
-HEAVY_PAGE_TRIES = 2
 #: Small enough for a processor's cache.
 _CHUNK = 256 * 1024
 #: What a server answers that has too much to do.
 _TOO_MANY = (429, 503)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3
-
-
-def is_heavy(error: HoneyHiveError) -> bool:
-    """Return whether a smaller page may help: 413, a time-out, or the server failing on the request."""
-    if isinstance(error, HoneyHiveConnectionError):
-        return error.timed_out
-    if isinstance(error, AnswerTooLargeError):
-        return True
-    return isinstance(error, HoneyHiveAPIError) and error.status_code in (408, 413, 500, 502, 504)
 
 
 class HoneyHiveClient:
@@ -92,6 +73,9 @@ class HoneyHiveClient:
     ) -> None:
         self.settings = settings
         self.retries = 0
+        #: Whether to raise at once where the server asks for a wait of more than a minute: for whoever can wait
+        #: without this thread. Otherwise it is waited for, up to five minutes.
+        self.leaves_long_waits = False
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
         self.in_flight = InFlight(max_in_flight)
@@ -161,8 +145,8 @@ class HoneyHiveClient:
         :raises HoneyHiveAuthError: the key is refused.
         :raises HoneyHiveRequestError: the request is refused, or no endpoint answers at this URL.
         :raises HoneyHiveConnectionError: no whole answer came, also after the last try.
-        :raises HoneyHiveRateLimitError: still too many requests after the last try.
-        :raises HoneyHiveServerError: the server still fails after the last try.
+        :raises HoneyHiveRateLimitError: still too many requests after the last try, or a wait that is left.
+        :raises HoneyHiveServerError: the server still fails after the last try, or asks for a wait that is left.
         :raises HoneyHiveResponseError: the answer is still not a page of events after the last try.
         """
         asked = _Asked(request, date_range, page, limit, max_bytes or LARGEST_ANSWER)
@@ -225,7 +209,7 @@ class HoneyHiveClient:
                 answered(status in _TOO_MANY)
             if status not in _REDIRECTS:
                 break
-            url = self._redirected(url, headers.get("Location", ""))
+            url = redirect_target(url, headers.get("Location", ""))
         else:
             raise HoneyHiveRequestError(f"{self.settings.api_host} redirects in a circle", status_code=status)
         if status != 200:
@@ -233,21 +217,6 @@ class HoneyHiveClient:
             key = self.settings.api_key.get_secret_value().encode()
             raise api_error(status, headers, answer.tobytes().replace(key, b"***"), url)
         return answer
-
-    def _redirected(self, url: str, location: str) -> str:
-        old = urlsplit(url)
-        try:
-            target = urljoin(url, location)
-            new = urlsplit(target)
-        except ValueError:
-            target, new = "", urlsplit("")
-        if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
-            raise HoneyHiveRequestError(
-                f"{old.netloc} redirects to {f'{new.scheme}://{new.netloc}'!a}, and the key is not sent on to "
-                "another host, port or scheme: set the connection's host to the API's own URL",
-                status_code=308,
-            )
-        return target
 
     def _send(
         self, url: str, body: dict[str, Any], max_bytes: int
@@ -293,29 +262,19 @@ class HoneyHiveClient:
         return self.settings.timeout * (self.settings.max_retries + 1)
 
     def _retrying(self, ask: Callable[[], T], *, may_shrink: bool) -> T:
-        retrying = tenacity.Retrying(
-            sleep=self._pause,
-            retry=tenacity.retry_if_exception(_may_pass),
-            wait=_wait,
-            stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(self.settings.max_retries + 1),
-                tenacity.stop_before_delay(self._total_time),
-                *([_StopOnHeavyPage()] if may_shrink else []),
-            ),
-            before_sleep=self._before_sleep,
-            retry_error_callback=_raise_last,
+        policy = retrying(
+            max_retries=self.settings.max_retries,
+            total_time=self._total_time,
+            may_shrink=may_shrink,
+            leaves_long_waits=self.leaves_long_waits,
+            pause=self._sleep,
+            on_retry=self._count_retry,
         )
-        return retrying(ask)
+        return policy(ask)
 
-    def _pause(self, seconds: float) -> None:
-        self._sleep(seconds)
-
-    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
+    def _count_retry(self) -> None:
         with self._lock:
             self.retries += 1
-        error = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0.0
-        log.warning("Try %d failed, next one in %.1f s: %s", state.attempt_number, wait, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,34 +297,3 @@ def _announced(response: requests.Response) -> int:
 def _refuse_beyond(max_bytes: int, size: int) -> None:
     if size > max_bytes:
         raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, HoneyHiveError) and error.retryable and not isinstance(error, ExportStoppedError)
-
-
-class _StopOnHeavyPage(tenacity.stop.stop_base):
-    """Leaves it to the reader to ask for a smaller page."""
-
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        heavy = isinstance(error, HoneyHiveError) and is_heavy(error)
-        return heavy and state.attempt_number >= HEAVY_PAGE_TRIES
-
-
-_backoff = tenacity.wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, HoneyHiveAPIError) else None
-    wait = _backoff(state)
-    return wait if asked is None else max(min(asked, LONGEST_RETRY_AFTER_S), min(wait, FIRST_WAIT_S))
-
-
-def _raise_last(state: tenacity.RetryCallState) -> Any:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, HoneyHiveError):
-        error.attempts = state.attempt_number
-        raise error
-    raise RuntimeError("a retry ended without an error")  # pragma: no cover - tenacity's contract

@@ -158,6 +158,8 @@ class _Combination:
                 )
         if wanted["api_host"] != api_host:
             raise InvalidArgumentError("honeyhive_conn_id", api_host, f"the parts are from {wanted['api_host']}")
+        if self._whole_sessions:
+            return  # an event without a time is asked for with its session, of which it is a part's alone
         untimed = [shard.folder for shard in self._shards if shard.manifest.events_without_time]
         if len(untimed) > 1:
             raise InvalidArgumentError(
@@ -166,6 +168,10 @@ class _Combination:
                 "these hold events without a usable start_time, perhaps the same ones, since a server may show them "
                 "for every time: export this window by one task",
             )
+
+    @property
+    def _whole_sessions(self) -> bool:
+        return self._shards[0].manifest.request.sessions is not None
 
     def _check_windows(self) -> None:
         end = self._window.end
@@ -201,6 +207,11 @@ class _Combination:
         Fewer than it reports now alone are no sign of loss: events arrive late.
         """
         facts = self._shards[0].manifest.request
+        if self._whole_sessions:
+            # Their events are not those of the window, which is what the server could count.
+            totals = [shard.manifest.reported_total for shard in self._shards]
+            self._reported = None if None in totals else sum(total or 0 for total in totals)
+            return
         request = ExportRequest.parse(
             project=facts.project, filters=facts.filters, window=self._window, evaluation_id=facts.evaluation_id
         )
@@ -246,6 +257,7 @@ class _Combination:
         facts: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
         facts |= {
             "provider_version": __version__,
+            "session_count": sum(part.session_count or 0 for part in parts) if self._whole_sessions else None,
             "start_time": start,
             "end_time": end,
             "reported_total": self._reported,

@@ -72,7 +72,7 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "allow_http": (
         "Allow plain http",
         "Send the key over plain http to hosts other than loopback. Only on networks that are trusted.",
-        {"type": "boolean", "default": False},
+        {"type": ["boolean", "null"], "default": False},
     ),
 }
 
@@ -105,7 +105,7 @@ def form_widgets() -> dict[str, Any]:
     from wtforms.validators import NumberRange, Optional  # noqa: PLC0415
 
     def widget(label: str, meaning: str, schema: dict[str, Any]) -> Any:
-        if schema["type"] == "boolean":
+        if "boolean" in schema["type"]:
             return BooleanField(lazy_gettext(label), description=meaning, default=schema["default"])
         if "integer" in schema["type"]:
             validators = [Optional(), NumberRange(min=schema["minimum"])]

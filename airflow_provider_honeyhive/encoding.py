@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from airflow_provider_honeyhive.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.pages import load_event
 from airflow_provider_honeyhive.staging import Member
 
@@ -53,6 +54,7 @@ class Encoder:
     :param encode: of the file format.
     :param prepare: gives an event without what is not to be exported; called before anything is written.
     :param partition_by: keys of :data:`.layout.PARTITION_KEYS`.
+    :param index: makes records of events as they are written; they follow each block. None: there is no index.
     """
 
     def __init__(
@@ -60,17 +62,31 @@ class Encoder:
         encode: Encode,
         prepare: Callable[[RawEvent], RawEvent] | None = None,
         partition_by: Sequence[str] = (),
+        index: Callable[[Sequence[RawEvent]], bytes] | None = None,
     ) -> None:
         self._encode = encode
         self._prepare = prepare
         self._keys = [(name, _VALUES[name]) for name in partition_by]
+        self._index = index
 
     def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Member]]:
-        """Return the bytes of each partition's events, with what is known of them."""
-        return [
-            self._member(partition, [raw_events[at] for at in places], [times[at] for at in places])
+        """Return the bytes of each partition's events, with what is known of them, and then their records."""
+        prepared = self._prepared(raw_events)
+        members = [
+            self._member(partition, [prepared[at] for at in places], [times[at] for at in places])
             for partition, places in self._by_partition(raw_events, times)
         ]
+        if self._index is not None:
+            records = self._index(prepared)
+            members.append((records, Member(len(records), 0, 0, None, None, INDEX_PARTITION)))
+        return members
+
+    def records(self, raw_events: Sequence[RawEvent]) -> bytes:
+        """Return the records that events have when they are written; nothing where there is no index."""
+        return b"" if self._index is None else self._index(self._prepared(raw_events))
+
+    def _prepared(self, raw_events: Sequence[RawEvent]) -> Sequence[RawEvent]:
+        return raw_events if self._prepare is None else list(map(self._prepare, raw_events))
 
     def _by_partition(
         self, raw_events: Sequence[RawEvent], times: Sequence[int | None]
@@ -86,8 +102,6 @@ class Encoder:
     def _member(
         self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None]
     ) -> tuple[bytes, Member]:
-        if self._prepare is not None:
-            raw_events = list(map(self._prepare, raw_events))
         data, misfits = self._encode(raw_events)
         known = [time for time in times if time is not None]
         return data, Member(

@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.asking import Asker, ReadStats
 from airflow_provider_honeyhive.assembly import Assembly
+from airflow_provider_honeyhive.content_index import records_of
+from airflow_provider_honeyhive.corrections import sort_out
 from airflow_provider_honeyhive.encoding import Encoder
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     IncompleteExportError,
+    InvalidArgumentError,
     TooFewEventsError,
 )
 from airflow_provider_honeyhive.formats import encoder
 from airflow_provider_honeyhive.layout import Layout, choose_layout
+from airflow_provider_honeyhive.lookback import Lookback
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
-from airflow_provider_honeyhive.options import ExportOptions, check_partitions
+from airflow_provider_honeyhive.options import ExportOptions, check_lookback, check_partitions
 from airflow_provider_honeyhive.progress import Progress
 from airflow_provider_honeyhive.publishing import Destination
 from airflow_provider_honeyhive.reading import WindowReading, encoding_pool
+from airflow_provider_honeyhive.session_reading import SessionsReading
+from airflow_provider_honeyhive.shards import SHARDS_PREFIX
 from airflow_provider_honeyhive.stores import as_path, open_store
 from airflow_provider_honeyhive.windows import format_time
 
@@ -32,8 +38,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.corrections import CorrectionEncoder
     from airflow_provider_honeyhive.models import ExportRequest
     from airflow_provider_honeyhive.staging import StagedFile
+    from airflow_provider_honeyhive.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +53,7 @@ def export_events(
     options: ExportOptions | None = None,
     airflow: AirflowFacts | None = None,
     *,
+    exports_folder: Any = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Export the events of the request's window to files, and publish them with a manifest.
@@ -54,6 +63,7 @@ def export_events(
     :param output_path: a text or anything path-like; with a known suffix one object, else a folder of parts.
     :param options: how to write.
     :param airflow: the task that exports, for the manifest.
+    :param exports_folder: the folder, at any depth, of the exports that the option ``lookback`` compares with.
     :param progress: told how the reading is getting on; default: logs a line each half minute.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`; nothing was published then,
         and an earlier export is as it was.
@@ -63,7 +73,10 @@ def export_events(
     )
     options = options or ExportOptions()
     check_partitions(options.partition_by, layout, request.exclude_fields, request.redact)
-    run = _Export(client, request, layout, options, airflow, progress=progress)
+    check_lookback(options.lookback, layout)
+    if options.lookback:
+        _check_can_look_back(folder, request, options, exports_folder)
+    run = _Export(client, request, layout, options, airflow, exports_folder=exports_folder, progress=progress)
     return run.to(Destination(open_store(folder), layout, run.fingerprint()))
 
 
@@ -78,6 +91,7 @@ class _Export:
         options: ExportOptions,
         airflow: AirflowFacts | None,
         *,
+        exports_folder: Any,
         progress: Progress | None,
     ) -> None:
         self._client = client
@@ -85,6 +99,8 @@ class _Export:
         self._layout = layout
         self._options = options
         self._airflow = airflow
+        self._exports_folder = exports_folder
+        self._lookback: Lookback | None = None
         self._stats = ReadStats()
         self._asker = Asker(client, request, self._stats, options.page_size, options.concurrency)
         client.in_flight.most = options.concurrency
@@ -92,6 +108,7 @@ class _Export:
         self._total: int | None = None
         self._endpoint: str | None = None
         self._slice_count = 0
+        self._session_count: int | None = None
         self._misfits: Counter[str] = Counter()
         self._progress = progress or Progress()
 
@@ -101,6 +118,8 @@ class _Export:
         del facts["request"]["endpoint"]  # found out on the way, and not always the same one
         owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
         layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
+        # What is staged has no index otherwise.
+        layout += ["indexed"] if self._options.lookback else []
         text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -108,12 +127,16 @@ class _Export:
         """Run the export."""
         options = self._options
         destination.claim(self._facts([]), replace=options.replace)
+        _warn_of_a_shorter_lookback(destination.replaced, options.lookback)
         try:
             with encoding_pool() as pool:
-                staged = self._read(destination, pool)
+                encode = self._encoder(destination)
+                staged = self._read(destination, encode, pool)
                 event_count = sum(file.event_count for file in staged)
                 if event_count < (options.min_events or 0):
                     raise TooFewEventsError(options.min_events or 0, event_count)
+                if options.lookback:
+                    staged += self._read_again(destination, encode, pool)
                 assembly = Assembly(
                     destination.store, destination.staging, self._layout, options.max_file_size, self._footer()
                 )
@@ -130,29 +153,60 @@ class _Export:
             manifest.size_bytes / 1e6,
             destination.manifest_url,
         )
+        if manifest.lookback is not None:
+            log.info(
+                "Corrections of earlier exports: %d events came late, %d changed",
+                manifest.lookback.late_count,
+                manifest.lookback.changed_count,
+            )
         return manifest
 
-    def _read(self, destination: Destination, pool: Executor) -> list[StagedFile]:
+    def _encoder(self, destination: Destination) -> Encoder:
         rules = self._request.rules
-        encode = Encoder(
+        return Encoder(
             encoder(self._layout, staged_cheaply=destination.store.reads_cheaply),
             rules.apply if rules.active else None,
             self._options.partition_by,
+            records_of if self._options.lookback else None,
         )
-        reading = WindowReading(
-            self._client,
-            self._asker,
-            self._request.window,
-            destination,
-            encode=encode,
-            # Plain text is ready sooner than another thread would begin.
-            map_blocks=map if self._layout.compression == "none" and self._layout.file_format == "jsonl" else pool.map,
-            options=self._options,
-            progress=self._progress,
-        )
+
+    def _read(self, destination: Destination, encode: Encoder, pool: Executor) -> list[StagedFile]:
+        reading = self._reading(self._request.window, destination, encode, pool, self._progress)
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
+        if isinstance(reading, SessionsReading):
+            self._session_count = reading.session_count
         return staged
+
+    def _read_again(self, destination: Destination, encode: Encoder, pool: Executor) -> list[StagedFile]:
+        def read(window: Window, place: Destination, encode: CorrectionEncoder) -> list[StagedFile]:
+            return self._reading(window, place, encode, pool, Progress()).run()[1]
+
+        earlier = open_store(as_path(self._exports_folder))
+        self._lookback = Lookback(earlier, self._facts([]), self._options.lookback, destination.replaced)
+        return self._lookback.read_again(encode, destination, read)
+
+    def _reading(
+        self,
+        window: Window | None,
+        destination: Destination,
+        encode: Encoder | CorrectionEncoder,
+        pool: Executor,
+        progress: Progress,
+    ) -> WindowReading | SessionsReading:
+        how: dict[str, Any] = {
+            "encode": encode,
+            # Plain text is ready sooner than another thread would begin.
+            "map_blocks": map
+            if self._layout.compression == "none" and self._layout.file_format == "jsonl"
+            else pool.map,
+            "options": self._options,
+            "progress": progress,
+        }
+        if self._request.sessions is None:
+            return WindowReading(self._client, self._asker, window, destination, **how)
+        request = self._request.model_copy(update={"window": window})
+        return SessionsReading(self._client, self._asker, request, destination, **how)
 
     def _footer(self) -> dict[str, str]:
         window = self._request.window
@@ -168,15 +222,16 @@ class _Export:
 
     def _facts(self, files: list[PartFile]) -> Manifest:
         request, client, stats = self._request, self._client, self._stats
-        window = request.window
+        window, published = request.window, sort_out(files)
         return Manifest(
             project=request.project,
             start_time=format_time(window.start) if window else None,
             end_time=format_time(window.end) if window else None,
-            event_count=sum(part.event_count for part in files),
+            event_count=sum(part.event_count for part in published.events),
+            session_count=self._session_count,
             reported_total=self._total,
             duplicates_dropped=stats.duplicates_dropped,
-            events_without_time=sum(part.events_without_time for part in files),
+            events_without_time=sum(part.events_without_time for part in published.events),
             misfits=dict(self._misfits),
             partition_by=list(self._options.partition_by),
             project_names=sorted(stats.project_names, key=str),
@@ -196,11 +251,36 @@ class _Export:
                 exclude_fields=list(request.exclude_fields),
                 redact=list(request.redact),
                 redact_key_id=request.rules.key_id,
+                sessions=request.sessions,
                 endpoint=self._client_endpoint() or self._endpoint,
                 api_host=client.settings.api_host,
             ),
             airflow=self._airflow,
-            files=files,
+            files=published.events,
+            lookback=self._lookback.facts(published.corrections) if self._lookback else None,
+            corrections=published.corrections,
+            index=published.index,
+        )
+
+
+def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOptions, exports_folder: Any) -> None:
+    for problem, advice in (
+        (request.window is None, "allowed only for a window"),
+        (exports_folder is None, "it needs exports_folder, the folder in which earlier exports are"),
+        (SHARDS_PREFIX in str(folder), "the parts of one export cannot look back: leave it out"),
+    ):
+        if problem:
+            raise InvalidArgumentError("lookback", options.lookback, advice)
+
+
+def _warn_of_a_shorter_lookback(replaced: Manifest | None, windows: int) -> None:
+    if replaced is not None and replaced.corrections and replaced.lookback and replaced.lookback.windows > windows:
+        log.warning(
+            "The export that this one replaces has corrections of %d windows before it; it goes with all of them, and "
+            "lookback=%d finds only those of %d again",
+            replaced.lookback.windows,
+            windows,
+            windows,
         )
 
 

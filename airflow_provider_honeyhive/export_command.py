@@ -38,6 +38,7 @@ _OPTIONS = {
     "redact": "--redact",
     "partition_by": "--partition-by",
     "evaluation_id": "--evaluation-id",
+    "sessions": "--sessions",
     "file_format": "--format",
     "compression": "--compression",
     "concurrency": "--concurrency",
@@ -112,6 +113,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--evaluation-id", type=_text, metavar="ID", help="only events of this experiment run (default: all events)"
+    )
+    what.add_argument(
+        "--sessions",
+        choices=("complete",),
+        help="complete: whole sessions, those whose root event lies in the window and meets all filters, with all "
+        "their events wherever they lie; a request or two for each session (default: the events of the window)",
     )
     where = parser.add_argument_group("where to, and how")
     where.add_argument(
@@ -247,6 +254,7 @@ def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportReques
         exclude_fields=args.exclude,
         redact=args.redact,
         redact_secret=settings.redact_secret or os.environ.get("HH_REDACT_SECRET"),
+        sessions=args.sessions,
     )
 
 

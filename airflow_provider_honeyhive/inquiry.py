@@ -26,12 +26,16 @@ class Inquiry:
     :param honeyhive_conn_id: id of the HoneyHive connection.
     :param most_retries: how often a request is sent again at most; the connection may say less. Whoever
         waits asks again anyway.
+    :param leaves_long_waits: raise where the server asks for a wait of more than a minute, instead of waiting.
     :param arguments: of :func:`~airflow_provider_honeyhive.arguments.request_of`.
     """
 
-    def __init__(self, honeyhive_conn_id: str, *, most_retries: int, **arguments: Any) -> None:
+    def __init__(
+        self, honeyhive_conn_id: str, *, most_retries: int, leaves_long_waits: bool = False, **arguments: Any
+    ) -> None:
         self._conn_id = honeyhive_conn_id
         self._most_retries = most_retries
+        self._leaves_long_waits = leaves_long_waits
         self._arguments = arguments
         self._open: tuple[HoneyHiveClient, ExportRequest] | None = None
 
@@ -63,4 +67,6 @@ class Inquiry:
         request = request_of(hook, **self._arguments)
         retries = min(hook.settings.max_retries, self._most_retries)
         settings = hook.settings.model_copy(update={"max_retries": retries})
-        return HoneyHiveClient(settings, user_agent=f"apache-airflow/{airflow_version}"), request
+        client = HoneyHiveClient(settings, user_agent=f"apache-airflow/{airflow_version}")
+        client.leaves_long_waits = self._leaves_long_waits
+        return client, request

@@ -56,6 +56,7 @@ class Record(BaseModel):
     :param end: exclusive upper bound.
     :param files: staged files.
     :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
+    :param session_count: sessions in the files, where whole ones are read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,6 +65,7 @@ class Record(BaseModel):
     end: int | None
     files: list[StagedFile] = []
     cursor: dict[str, Any] | None = None
+    session_count: int = 0
 
     def load_cursor(self) -> Cursor | None:
         """Return where the reading stands."""
@@ -124,6 +126,8 @@ class Journal:
         files: Sequence[StagedFile] = (),
         cursor: Cursor | None = None,
         pending: Collection[Hashable] = (),
+        *,
+        session_count: int = 0,
     ) -> None:
         """Record how far a slice has been staged.
 
@@ -132,9 +136,10 @@ class Journal:
         :param files: whole files.
         :param cursor: where the reading stands.
         :param pending: ids of events that the cursor has taken, but that are not in these files.
+        :param session_count: sessions in the files, where whole ones are read.
         """
         facts = None if cursor is None else _dump_cursor(cursor, set(pending))
-        record = Record(start=bounds[0], end=bounds[1], files=list(files), cursor=facts)
+        record = Record(start=bounds[0], end=bounds[1], files=list(files), cursor=facts, session_count=session_count)
         self._store.put(f"{self._folder}/{number:05d}.json", record.model_dump_json().encode())
 
 

@@ -32,9 +32,18 @@ DEFAULT_FORMAT = "jsonl"
 #: What events can be partitioned by, into folders such as ``event_date=2026-11-22``.
 PARTITION_KEYS = ("event_date", "event_type")
 MANIFEST_NAME = "_manifest.json"
+#: Folder of what came late or has changed since earlier runs exported it, and the key of the folders in there.
+CORRECTIONS_FOLDER = "_corrections"
+REASON_KEY = "reason"
+#: What folders of data files are called, or their names begin with.
+FOLDER_KEYS = (*PARTITION_KEYS, CORRECTIONS_FOLDER, REASON_KEY)
+#: Stands for a partition where what is staged is no event but the index of events.
+INDEX_PARTITION = "_index"
 STAGING_PREFIX = "_staging-"
 OBJECT_MANIFEST_SUFFIX = ".manifest.json"
-_PART_NAME = re.compile(rf"(?:.*/)?part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})")
+_PART_NAME = re.compile(
+    rf"(?:.*/)?part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})|{INDEX_PARTITION}-[0-9a-f]{{12}}\.bin"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,8 @@ class Layout:
 
         :param partition: the folders of its partition, such as ``event_date=2026-11-22``.
         """
+        if partition == INDEX_PARTITION:
+            return f"{INDEX_PARTITION}-{sha256[:12]}.bin"
         folder = f"{partition}/" if partition else ""
         return self.object_name or f"{folder}part-{number:05d}-{sha256[:12]}{self.suffix}"
 

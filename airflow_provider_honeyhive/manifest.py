@@ -38,12 +38,60 @@ class PartFile(BaseModel):
     events_without_time: int = 0
 
 
+class CorrectionFile(PartFile):
+    """A data file with events of earlier windows that came late or have changed since they were exported.
+
+    :param reason: ``late`` or ``changed``.
+    """
+
+    reason: str
+
+
+class IndexFile(BaseModel):
+    """What was written, in short, for runs that look back.
+
+    :param path: relative to the manifest.
+    :param record_count: events in it, those of corrections included.
+    :param size_bytes: bytes on disk.
+    :param sha256: of the bytes on disk.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    record_count: int
+    size_bytes: int
+    sha256: str
+
+
+class LookbackFacts(BaseModel):
+    """What was read again.
+
+    :param windows: how many times the window's length to look back.
+    :param start_time: where that begins.
+    :param end_time: where it ends: the window's start.
+    :param read_again: what of it had been exported, so that it was read again: pairs of start and end.
+    :param late_count: events in corrections that were not exported before.
+    :param changed_count: events in corrections that said something else before.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    windows: int
+    start_time: str
+    end_time: str
+    read_again: list[tuple[str, str]] = []
+    late_count: int = 0
+    changed_count: int = 0
+
+
 class RequestFacts(BaseModel):
     """What was asked, and of whom; never the key.
 
     :param exclude_fields: paths of what was taken out.
     :param redact: paths of what was replaced by keyed hashes.
     :param redact_key_id: tells the key of these hashes from others.
+    :param sessions: ``complete`` where whole sessions were asked for, those whose root lies in the window.
     :param endpoint: the endpoint that answered.
     :param api_host: host of the API.
     """
@@ -57,6 +105,7 @@ class RequestFacts(BaseModel):
     exclude_fields: list[str] = []
     redact: list[str] = []
     redact_key_id: str | None = None
+    sessions: str | None = None
     endpoint: str | None = None
     api_host: str
 
@@ -78,7 +127,9 @@ class Manifest(BaseModel):
 
     :param start_time: start of the window, inclusive, ISO 8601 in UTC.
     :param end_time: end of the window, exclusive.
-    :param event_count: events in all files.
+    :param event_count: events in all of ``files``.
+    :param session_count: sessions in all files, where whole ones were asked for; their events may lie outside of the
+        window.
     :param reported_total: what the server reported for the window, None where it reported no total. It
         may count events that lie on the window's end, and those deleted while reading.
     :param duplicates_dropped: events that came more than once and were dropped, seams included.
@@ -91,6 +142,9 @@ class Manifest(BaseModel):
     :param bytes_read: bytes of these answers, decompressed.
     :param retries: requests that were sent again. Like the other numbers of reading, of the last try
         alone, where that went on from what an earlier one had staged.
+    :param lookback: what was read again, None where nothing was to be.
+    :param corrections: data files with events of earlier windows, see :mod:`.corrections`.
+    :param index: of all events that were written; None where nothing was to be read again, or nothing was written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,6 +155,7 @@ class Manifest(BaseModel):
     start_time: str | None
     end_time: str | None
     event_count: int
+    session_count: int | None = None
     reported_total: int | None = None
     duplicates_dropped: int = 0
     events_without_time: int = 0
@@ -118,13 +173,22 @@ class Manifest(BaseModel):
     request: RequestFacts
     airflow: AirflowFacts | None = None
     files: list[PartFile]
+    lookback: LookbackFacts | None = None
+    corrections: list[CorrectionFile] = []
+    index: IndexFile | None = None
 
     _place: tuple[Store, str] | None = PrivateAttr(default=None)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all files on disk."""
+        """Bytes of all ``files`` on disk."""
         return sum(part.size_bytes for part in self.files)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Names of everything that was published beside the manifest, and their bytes."""
+        sizes = {part.path: part.size_bytes for part in (*self.files, *self.corrections)}
+        return sizes if self.index is None else sizes | {self.index.path: self.index.size_bytes}
 
     def to_json(self) -> bytes:
         """Return the manifest as it stands on disk."""

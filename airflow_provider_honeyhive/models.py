@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_va
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.fields import FieldRules
+from airflow_provider_honeyhive.sessions import Sessions, check_root_filters, check_sessions
 from airflow_provider_honeyhive.windows import Window, parse_time
 
 FilterType: TypeAlias = Literal["string", "number", "boolean", "datetime"]
@@ -185,6 +186,8 @@ class ExportRequest(BaseModel):
     :param exclude_fields: paths of what is taken out of each event.
     :param redact: paths of what is replaced by a keyed hash.
     :param redact_secret: the key of these hashes.
+    :param sessions: ``complete``: all events of each session whose root event lies in the window, and meets the
+        filters; None: the events that do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -197,6 +200,7 @@ class ExportRequest(BaseModel):
     exclude_fields: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
     redact_secret: SecretStr | None = None
+    sessions: Sessions = None
 
     @classmethod
     def parse(
@@ -210,6 +214,7 @@ class ExportRequest(BaseModel):
         exclude_fields: Any = None,
         redact: Any = None,
         redact_secret: SecretStr | str | None = None,
+        sessions: Any = None,
     ) -> ExportRequest:
         """Make a request of arguments as users and templates write them.
 
@@ -218,20 +223,25 @@ class ExportRequest(BaseModel):
         :param exclude_fields: paths such as ``outputs.content``, or a JSON text of a list of them.
         :param redact: the same.
         :param redact_secret: of the connection.
+        :param sessions: ``complete`` or None.
         :raises InvalidArgumentError: names the argument, what came and what is allowed.
         """
         rules = FieldRules.parse(
             projections=projections, exclude_fields=exclude_fields, redact=redact, redact_secret=redact_secret
         )
+        parsed = parse_filters(filters)
+        if check_sessions(sessions) is not None:
+            check_root_filters(parsed)
         return cls(
             project=_optional_text("project", project),
-            filters=parse_filters(filters),
+            filters=parsed,
             window=window,
             projections=rules.projections,
             evaluation_id=_optional_text("evaluation_id", evaluation_id),
             exclude_fields=rules.exclude_fields,
             redact=rules.redact,
             redact_secret=rules.redact_secret,
+            sessions=sessions,
         )
 
     @property

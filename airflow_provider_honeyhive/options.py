@@ -32,6 +32,7 @@ class ExportOptions:
     :param concurrency: slices read at the same time, and so the most requests at once.
     :param replace: replace an earlier export of the same window.
     :param min_events: fewer events than this are an error.
+    :param lookback: how many windows' worth behind the window to read again, for what came late or changed.
     :raises InvalidArgumentError: a number is out of its range, or no such partition.
     """
 
@@ -43,6 +44,7 @@ class ExportOptions:
     concurrency: int = DEFAULT_CONCURRENCY
     replace: bool = True
     min_events: int | None = None
+    lookback: int = 0
 
     def __post_init__(self) -> None:
         keys = self.partition_by
@@ -54,6 +56,7 @@ class ExportOptions:
             ("page_size", 1, 7500),
             ("concurrency", 1, 64),
             ("min_events", 0, None),
+            ("lookback", 0, None),
         ):
             check_number(
                 argument, getattr(self, argument), least, most, optional=argument in ("page_size", "min_events")
@@ -75,6 +78,15 @@ def check_partitions(
         raise InvalidArgumentError(
             "partition_by", list(partition_by), "event_type is excluded or redacted, and folders would show it"
         )
+
+
+def check_lookback(lookback: int, layout: Layout) -> None:
+    """Check that corrections have a place.
+
+    :raises InvalidArgumentError: there is only one object.
+    """
+    if lookback and layout.object_name is not None:
+        raise InvalidArgumentError("lookback", lookback, "allowed only where output_path is a folder, not one object")
 
 
 def check_number(argument: str, value: Any, least: int, most: int | None, *, optional: bool = False) -> None:

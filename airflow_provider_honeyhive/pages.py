@@ -111,6 +111,12 @@ def time_of(raw: RawEvent) -> int | None:
         return to_micros(load_event(raw).get("start_time"))
 
 
+def shallow_event(raw: RawEvent) -> dict[str, Any]:
+    """Decode an event's own members, with null for what is nested in them, however deeply."""
+    event: dict[str, Any] = _shallow(str(raw, "utf-8", "surrogateescape"), 0)[0]
+    return event
+
+
 def decode_page(body: bytes | memoryview, limit: int) -> Page:
     """Split an answer to a request for ``limit`` events.
 

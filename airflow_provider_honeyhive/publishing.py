@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.journal import Journal
-from airflow_provider_honeyhive.layout import PARTITION_KEYS, STAGING_PREFIX
+from airflow_provider_honeyhive.layout import FOLDER_KEYS, PARTITION_KEYS, STAGING_PREFIX
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.stores import TEMPORARY_PREFIX
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.assembly import DataFile
     from airflow_provider_honeyhive.layout import Layout
-    from airflow_provider_honeyhive.manifest import PartFile
+    from airflow_provider_honeyhive.manifest import PartFile, RequestFacts
     from airflow_provider_honeyhive.staging import StagedFile
     from airflow_provider_honeyhive.stores import Store
 
@@ -47,7 +47,9 @@ class Destination:
     def __init__(self, store: Store, layout: Layout, fingerprint: str) -> None:
         self.store = store
         self._layout = layout
+        self._fingerprint = fingerprint
         self._staging = layout.staging_name(fingerprint)
+        self._asides: list[Destination] = []
         # Two processes may run the same try of the same task, when Airflow takes one for dead that is not.
         self._writer = uuid.uuid4().hex[:8]
         self._old: Manifest | None = None
@@ -74,6 +76,17 @@ class Destination:
     def journal(self) -> Journal:
         """What is staged so far."""
         return Journal(self.store, self._staging)
+
+    @property
+    def replaced(self) -> Manifest | None:
+        """The manifest of the export that this one takes the place of, once :meth:`claim` has looked."""
+        return self._old
+
+    def aside(self, name: str) -> Destination:
+        """Return a place to stage something else for the same export, gone when that is published or has failed."""
+        place = Destination(self.store, self._layout, f"{self._fingerprint}-{name}")
+        self._asides.append(place)
+        return place
 
     def claim(self, wanted: Manifest, *, replace: bool) -> None:
         """Make sure that this export may go here.
@@ -109,6 +122,9 @@ class Destination:
         if not keep_staged:
             with suppress(DestinationError):
                 self.clear_staging()
+        for place in self._asides:
+            with suppress(DestinationError):
+                place.clear_staging()
         self.store.remove_folder(self._staging)
         self.store.remove_folder()
 
@@ -123,7 +139,7 @@ class Destination:
 
     def _sweep(self, manifest: Manifest) -> None:
         """Remove what no longer counts: an earlier run's files, and what runs that failed for good left."""
-        kept = {part.path for part in manifest.files}
+        kept = manifest.sizes
         for name in self._data_files():
             if name not in kept:
                 self.store.delete(name)
@@ -137,7 +153,7 @@ class Destination:
                 self._clear(folder)
 
     def _data_files(self) -> dict[str, int]:
-        """Return the data files that are here, those in folders of partitions too, and their sizes."""
+        """Return the data files and the index that are here, those in folders too, and their sizes."""
         found = {name: size for name, size in self.store.files().items() if self._layout.owns(name)}
         for folder in self._partition_folders():
             inside = {f"{folder}/{name}": size for name, size in self.store.files(folder).items()}
@@ -145,17 +161,18 @@ class Destination:
         return found
 
     def _partition_folders(self) -> list[str]:
-        """Return the folders that partitions have, the deepest first."""
+        """Return the folders that partitions and corrections have, the deepest first."""
         if self._layout.object_name is not None:
             return []
         found: list[str] = []
         level = [""]
-        for _ in PARTITION_KEYS:
+        while level:
             level = [
                 f"{folder}/{name}" if folder else name
                 for folder in level
+                if not _is_innermost(folder)
                 for name in self.store.folders(folder)
-                if name.partition("=")[0] in PARTITION_KEYS
+                if name.partition("=")[0] in FOLDER_KEYS
             ]
             found += level
         return found[::-1]
@@ -185,7 +202,8 @@ class Destination:
             self.claim(manifest, replace=replace)
             self._put_in_place(finals, manifest)
             self._sweep(manifest)
-        self.clear_staging()
+        for place in (self, *self._asides):
+            place.clear_staging()
         return manifest
 
     @contextmanager
@@ -235,8 +253,7 @@ class Destination:
             if self._manifest_is(before):
                 self._take_back(placed, backup)
             raise
-        there = self._data_files()
-        if any(there.get(part.path) != part.size_bytes for part in manifest.files):
+        if not manifest.sizes.items() <= self._data_files().items():
             if before is not None:
                 self.store.put(self._layout.manifest_name, before)
             raise DestinationError(f"files of this export were removed from {self.url()} while it published them")
@@ -257,7 +274,7 @@ class Destination:
         return backup
 
     def _take_back(self, placed: Sequence[str], backup: str | None) -> None:
-        earlier = {part.path for part in self._old.files} if self._old else set()
+        earlier = self._old.sizes if self._old else {}
         try:
             for name in placed:
                 if backup is not None:
@@ -268,14 +285,24 @@ class Destination:
             log.exception("Could not restore %s as it was before", self.url())
 
 
+def _is_innermost(folder: str) -> bool:
+    keys = [name.partition("=")[0] for name in folder.split("/")]
+    return sum(map(keys.count, PARTITION_KEYS)) == len(PARTITION_KEYS)
+
+
 def _same_export(old: Manifest, new: Manifest) -> bool:
     """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
     if (old.project, old.start_time, old.end_time) != (new.project, new.start_time, new.end_time):
         return False
-    asked = ("filters", "projections", "evaluation_id", "exclude_fields", "redact", "redact_key_id")
-    if all(getattr(old.request, name) == getattr(new.request, name) for name in asked):
+    if asked_alike(old.request, new.request):
         return True
     return old.airflow is not None and new.airflow is not None and _task(old) == _task(new)
+
+
+def asked_alike(one: RequestFacts, other: RequestFacts) -> bool:
+    """Return whether two requests ask for the same of each event; their projects and windows aside."""
+    asked = ("filters", "projections", "evaluation_id", "exclude_fields", "redact", "redact_key_id", "sessions")
+    return all(getattr(one, name) == getattr(other, name) for name in asked)
 
 
 def _task(manifest: Manifest) -> str:

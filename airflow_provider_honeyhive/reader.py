@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.client import is_heavy
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     HoneyHiveRequestError,
     HoneyHiveResponseError,
     IncompleteExportError,
 )
+from airflow_provider_honeyhive.trying_again import is_heavy
 from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US
 
 if TYPE_CHECKING:
@@ -390,7 +390,7 @@ class SliceReader:
         if not self._asker.may_hide_more(page):
             fresh = self._take(page)
             if fresh:
-                yield _sorted(fresh)
+                yield sort_newest_first(fresh)
             return
         unit = SECOND_US if high - low > 2 * SECOND_US else self.cursor.unit
         middle = (low + high) // 2 // unit * unit
@@ -508,7 +508,7 @@ def _newest_first(page: Page) -> bool:
     return all(newer >= older for newer, older in pairwise(times))
 
 
-def _sorted(batch: Batch) -> Batch:
+def sort_newest_first(batch: Batch) -> Batch:
     """Return the events newest first, those without a time last."""
     order = sorted(range(len(batch.ids)), key=lambda at: (batch.times[at] is None, -(batch.times[at] or 0)))
     return Batch(

@@ -11,14 +11,20 @@ from functools import partial
 from os import cpu_count
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_honeyhive.client import is_heavy
-from airflow_provider_honeyhive.exceptions import HoneyHiveError
+from airflow_provider_honeyhive.exceptions import (
+    ExportStoppedError,
+    HoneyHiveConnectionError,
+    HoneyHiveError,
+    HoneyHiveRateLimitError,
+    HoneyHiveServerError,
+)
 from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.journal import Plan
 from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
 from airflow_provider_honeyhive.sharing import Slice, WorkShare
 from airflow_provider_honeyhive.side_by_side import run_side_by_side
 from airflow_provider_honeyhive.staging import SliceWriter
+from airflow_provider_honeyhive.trying_again import is_heavy
 from airflow_provider_honeyhive.windows import format_time
 
 if TYPE_CHECKING:
@@ -233,13 +239,21 @@ class WindowReading:
         )
         piece.files = writer.files
         with writer:
-            for batch in piece.reader.read():
-                self._share.went_on()
-                writer.write(batch)
-                self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
-                if self._stop.is_set():
-                    raise StoppedError
-                del batch  # its events, before the next answer comes
+            try:
+                self._write(piece.reader, writer)
+            except INTERRUPTIONS:
+                writer.put_down()
+                raise
+
+    def _write(self, reader: SliceReader, writer: SliceWriter) -> None:
+        for batch in reader.read():
+            # Before anything of it is written: what is being written then may have been thrown away.
+            if self._stop.is_set():
+                raise StoppedError
+            self._share.went_on()
+            writer.write(batch)
+            self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
+            del batch  # its events, before the next answer comes
 
     def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[Hashable] = ()) -> None:
         with self._journal.lock:
@@ -248,6 +262,16 @@ class WindowReading:
 
 class StoppedError(Exception):
     """Another slice failed, so this one need not go on."""
+
+
+#: What breaks off reading, and says nothing against what has been read.
+INTERRUPTIONS = (
+    HoneyHiveRateLimitError,
+    HoneyHiveServerError,
+    HoneyHiveConnectionError,
+    ExportStoppedError,
+    StoppedError,
+)
 
 
 def _usable_total(page: Page) -> int | None:

@@ -142,8 +142,9 @@ def base_url(host: str | None, schema: str | None, port: int | None) -> str | No
         return None
     if "://" not in host and schema in ("http", "https"):
         host = f"{schema}://{host}"
-    if port and urlsplit(host if "://" in host else f"//{host}").port is None:
-        host = f"{host.rstrip('/')}:{port}"
+    parts = urlsplit(host if "://" in host else f"//{host}")
+    if port and parts.port is None:
+        host = parts._replace(netloc=f"{parts.netloc}:{port}").geturl().removeprefix("//")
     return host
 
 

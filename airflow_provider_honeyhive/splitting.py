@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.asking import Asker, ReadStats
-from airflow_provider_honeyhive.client import is_heavy
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.options import check_number
+from airflow_provider_honeyhive.trying_again import is_heavy
 from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US, Window, from_micros
 
 if TYPE_CHECKING:

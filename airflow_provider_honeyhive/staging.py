@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from airflow_provider_honeyhive.layout import INDEX_PARTITION
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
@@ -35,7 +37,8 @@ class Member(NamedTuple):
     :param without_time: events of it that have no usable ``start_time``.
     :param min_us: earliest ``start_time``, microseconds since 1970, None where no event has one.
     :param max_us: latest ``start_time``.
-    :param partition: folders of the partition that the events belong to, empty where there are none.
+    :param partition: folders of the partition that the events belong to, empty where there are none; where it is
+        :data:`.layout.INDEX_PARTITION`, there are no events but records of them.
     :param misfits: values that did not fit their columns, by column.
     """
 
@@ -104,10 +107,18 @@ class _OpenFile:
         self._path = path
         self._sink = sink
         self._members: list[Member] = []
+        self._records: list[bytes] = []
         self._digest = sha256() if hashed else None
         self.size_bytes = 0
 
     def add(self, data: bytes, member: Member) -> None:
+        if member.partition == INDEX_PARTITION:
+            # They wait for the end, so that the events come in one piece.
+            self._records.append(data)
+        else:
+            self._write(data, member)
+
+    def _write(self, data: bytes, member: Member) -> None:
         if self._digest is not None:
             self._digest.update(data)
         self._sink.write(data)
@@ -115,6 +126,9 @@ class _OpenFile:
         self.size_bytes += len(data)
 
     def end(self) -> StagedFile:
+        if self._records:
+            data = b"".join(self._records)
+            self._write(data, Member(len(data), 0, 0, None, None, INDEX_PARTITION))
         digest = None if self._digest is None else self._digest.hexdigest()
         return StagedFile(path=self._path, sha256=digest, members=self._members)
 
@@ -129,8 +143,8 @@ class SliceWriter:
     :param cell: gives the number of the grid's cell that holds a time.
     :param max_file_size: most bytes of a file, unless a single block has more.
     :param files: what an earlier try has staged.
-    :param on_file: called after each whole file but the last one with where to go on from, and with the ids
-        of events that were taken there but are in no whole file.
+    :param on_file: called after each whole file but the last one of a slice with where to go on from, and with the
+        ids of events that were taken there but are in no whole file.
     """
 
     def __init__(
@@ -156,6 +170,7 @@ class SliceWriter:
         self._on_file = on_file
         self._cell: int | None = None
         self._block: _Block | None = None
+        self._position: Cursor | None = None
         self._file: _OpenFile | None = None
         self._stack = ExitStack()
 
@@ -180,6 +195,21 @@ class SliceWriter:
                 self._stage(waiting)
                 waiting = []
         self._stage(waiting)
+        self._position = batch.position
+
+    def put_down(self) -> None:
+        """End the open file where reading breaks off: its blocks are whole, so a retry need not read them again."""
+        if self._file is None:
+            return
+        self._end_file()
+        if self._block is not None:
+            self._file_ended(self._block)
+        elif self._position is not None:
+            self._on_file(self._position, ())
+
+    def _file_ended(self, next_block: _Block) -> None:
+        origin = next_block.origin
+        self._on_file(origin.position, origin.ids[origin.at :])
 
     def _blocks(self, batch: Batch) -> Iterator[_Block]:
         block, self._block = self._block, None
@@ -207,7 +237,7 @@ class SliceWriter:
             size = sum(len(data) for data, _ in members)
             if self._file is not None and self._file.size_bytes + size > self._max_file_size:
                 self._end_file()
-                self._on_file(block.origin.position, block.origin.ids[block.origin.at :])
+                self._file_ended(block)
             for data, member in members:
                 self._append(data, member)
 
@@ -220,6 +250,7 @@ class SliceWriter:
 
     def _end_file(self) -> None:
         if self._file is not None:
+            staged = self._file.end()
             self._stack.close()
-            self.files.append(self._file.end())
+            self.files.append(staged)
             self._file = None

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def summarize(manifest: Manifest, path: Any) -> dict[str, Any]:
-    """Return what was published, and where, as plain data.
+    """Return what was published, and where, as plain data; where it looked back, what that has brought, too.
 
     :param manifest: of the export.
     :param path: ``output_path``, path-like.
     """
     folder, layout = choose_layout(path)
     store = open_store(folder)
-    return {
+    summary = {
         "output_path": store.url(layout.object_name or ""),
         "manifest_path": store.url(layout.manifest_name),
         "event_count": manifest.event_count,
@@ -28,4 +28,12 @@ def summarize(manifest: Manifest, path: Any) -> dict[str, Any]:
         "start_time": manifest.start_time,
         "end_time": manifest.end_time,
         "project": manifest.project,
+    }
+    if manifest.lookback is None:
+        return summary
+    return summary | {
+        "late_count": manifest.lookback.late_count,
+        "changed_count": manifest.lookback.changed_count,
+        "correction_files": [store.url(part.path) for part in manifest.corrections],
+        "exported_at": manifest.finished_at,
     }

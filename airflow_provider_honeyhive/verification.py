@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.content_index import RECORD_BYTES
 from airflow_provider_honeyhive.decompression import DECOMPRESSION_ERRORS
 from airflow_provider_honeyhive.event_times import event_times
 from airflow_provider_honeyhive.layout import FORMATS
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from airflow_provider_honeyhive.layout import Layout
-    from airflow_provider_honeyhive.manifest import Manifest, PartFile
+    from airflow_provider_honeyhive.manifest import IndexFile, Manifest, PartFile
     from airflow_provider_honeyhive.stores import Store
 
 
@@ -32,27 +33,51 @@ def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Colle
     """
     there = store.files() if there is None else there
     try:
-        bounds = window_bounds(manifest)
+        # The events of whole sessions lie where they lie; their roots are in the window.
+        inside = not manifest.request.sessions
+        bounds, back = (window_bounds(manifest), _lookback_bounds(manifest)) if inside else (None, None)
     except ValueError as error:
         return [f"its window cannot be read: {error}"]
     if manifest.compression not in FORMATS.get(manifest.file_format, ()):
         return [f"format {manifest.file_format!r} with compression {manifest.compression!r} is unknown"]
     there = {*there, *_in_folders(manifest, store)}
     problems: list[str] = []
-    for part in manifest.files:
-        found = _problems_of(part, store, manifest, bounds) if part.path in there else ["missing"]
-        problems += [f"{part.path}: {problem}" for problem in found]
-    named = {part.path for part in manifest.files}
+    looks: dict[str, Iterator[str]] = {
+        part.path: _problems_of(part, store, manifest, within)
+        for parts, within in ((manifest.files, bounds), (manifest.corrections, back))
+        for part in parts
+    }
+    if manifest.index is not None:
+        looks[manifest.index.path] = _index_problems(manifest.index, store)
+    for name, look in looks.items():
+        problems += [f"{name}: {problem}" for problem in (look if name in there else ["missing"])]
+    named = manifest.sizes
     problems += [f"{name}: not in the manifest" for name in sorted(there) if name not in named and layout.owns(name)]
     total = sum(part.event_count for part in manifest.files)
     if total != manifest.event_count:
         problems.append(f"the parts hold {total} events, the manifest says {manifest.event_count}")
-    return problems
+    return [*problems, *_corrections_problems(manifest)]
+
+
+def _corrections_problems(manifest: Manifest) -> Iterator[str]:
+    facts = manifest.lookback
+    if facts is None:
+        if manifest.corrections or manifest.index:
+            yield "it has corrections or an index, but does not say what was read again"
+        return
+    for reason, count in (("late", facts.late_count), ("changed", facts.changed_count)):
+        total = sum(part.event_count for part in manifest.corrections if part.reason == reason)
+        if total != count:
+            yield f"the corrections hold {total} {reason} events, the manifest says {count}"
+    records = 0 if manifest.index is None else manifest.index.record_count
+    events = manifest.event_count + facts.late_count + facts.changed_count
+    if records != events:
+        yield f"the index holds {records} events, the parts and corrections {events}"
 
 
 def _in_folders(manifest: Manifest, store: Store) -> Iterator[str]:
     """Yield the names of the files in the folders of the manifest's partitions."""
-    for folder in {part.path.rpartition("/")[0] for part in manifest.files} - {""}:
+    for folder in {path.rpartition("/")[0] for path in manifest.sizes} - {""}:
         yield from (f"{folder}/{name}" for name in store.files(folder))
 
 
@@ -65,6 +90,30 @@ def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
         return None
     window = Window.parse(manifest.start_time, manifest.end_time)
     return window.start_us, window.end_us
+
+
+def _lookback_bounds(manifest: Manifest) -> tuple[int, int] | None:
+    facts = manifest.lookback
+    if facts is None:
+        return None
+    window = Window.parse(facts.start_time, facts.end_time)
+    return window.start_us, window.end_us
+
+
+def _index_problems(index: IndexFile, store: Store) -> Iterator[str]:
+    digest, size = sha256(), 0
+    for chunk in store.chunks(index.path):
+        digest.update(chunk)
+        size += len(chunk)
+    yield from (
+        f"{what} is {found}, the manifest says {wanted}"
+        for what, found, wanted in (
+            ("size", size, index.size_bytes),
+            ("SHA-256", digest.hexdigest(), index.sha256),
+            ("number of records", size / RECORD_BYTES, index.record_count),
+        )
+        if found != wanted
+    )
 
 
 def _problems_of(part: PartFile, store: Store, manifest: Manifest, bounds: tuple[int, int] | None) -> Iterator[str]:

@@ -72,8 +72,10 @@ def _print(verdict: Verdict) -> None:
     elif verdict.manifest is not None:
         manifest: Any = verdict.manifest
         window = f"[{manifest.start_time}, {manifest.end_time})" if manifest.start_time else "all of time"
+        corrections = sum(part.event_count for part in manifest.corrections)
         sys.stdout.write(
-            f"ok     {verdict.place}: {manifest.event_count} events in {len(manifest.files)} files, {window}\n"
+            f"ok     {verdict.place}: {manifest.event_count} events in {len(manifest.files)} files, {window}"
+            f"{f', and {corrections} corrections' if corrections else ''}\n"
         )
     # At once, since the next export may take long.
     sys.stdout.flush()

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator, ObjectStoragePath
-from airflow_provider_honeyhive.arguments import seconds_of, window_of
-from airflow_provider_honeyhive.continuing import take_window
+from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
+from airflow_provider_honeyhive.announcing import Announcing, log_files
+from airflow_provider_honeyhive.arguments import (
+    airflow_facts,
+    as_plain_data,
+    check_literals,
+    is_literal,
+    request_of,
+    seconds_of,
+    window_of,
+)
+from airflow_provider_honeyhive.coming_back import come_back_if_asked, waits_of
+from airflow_provider_honeyhive.continuing import steady_folder, take_window
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.fields import check_fields
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
@@ -19,17 +28,19 @@ from airflow_provider_honeyhive.options import (
     DEFAULT_MAX_FILE_SIZE,
     DEFAULT_XCOM_MAX_BYTES,
     ExportOptions,
+    check_lookback,
     check_number,
     check_partitions,
 )
-from airflow_provider_honeyhive.windows import format_time, parse_time
+from airflow_provider_honeyhive.output_paths import as_path, check_absolute
+from airflow_provider_honeyhive.sessions import check_task
+from airflow_provider_honeyhive.windows import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.client import HoneyHiveClient
-    from airflow_provider_honeyhive.manifest import AirflowFacts
     from airflow_provider_honeyhive.models import ExportRequest
     from airflow_provider_honeyhive.watermarks import Watermark
     from airflow_provider_honeyhive.windows import Window
@@ -38,7 +49,7 @@ if TYPE_CHECKING:
 SHORT_WAIT_S = 30.0
 
 
-class HoneyHiveExportEventsOperator(BaseOperator):
+class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
     """Export the events of a window, completely and once, to files or to XCom.
 
     Without ``start_time`` and ``end_time`` the window is that of the run: what its ``dag_run.conf`` or ``params``
@@ -49,6 +60,9 @@ class HoneyHiveExportEventsOperator(BaseOperator):
     returns ``output_path``, ``manifest_path``, ``event_count``, ``size_bytes``, ``files``, ``start_time``,
     ``end_time`` and ``project``. Without it the task returns the events themselves, with what XCom cannot
     carry replaced (half a surrogate pair and NUL by U+FFFD, integers beyond 64 bits by text, NaN by None).
+
+    Where the server asks by ``Retry-After`` for more than a minute, the task waits without a worker slot, and then
+    goes on from what is staged: in each try as often as ``max_retries`` of the connection says.
 
     :param project: name of the project; default: the connection's extra ``project``. (templated)
     :param filters: conditions that all must hold: EventFilter objects, dicts, or JSON texts of one or a
@@ -65,6 +79,9 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         ``inputs`` or ``outputs.content``; lists on the way are walked through. (templated)
     :param redact: the same paths, whose values are replaced by a keyed hash, so that joins survive; the key is
         the connection's extra ``redact_secret``. (templated)
+    :param sessions: ``complete``: export whole sessions, those whose root event lies in the window and meets the
+        filters, with all their events wherever they lie, so that no trace is cut; needs ``output_path``, and a request
+        or two for each session. Default: the events of the window.
     :param output_path: a folder, or one object where it ends in a suffix such as ``.jsonl.gz`` or ``.parquet``;
         anything that ``ObjectStoragePath`` takes. Make it different for each window. (templated)
     :param output_conn_id: Airflow connection of the object store; default: the store's own.
@@ -81,6 +98,9 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         64); default 4.
     :param replace: replace an earlier export of the same window; False: refuse before any request.
     :param min_events: fail where the window holds fewer events; default: none are fine.
+    :param lookback: how many times the window's length to read again behind it; what came late or changed since
+        earlier runs of the task exported it becomes correction files beside the window's own. ``output_path`` must be
+        a folder, and begin with one in which no template stands. Default 0.
     :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 5,000,000,
         since XCom values go through Airflow's database.
     :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
@@ -117,6 +137,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         evaluation_id: str | None = None,
         exclude_fields: Sequence[str] | str | None = None,
         redact: Sequence[str] | str | None = None,
+        sessions: str | None = None,
         output_path: Any = None,
         output_conn_id: str | None = None,
         file_format: str | None = None,
@@ -127,13 +148,14 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         concurrency: int = DEFAULT_CONCURRENCY,
         replace: bool = True,
         min_events: int | None = None,
+        lookback: int = 0,
         xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
         honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.project = project
-        self.filters = _as_plain_data(filters)
+        self.filters = as_plain_data(filters)
         self.start_time = start_time
         self.end_time = end_time
         self.delay = delay
@@ -141,6 +163,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         self.evaluation_id = evaluation_id
         self.exclude_fields = exclude_fields
         self.redact = redact
+        self.sessions = sessions
         self.output_path = output_path
         self.output_path_template = output_path
         self.output_conn_id = output_conn_id
@@ -152,6 +175,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
         self.concurrency = concurrency
         self.replace = replace
         self.min_events = min_events
+        self.lookback = lookback
         self.xcom_max_bytes = xcom_max_bytes
         self.honeyhive_conn_id = honeyhive_conn_id
         self._client: HoneyHiveClient | None = None
@@ -164,24 +188,27 @@ class HoneyHiveExportEventsOperator(BaseOperator):
 
     def resume(self, context: Context, event: Any = None) -> Any:
         """Export after a wait in the triggerer."""
-        return self._export_or_fail(context)
+        return self._export_or_fail(context, waits_of(event))
 
     def on_kill(self) -> None:
         """End soon: what is staged stays for a retry, open uploads are aborted."""
         if self._client is not None:
             self._client.stop()
 
-    def _export_or_fail(self, context: Context) -> Any:
+    def _export_or_fail(self, context: Context, waits: int = 0) -> Any:
         try:
             return self._export(context)
         except HoneyHiveError as error:
             if error.retryable:
+                if self._client is not None:
+                    come_back_if_asked(self, self._client, error, waits)
                 raise
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     def _export(self, context: Context) -> Any:
         from airflow_provider_honeyhive.collecting import collect_events  # noqa: PLC0415
         from airflow_provider_honeyhive.export import export_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.outcomes import Outcome  # noqa: PLC0415
         from airflow_provider_honeyhive.summary import summarize  # noqa: PLC0415
         from airflow_provider_honeyhive.xcom import fit_for_xcom  # noqa: PLC0415
 
@@ -192,6 +219,7 @@ class HoneyHiveExportEventsOperator(BaseOperator):
             self._wait_until_past(request.window)
         with hook.get_conn() as client:
             self._client = client
+            client.leaves_long_waits = True
             if self.output_path is None:
                 events = collect_events(
                     client,
@@ -203,12 +231,20 @@ class HoneyHiveExportEventsOperator(BaseOperator):
                 self.log.info(
                     "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
                 )
+                self.announce(
+                    context, Outcome.of_events(client.settings.api_host, request, events), hook.settings.app_url
+                )
                 return fit_for_xcom(events)
-            path = _as_path(self.output_path, self.output_conn_id)
-            manifest = export_events(client, request, path, options, _airflow_facts(context))
+            path = as_path(self.output_path, self.output_conn_id)
+            manifest = export_events(
+                client, request, path, options, airflow_facts(context), exports_folder=self._exports_folder(context)
+            )
         if self._watermark is not None and request.window is not None:
             self._watermark.advance(request.window)
-        return summarize(manifest, path)
+        log_files(manifest)
+        summary = summarize(manifest, path)
+        self.announce(context, Outcome.of_files(manifest, summary), hook.settings.app_url)
+        return summary
 
     def _options(self) -> ExportOptions:
         check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)
@@ -221,13 +257,26 @@ class HoneyHiveExportEventsOperator(BaseOperator):
             concurrency=self.concurrency,
             replace=self.replace,
             min_events=self.min_events,
+            lookback=self.lookback,
         )
 
-    def _request(self, context: Context, hook: HoneyHiveHook) -> ExportRequest:
-        from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
+    def _exports_folder(self, context: Context) -> Any:
+        """Return the folder in which the exports of all runs are, None where nothing is looked back at."""
+        if not self.lookback:
+            return None
+        folder = steady_folder(str(self.output_path_template))
+        if folder is None:
+            raise InvalidArgumentError(
+                "lookback",
+                self.lookback,
+                "output_path must begin with a folder in which no template stands, where earlier exports are",
+            )
+        return as_path(self.render_template(folder, context), self.output_conn_id)
 
+    def _request(self, context: Context, hook: HoneyHiveHook) -> ExportRequest:
         project = self.project or hook.settings.project
-        request = ExportRequest.parse(
+        return request_of(
+            hook,
             project=project,
             filters=self.filters,
             window=self._window(context, project),
@@ -236,10 +285,8 @@ class HoneyHiveExportEventsOperator(BaseOperator):
             exclude_fields=self.exclude_fields,
             redact=self.redact,
             redact_secret=hook.settings.redact_secret,
+            sessions=self.sessions,
         )
-        if request.project is None:
-            raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
-        return request
 
     def _window(self, context: Context, project: str | None) -> Window:
         if self.start_time in (None, "") and self.end_time in (None, ""):
@@ -262,88 +309,22 @@ class HoneyHiveExportEventsOperator(BaseOperator):
     def _check_literals(self) -> None:
         """Check what is known when the DAG is parsed; templates and results of other tasks are not."""
         self._options()
+        check_task(self.sessions, self.filters, self.output_path)
         seconds_of("delay", self.delay)
-        for name in ("project", "evaluation_id", "honeyhive_conn_id"):
-            value = getattr(self, name)
-            if isinstance(value, int | float | list | tuple | dict):
-                raise InvalidArgumentError(name, value, "allowed: a text")
-        for name in ("start_time", "end_time"):
-            if _is_literal(getattr(self, name)):
-                parse_time(getattr(self, name), name)
-        if _is_literal(self.filters) and self.filters:
-            from airflow_provider_honeyhive.models import parse_filters  # noqa: PLC0415
-
-            parse_filters(self.filters)
-        check_fields(
-            *(value if _is_literal(value) else None for value in (self.projections, self.exclude_fields, self.redact))
+        check_literals(
+            filters=self.filters,
+            times={"start_time": self.start_time, "end_time": self.end_time},
+            texts={name: getattr(self, name) for name in ("project", "evaluation_id", "honeyhive_conn_id")},
         )
-        if _is_literal(self.output_path):
-            _check_absolute(self.output_path)
+        check_fields(
+            *(value if is_literal(value) else None for value in (self.projections, self.exclude_fields, self.redact))
+        )
+        if is_literal(self.output_path):
+            check_absolute(self.output_path)
             _, layout = choose_layout(self.output_path, self.file_format, self.compression)
             check_partitions(self._options().partition_by, layout)
-
-
-def _is_literal(value: Any) -> bool:
-    """Return whether the value is final: no template in it, nothing that another task will give."""
-    if isinstance(value, str):
-        return "{{" not in value and "{%" not in value and value != ""
-    if isinstance(value, Mapping):
-        return all(map(_is_literal_or_none, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_literal_or_none, value))
-    return isinstance(value, int | float | date)
-
-
-def _is_literal_or_none(value: Any) -> bool:
-    return value is None or value == "" or _is_literal(value)
-
-
-def _as_plain_data(filters: Any) -> Any:
-    # Airflow renders templates in dicts, not in frozen models.
-    if hasattr(filters, "to_wire"):
-        return [filters.to_wire()]
-    if isinstance(filters, list | tuple):
-        return [item.to_wire() if hasattr(item, "to_wire") else item for item in filters]
-    return filters
-
-
-def _as_path(output_path: Any, conn_id: str | None) -> Any:
-    """Return the path to write to, with its connection.
-
-    :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
-    """
-    _check_absolute(output_path)
-    if isinstance(output_path, str):
-        # Airflow 2.11 takes None for "no connection", also where the URL names one.
-        output_path = ObjectStoragePath(output_path, **({} if conn_id is None else {"conn_id": conn_id}))
-    try:
-        _ = output_path.fs if hasattr(output_path, "protocol") else None
-    except (ImportError, ValueError) as error:
-        raise InvalidArgumentError(
-            "output_path",
-            str(output_path),
-            f"this Airflow cannot write there: {error}. Install the store's extra: "
-            "airflow-provider-honeyhive[s3], [gcs] or [azure]",
-        ) from None
-    return output_path
-
-
-def _check_absolute(path: Any) -> None:
-    # Relative to what? Each worker has a working directory of its own.
-    if not str(path).startswith("/") and "://" not in str(path):
-        raise InvalidArgumentError(
-            "output_path", str(path), "allowed: an absolute path or a URL such as s3://bucket/folder/"
-        )
-
-
-def _airflow_facts(context: Context) -> AirflowFacts:
-    from airflow_provider_honeyhive.manifest import AirflowFacts  # noqa: PLC0415
-
-    ti = context["ti"]
-    return AirflowFacts(
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        try_number=ti.try_number,
-        map_index=getattr(ti, "map_index", None),
-    )
+            check_lookback(self.lookback, layout)
+        if self.lookback and (self.output_path is None or is_literal(str(self.output_path))):
+            raise InvalidArgumentError(
+                "lookback", self.lookback, "output_path must be a folder that is another one for each window"
+            )

@@ -16,12 +16,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
-from airflow_provider_honeyhive.arguments import as_plain_data, check_literals, is_literal, request_of, window_of
+from airflow_provider_honeyhive.announcing import Announcing, log_files
+from airflow_provider_honeyhive.arguments import (
+    airflow_facts,
+    as_plain_data,
+    check_literals,
+    is_literal,
+    request_of,
+    window_of,
+)
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.layout import choose_layout
-from airflow_provider_honeyhive.operators.honeyhive import _airflow_facts, _as_path, _check_absolute
 from airflow_provider_honeyhive.options import check_number
+from airflow_provider_honeyhive.output_paths import as_path, check_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +72,7 @@ class _WholeWindowOperator(BaseOperator):
             hook = HoneyHiveHook(self.honeyhive_conn_id)
             with hook.get_conn() as client:
                 self._client = client
-                return self._run(context, hook, client, _as_path(_folder(self.output_path), self.output_conn_id))
+                return self._run(context, hook, client, as_path(_folder(self.output_path), self.output_conn_id))
         except HoneyHiveError as error:
             if error.retryable:
                 raise
@@ -174,7 +182,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         ]
 
 
-class HoneyHiveCombineExportsOperator(_WholeWindowOperator):
+class HoneyHiveCombineExportsOperator(Announcing, _WholeWindowOperator):
     """Publish what mapped exports have exported as one export, with one manifest over all.
 
     Checks that the parts cover the window exactly, were asked for alike and are there with all their files, and that
@@ -226,13 +234,17 @@ class HoneyHiveCombineExportsOperator(_WholeWindowOperator):
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
         from airflow_provider_honeyhive.combining import combine_exports  # noqa: PLC0415
+        from airflow_provider_honeyhive.outcomes import Outcome  # noqa: PLC0415
         from airflow_provider_honeyhive.summary import summarize  # noqa: PLC0415
 
         window = window_of(self.start_time, self.end_time, context)
         manifest = combine_exports(
-            client, path, _urls(self.exports), window, airflow=_airflow_facts(context), replace=self.replace
+            client, path, _urls(self.exports), window, airflow=airflow_facts(context), replace=self.replace
         )
-        return summarize(manifest, path)
+        log_files(manifest)
+        summary = summarize(manifest, path)
+        self.announce(context, Outcome.of_files(manifest, summary), hook.settings.app_url)
+        return summary
 
 
 def _folder(output_path: Any) -> Any:
@@ -240,7 +252,7 @@ def _folder(output_path: Any) -> Any:
 
     :raises InvalidArgumentError: it is one object, or relative, or climbs.
     """
-    _check_absolute(output_path)
+    check_absolute(output_path)
     if choose_layout(output_path)[1].object_name is not None:
         raise InvalidArgumentError("output_path", str(output_path), "allowed: a folder; parts cannot become one object")
     return output_path

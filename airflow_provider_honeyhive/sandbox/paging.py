@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Where an event says which experiment run it belongs to.
 EVALUATION_FIELDS = ("metadata.run_id", "metadata.evaluation_id", "evaluation_id", "run_id")
+#: Field, operator and type of the condition that every store of traces has an index for.
+_IS_SESSION = ("session_id", "is", "string")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _select(store: Store, query: Query, behaviour: Behaviour, random: Random) ->
     offset = (query.page - 1) * stride
     with store.lock:
         condition = (conditions, query.evaluation_id) if conditions or query.evaluation_id else None
-        shelf = store.shelf(condition, accepts)
+        shelf = store.shelf(condition, accepts, _only_session(conditions))
         begin, stop = shelf.span(first, last)
         if behaviour.order == "desc" and not query.ignore_order and other_field is None:
             total = stop - begin
@@ -86,6 +88,11 @@ def _select(store: Store, query: Query, behaviour: Behaviour, random: Random) ->
     ordered = _ordered(found, "ignored" if query.ignore_order else behaviour.order, random)
     offset = _past_end(offset, stride, len(found), behaviour)
     return _Page(ordered[offset : offset + limit], len(found), offset)
+
+
+def _only_session(conditions: Iterable[Filter]) -> str | None:
+    """Return the session that all events of an answer must belong to, if the conditions say one."""
+    return next((each.value for each in conditions if (each.field, each.operator, each.type) == _IS_SESSION), None)
 
 
 def _shown_range(query: Query, behaviour: Behaviour) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .answers import dump_json
+from .filters import lookup, text
 from .times import TIME_FORMATS, to_us
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Store:
         self.lock = threading.RLock()
         self._all = Shelf()
         self._shelves: OrderedDict[Hashable, Shelf] = OrderedDict()
+        self._by_session: dict[str, list[StoredEvent]] | None = None
 
     def add(self, events: Iterable[StoredEvent]) -> None:
         """Add events while serving."""
@@ -130,6 +132,7 @@ class Store:
         with self.lock:
             for shelf in (self._all, *self._shelves.values()):
                 shelf.add(new)
+            self._by_session = None
 
     def delete(self, event_ids: Iterable[str]) -> None:
         """Delete events while serving."""
@@ -137,23 +140,36 @@ class Store:
         with self.lock:
             for shelf in (self._all, *self._shelves.values()):
                 shelf.delete(gone)
+            self._by_session = None
 
-    def shelf(self, condition: Hashable, accepts: Callable[[StoredEvent], bool]) -> Shelf:
+    def shelf(
+        self, condition: Hashable, accepts: Callable[[StoredEvent], bool], session_id: str | None = None
+    ) -> Shelf:
         """Return the events that meet a condition, kept for the next request that asks for the same.
 
         :param condition: what stands for the condition; false: all events.
         :param accepts: the condition itself.
+        :param session_id: of the only session that can meet it.
         """
         if not condition:
             return self._all
         if condition not in self._shelves:
             shelf = Shelf(accepts)
-            shelf.add(self._all.events)
+            shelf.add(self._all.events if session_id is None else self._of_session(session_id))
             self._shelves[condition] = shelf
             while len(self._shelves) > KEPT_SHELVES:
                 self._shelves.popitem(last=False)
         self._shelves.move_to_end(condition)
         return self._shelves[condition]
+
+    def _of_session(self, session_id: str) -> list[StoredEvent]:
+        if self._by_session is None:
+            self._by_session = {}
+            for event in self._all.events:
+                name = text(lookup(event.decoded(), "session_id"))
+                if name is not None:
+                    self._by_session.setdefault(name, []).append(event)
+        return self._by_session.get(session_id, [])
 
     def events(self) -> list[StoredEvent]:
         """Return all events, oldest first."""

@@ -167,6 +167,8 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         self._inquiry = inquiry = Inquiry(
             self.honeyhive_conn_id,
             most_retries=POKE_RETRIES,
+            # A sensor that gives up its worker slot between two looks does not keep it for that.
+            leaves_long_waits=self.deferrable or self.reschedule,
             project=self.project,
             filters=self.filters,
             window=window,

@@ -20,9 +20,10 @@ from airflow_provider_honeyhive.arguments import as_plain_data, check_literals, 
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.inquiry import Inquiry
+from airflow_provider_honeyhive.retry_after import pause_asked_by
 from airflow_provider_honeyhive.triggers.confirming import Opening, WatchProducer
 from airflow_provider_honeyhive.triggers.threads import in_thread
-from airflow_provider_honeyhive.triggers.watch import Watch, pause_asked_by
+from airflow_provider_honeyhive.triggers.watch import Watch
 from airflow_provider_honeyhive.triggers.watch_stores import AssetStore, FileStore
 from airflow_provider_honeyhive.windows import Window, format_time, parse_time, to_micros
 

@@ -20,19 +20,21 @@ class HoneyHiveMomentTrigger(BaseTrigger):
     """Fire at a point in time, or at once where that is past; a restart of the triggerer changes nothing.
 
     :param moment: ISO 8601 text.
+    :param event: what to fire with, plain data; default: the moment.
     """
 
-    def __init__(self, moment: str) -> None:
+    def __init__(self, moment: str, event: Any = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.moment = moment
+        self.event = event
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment, "event": self.event}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire once."""
         moment = parse_time(self.moment, "moment")
         while (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
             await asyncio.sleep(min(left, LONGEST_SLEEP_S))
-        yield TriggerEvent(self.moment)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(self.moment if self.event is None else self.event)  # type: ignore[no-untyped-call]

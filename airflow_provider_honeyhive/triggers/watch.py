@@ -13,7 +13,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError
+from airflow_provider_honeyhive.exceptions import HoneyHiveError
+from airflow_provider_honeyhive.retry_after import pause_asked_by
 from airflow_provider_honeyhive.triggers.threads import in_thread
 from airflow_provider_honeyhive.windows import SECOND_US, format_time, from_micros
 
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.watching import WatchState
 
 log = logging.getLogger(__name__)
-
-#: A server may ask for more patience than ``poll_interval``, but not for more than this.
-LONGEST_PAUSE_S = 3_600.0
-
-
-def pause_asked_by(error: HoneyHiveError) -> float:
-    """Return how many seconds the server asked to wait, within reason; 0 where it did not."""
-    asked = error.retry_after if isinstance(error, HoneyHiveAPIError) else None
-    return min(asked or 0.0, LONGEST_PAUSE_S)
 
 
 def now_us() -> int:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 
-from airflow_provider_honeyhive.client import LONGEST_RETRY_AFTER_S, HoneyHiveClient
+from airflow_provider_honeyhive.client import HoneyHiveClient
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
-    HoneyHiveRateLimitError,
     HoneyHiveRequestError,
     HoneyHiveResponseError,
-    HoneyHiveServerError,
     InvalidArgumentError,
 )
 from airflow_provider_honeyhive.models import DateRange, EventFilter, ExportRequest
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
-from airflow_provider_honeyhive.settings import ClientSettings
+from airflow_provider_honeyhive.settings import ClientSettings, base_url
 
 DEMO = ExportRequest(project="demo")
 RANGE = DateRange(start="2026-01-01", end="2026-01-02T00:00:00.5Z")
@@ -170,55 +166,6 @@ def test_what_asking_again_will_not_mend_is_asked_once(sandbox_with, client_of, 
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, HoneyHiveRateLimitError), (503, HoneyHiveServerError)])
-def test_the_last_error_names_the_number_of_tries(sandbox_with, client_of, status, kind):
-    sandbox = sandbox_with()
-    sandbox.faults.extend([Fault.answer(status)] * 5)
-    with pytest.raises(kind, match="gave up after 4 attempts") as caught:
-        client_of(sandbox, max_retries=3).fetch_page(DEMO)
-    assert caught.value.retryable
-    assert len(sandbox.requests) == 4
-
-
-def test_a_heavy_page_is_left_to_the_reader_after_two_tries(sandbox_with, client_of):
-    sandbox = sandbox_with()
-    sandbox.faults.extend([Fault.answer(502)] * 9)
-    with pytest.raises(HoneyHiveServerError):
-        client_of(sandbox).fetch_page(DEMO, limit=100)
-    assert len(sandbox.requests) == 2
-
-
-@pytest.mark.parametrize(
-    ("header", "low", "high"),
-    [
-        ("7", 7, 7),
-        ("0", 0, 1),
-        ("99999999", LONGEST_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S),
-        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=200), usegmt=True), 100, 200),
-        ("soon", 1, 2),
-        ("-5", 0, 1),
-        ("nan", 1, 2),
-        ("inf", 1, LONGEST_RETRY_AFTER_S),
-    ],
-)
-def test_retry_after_is_obeyed_in_every_form_within_bounds(sandbox_with, client_of, header, low, high):
-    sandbox = sandbox_with()
-    sandbox.faults.append(Fault.answer(429, headers={"Retry-After": header() if callable(header) else header}))
-    client = client_of(sandbox)
-    client.fetch_page(DEMO)
-    (wait,) = client.waits
-    assert low <= wait <= high
-
-
-def test_waits_grow_with_jitter_up_to_a_minute(sandbox_with, client_of):
-    sandbox = sandbox_with()
-    sandbox.faults.extend([Fault.answer(503)] * 10)
-    client = client_of(sandbox, max_retries=10)
-    client.fetch_page(DEMO)
-    assert all(min(2.0**number, 60) <= wait <= 61 for number, wait in enumerate(client.waits))
-    assert client.waits[-1] >= 60
-
-
 def test_a_slow_answer_ends_at_the_time_out(sandbox_with, client_of):
     sandbox = sandbox_with()
     sandbox.faults.extend([Fault.delayed(3)])
@@ -318,6 +265,20 @@ def test_an_unverifiable_certificate_names_the_remedy_and_is_not_tried_again(san
 )
 def test_the_base_url_comes_with_or_without_scheme(given, url):
     assert ClientSettings.parse(api_key="hh_x", api_url=given).api_url == url
+
+
+@pytest.mark.parametrize(
+    ("host", "schema", "port", "url"),
+    [
+        (None, "https", 8080, None),
+        ("hh.example.com", "http", 8080, "http://hh.example.com:8080"),
+        ("hh.example.com/base", None, 8080, "hh.example.com:8080/base"),
+        ("https://hh.example.com/base/", "http", 8080, "https://hh.example.com:8080/base/"),
+        ("hh.example.com:9090", "honeyhive", 8080, "hh.example.com:9090"),
+    ],
+)
+def test_a_connections_fields_make_a_base_url(host, schema, port, url):
+    assert base_url(host, schema, port) == url
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_a_window_that_is_not_is_left_to_the_triggerer(make, clock, delay, end):
     assert deferred.value.method_name == "resume"
     assert deferred.value.trigger.serialize() == (
         "airflow_provider_honeyhive.triggers.moment.HoneyHiveMomentTrigger",
-        {"moment": "2026-11-22T13:00:00.000000Z"},
+        {"moment": "2026-11-22T13:00:00.000000Z", "event": None},
     )
     assert clock.slept == []
 
@@ -256,3 +256,13 @@ def test_the_trigger_fires_at_its_moment_whatever_the_clock_does_meanwhile(monke
     assert slept == [60.0, 60.0, 30.0]
     assert asyncio.run(events()) == ["2026-11-22T12:02:00Z"]
     assert len(slept) == 3
+
+
+def test_the_trigger_fires_with_what_it_was_given():
+    given = HoneyHiveMomentTrigger("2026-11-22T12:02:00Z", {"waits": 1})
+    again = HoneyHiveMomentTrigger(**given.serialize()[1])
+
+    async def events() -> list[Any]:
+        return [event.payload async for event in again.run()]
+
+    assert asyncio.run(events()) == [{"waits": 1}]

@@ -67,6 +67,16 @@ def test_requests_are_not_sent_again_more_often_than_both_allow(sandbox, connect
     assert len(sandbox.requests) == requests
 
 
+def test_a_long_wait_is_left_to_whoever_asks_where_he_can_wait_elsewhere(sandbox, connect):
+    connect(sandbox, project="demo")
+    sandbox.faults.append(Fault.answer(503, retry_after=61))
+
+    with pytest.raises(HoneyHiveServerError) as caught:
+        inquiry(most_retries=2, leaves_long_waits=True).ask(total)
+    assert caught.value.retry_after == 61
+    assert len(sandbox.requests) == 1
+
+
 def test_the_project_is_that_of_the_connection_unless_one_is_given(sandbox, connect):
     connect(sandbox, project="demo")
 

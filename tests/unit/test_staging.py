@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +88,52 @@ def test_from_each_whole_file_on_nothing_is_lost_and_nothing_doubled(stage, tmp_
         known = set(position.known) - set(pending)
         again = [raw for raw, time in EVENTS if time <= position.upper and raw not in known]
         assert staged + again == [raw for raw, _ in EVENTS]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cell", "max_file_size"),
+    [
+        ([1_000], CELL, 10**9),
+        ([50], CELL, 10**9),
+        ([3, 200], CELL, 10**9),
+        # Blocks of 22 events, so that batches end where they do.
+        ([44], 10**9, 22 * 910),
+    ],
+)
+@pytest.mark.parametrize("given", range(1, 6))
+def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubled(
+    tmp_path, sizes, cell, max_file_size, given
+):
+    told: list = []
+    writer = SliceWriter(
+        LocalStore(tmp_path),
+        lambda number: f"{number:05d}",
+        encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
+        map_blocks=map,
+        cell=lambda time: time // cell,
+        max_file_size=max_file_size,
+        on_file=lambda position, pending: told.append((position, list(pending))),
+    )
+
+    def interrupted() -> None:
+        with writer:
+            for batch in islice(batches(sizes), given):
+                writer.write(batch)
+            writer.put_down()
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        interrupted()
+
+    whole = [line for file in writer.files for line in lines_of(tmp_path / file.path)]
+    assert bool(whole) == bool(told)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [file.path for file in writer.files]
+    for position, pending in told:
+        known = set(position.known) - set(pending)
+        again = [raw for raw, time in EVENTS if time <= position.upper and raw not in known]
+        assert whole + again == [raw for raw, _ in EVENTS]
+    # Only a block that is not whole is read again: one of a cell, which has 28 events at most.
+    assert len(whole) >= sum(len(batch.ids) for batch in islice(batches(sizes), given)) - 28
 
 
 def lines_of(path: Path) -> list[bytes]:

@@ -17,8 +17,9 @@ from airflow_provider_honeyhive.exceptions import (
     InvalidArgumentError,
 )
 from airflow_provider_honeyhive.models import ExportRequest
+from airflow_provider_honeyhive.retry_after import LONGEST_PAUSE_S
 from airflow_provider_honeyhive.sandbox import Behaviour
-from airflow_provider_honeyhive.triggers.watch import LONGEST_PAUSE_S, Watch
+from airflow_provider_honeyhive.triggers.watch import Watch
 from airflow_provider_honeyhive.triggers.watch_stores import AssetStore, FileStore
 from airflow_provider_honeyhive.windows import to_micros
 
