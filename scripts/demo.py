@@ -43,9 +43,10 @@ EVENTS = 25_000
 SHOWN_EVENTS = 3
 SHOWN_CHARACTERS = 200
 
-#: A line of ``airflow dags test``: time, level, message, logger. Tasks' own loggers have a made-up prefix.
+#: A line of ``airflow dags test``: time, level, message, logger. Tasks' own loggers have a made-up prefix;
+#: what begins with ``::`` folds lines up in the web interface.
 LOG_LINE = re.compile(
-    r"\S+ \[(?P<level>\w+) *\] (?P<message>.*?) +"
+    r"\S+ \[(?P<level>\w+) *\] (?P<message>(?!::).*?) +"
     r"\[(airflow_provider_honeyhive[\w.]*|unusual_prefix_\w+_example_honeyhive_\w+)\]"
 )
 
