@@ -1,0 +1,54 @@
+"""The templates that ``docs/windows.md`` has for paths."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from .documents import Document, codes
+from .test_readme import DAY_END, airflow_home
+
+__all__ = ["airflow_home"]
+
+PAGE = Document("docs/windows.md")
+RENDERED = {
+    "{{ run_id }}": "scheduled__2026-11-23",
+    "{{ dag_run.run_after | ds }}": "2026-11-23",
+    "{{ data_interval_end | ds }}": "2026-11-23",
+    "{{ macros.ds_add(data_interval_end | ds, -1) }}": "2026-11-22",
+    "{{ data_interval_end | ts_nodash }}": "20261123T000000",
+    "{{ partition_key }}": "2026-11-22T00:00:00",
+}
+
+
+def templates() -> list[str]:
+    table = PAGE.text.partition("| Template |")[2].partition("\n\n")[0].replace("\\|", "|")
+    return [codes(row)[0] for row in table.splitlines()[2:]]
+
+
+def test_the_templates_of_the_table_are_tested_here():
+    assert templates() == list(RENDERED)
+
+
+@pytest.mark.parametrize(("template", "rendered"), RENDERED.items())
+def test_a_template_renders(template, rendered):
+    from airflow.providers.common.compat.sdk import DAG
+    from airflow.sdk.execution_time import macros
+
+    from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+
+    with DAG("templates", schedule=None):
+        task = HoneyHiveExportEventsOperator(task_id="export", output_path=f"/export/{template}/")
+
+    task.render_template_fields(
+        {
+            "data_interval_end": DAY_END,
+            "dag_run": SimpleNamespace(run_after=DAY_END),
+            "run_id": "scheduled__2026-11-23",
+            "partition_key": "2026-11-22T00:00:00",
+            "macros": macros,
+        }
+    )
+
+    assert task.output_path == f"/export/{rendered}/"
