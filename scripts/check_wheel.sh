@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Build the wheel, install it into a clean environment beside an Airflow, and ask that Airflow for the provider.
-# Usage: check_wheel.sh PYTHON AIRFLOW_VERSION CONSTRAINTS (a Python that has 'build')
+# Install the wheel, without extras, into a clean environment beside an Airflow, and ask that Airflow for the provider.
+# Usage: check_wheel.sh PYTHON WHEEL AIRFLOW_VERSION CONSTRAINTS
 set -euo pipefail
 
-python=$1 airflow=$2 constraints=$3
+python=$1 wheel=$2 airflow=$3 constraints=$4
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 
-"$python" -m build --wheel --outdir "$place" >"$place/build.log" 2>&1 || { cat "$place/build.log" >&2; exit 1; }
 "$python" -m venv "$place/env"
 "$place/env/bin/python" -m pip install -q --disable-pip-version-check -c "$constraints" \
-  "$place"/*.whl "apache-airflow==$airflow"
+  "$wheel" "apache-airflow==$airflow"
 "$place/env/bin/python" -m pip check
 
 # Away from the sources, so that only what the wheel holds can be found.

@@ -33,6 +33,8 @@ os.environ |= {
     "AIRFLOW__CORE__DAGS_FOLDER": f"{HOME}/dags",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0",
+    # Under the same name the next test may have another DAG.
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
     "HONEYHIVE_EXAMPLE_OUTPUT": f"{HOME}/examples",
 }
@@ -45,6 +47,19 @@ DAY_END = datetime(2026, 3, 11, tzinfo=UTC)
 KEY = "hh_key_of_the_system_tests"
 #: What the S3 on loopback is asked with; it takes any.
 ACCESS = {"aws_access_key_id": "access", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark of the tests below known."""
+    config.addinivalue_line("markers", "live: starts a whole Airflow, with scheduler and triggerer, and takes minutes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that a whole Airflow is started for: those with a fixture ``live``."""
+    for item in items:
+        if "live" in getattr(item, "fixturenames", ()):
+            item.add_marker("live")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -46,6 +46,9 @@ COMPONENTS = {
 }["2" if AIRFLOW_2 else "3"]
 #: Seconds; generous, for a machine that does other things too.
 START, STEP = 240, 120
+#: What Airflow says on SQLite, at once, where another process has written between its reading and its writing; and
+#: what it says of the backfill that it was making then, until its scheduler gives that up after two minutes.
+TRY_AGAIN = ("database is locked", "Another backfill is running")
 
 
 class LiveAirflow:
@@ -256,6 +259,9 @@ class LiveAirflow:
         return f"http://127.0.0.1:{self._port}"
 
     def _airflow(self, *command: str) -> None:
+        self._until(lambda: self._succeeds(command), START, f"{command} to find the database free")
+
+    def _succeeds(self, command: tuple[str, ...]) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *command],
             env=self._environment,
@@ -265,7 +271,11 @@ class LiveAirflow:
             check=False,
             timeout=START,
         )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        output = done.stdout + done.stderr
+        if done.returncode and any(sign in output for sign in TRY_AGAIN):
+            return False
+        assert done.returncode == 0, output[-6000:]
+        return True
 
     def _is_up(self) -> bool:
         jobs = {row[0] for row in self.query("SELECT job_type FROM job WHERE state = 'running'")}

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_honeyhive.manifest import Manifest
 
 from .conftest import DAY, DAY_END, HOME
-from .running import AIRFLOW_2, ids_in, run_dag
+from .running import dag_bag, ids_in, run_dag
 from .test_examples_waiting import CHECKS as WAITING
 from .test_examples_waiting import STARTED_BY_EVENTS
 from .test_report import CHECKS as REPORT
@@ -34,13 +34,7 @@ SUMMARY = {
 
 
 def load(name):
-    if AIRFLOW_2:
-        from airflow.models.dagbag import DagBag
-    else:
-        from airflow.dag_processing.dagbag import DagBag
-
-    bag = DagBag(dag_folder=str(EXAMPLES[name]))
-    assert bag.import_errors == {}
+    bag = dag_bag(EXAMPLES[name])
     assert list(bag.dags) == [name]
     return bag.dags[name]
 

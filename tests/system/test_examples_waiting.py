@@ -48,6 +48,7 @@ def test_on_airflow_2_the_alert_is_no_dag_and_no_error():
     assert bag.dags == {}
 
 
+@pytest.mark.live
 @pytest.mark.skipif(AIRFLOW_2, reason="asset watchers came with Airflow 3.0")
 def test_the_alert_gets_the_events_of_each_kind_and_no_others():
     live = running()

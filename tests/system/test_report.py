@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from airflow_provider_honeyhive.manifest import Manifest
 
 from .conftest import DAY, DAY_END, HOME
-from .running import AIRFLOW_2, run_dag
+from .running import dag_bag, run_dag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,17 +39,6 @@ TABLES = {
     "sessions_over_time",
     "session_sizes",
 }
-
-
-def dag_bag(path: Path) -> Any:
-    if AIRFLOW_2:
-        from airflow.models.dagbag import DagBag
-    else:
-        from airflow.dag_processing.dagbag import DagBag
-
-    bag = DagBag(dag_folder=str(path))
-    assert bag.import_errors == {}
-    return bag
 
 
 def run_example() -> Any:
