@@ -117,8 +117,6 @@ def test_files_and_tests_that_are_named_exist(page):
     for name, test in re.findall(
         r"`((?:tests|scripts|example_dags|benchmarks)/[\w./]*\w\.\w+)(?:::(\w+))?`", text_of(page)
     ):
-        if name == "benchmarks/RESULTS.md":
-            continue  # made by `make bench`
         assert (ROOT / name).exists(), name
         assert not test or f"def {test}(" in (ROOT / name).read_text(encoding="utf-8"), test
 
