@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import airflow_provider_honeyhive
 from airflow_provider_honeyhive import get_provider_info, layout
 from airflow_provider_honeyhive.models import EventFilter
 
@@ -143,7 +145,7 @@ def test_every_import_that_is_shown_is_that_of_its_section():
 
 def test_every_variable_of_the_environment_is_in_the_table():
     sources = [
-        *(ROOT / "airflow_provider_honeyhive").rglob("*.py"),
+        *Path(airflow_provider_honeyhive.__file__).parent.rglob("*.py"),
         *(ROOT / "example_dags").glob("*.py"),
         ROOT / "scripts" / "demo.py",
     ]
