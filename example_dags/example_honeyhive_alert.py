@@ -2,7 +2,8 @@
 
 Three watchers look for new events of their kinds once a minute; what each finds starts a run, which fetches just
 those events. Feedback comes days after its event, so the watcher of thumbs-down looks back a week. Each watcher has
-an asset of its own, since of two events of one asset within a second Airflow may leave the second to the next run.
+an asset and a DAG of its own: on Airflow 3.1, what a second watcher finds while the scheduler is making a DAG's
+run can be left to that DAG's next run, which may be long in coming.
 
 An announcement may come twice where the triggerer dies at the wrong moment, with the same ``batch`` both times: what
 must happen only once, such as paging somebody, can be keyed by it.
@@ -27,7 +28,7 @@ from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEvents
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveNewEventsTrigger
 
 try:
-    from airflow.sdk import AssetAny, AssetWatcher
+    from airflow.sdk import AssetWatcher
 except ImportError:
     AssetWatcher = None
 
@@ -73,13 +74,14 @@ def watched(name: str, condition: EventFilter, lookback: timedelta) -> Asset:
 
 
 if AssetWatcher is not None:
-    with DAG(
-        "example_honeyhive_alert",
-        schedule=AssetAny(*(watched(name, *what) for name, what in WATCHED.items())),
-        start_date=datetime(2025, 1, 1, tzinfo=UTC),
-        catchup=False,
-        doc_md=__doc__,
-        tags=["honeyhive", "example"],
-    ):
-        events = HoneyHiveExportEventsOperator.partial(task_id="events", retries=3).expand_kwargs(announcements())
-        alert(events.output)
+    for name, what in WATCHED.items():
+        with DAG(
+            f"example_honeyhive_alert_{name}",
+            schedule=[watched(name, *what)],
+            start_date=datetime(2025, 1, 1, tzinfo=UTC),
+            catchup=False,
+            doc_md=__doc__,
+            tags=["honeyhive", "example"],
+        ):
+            events = HoneyHiveExportEventsOperator.partial(task_id="events", retries=3).expand_kwargs(announcements())
+            alert(events.output)

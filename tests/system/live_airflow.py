@@ -130,8 +130,13 @@ class LiveAirflow:
 
     def add_dag(self, dag_id: str, source: str) -> None:
         """Give Airflow a DAG file that defines ``dag_id``, and wait until it is known."""
-        replace_text(self.dags / f"{dag_id}.py", source)
-        self._until(lambda: self.query("SELECT 1 FROM dag WHERE dag_id = ?", dag_id), STEP, f"DAG {dag_id}")
+        self.add_dags(dag_id, [dag_id], source)
+
+    def add_dags(self, file_name: str, dag_ids: list[str], source: str) -> None:
+        """Give Airflow a file that defines these DAGs, and wait until they are known."""
+        replace_text(self.dags / f"{file_name}.py", source)
+        for dag_id in dag_ids:
+            self._until(lambda i=dag_id: self.query("SELECT 1 FROM dag WHERE dag_id = ?", i), STEP, f"DAG {dag_id}")
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, logical_date: datetime | None = None) -> str:
         """Start a run, and return its id."""
