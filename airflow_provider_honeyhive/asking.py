@@ -47,7 +47,7 @@ MEGABYTE = 1_000_000
 #: How much longer than the size that suits the server the pages of a slice may be.
 STRETCH = 1.25
 #: How many times longer the next page may be: after the first answer, and after later ones.
-FIRST_GROWTH, LATER_GROWTH = 4, 2
+FIRST_GROWTH, LATER_GROWTH = 8, 2
 #: Answers that must come through after a heavy one before pages grow again.
 CAUTIOUS_ANSWERS = 10
 
@@ -259,7 +259,8 @@ class Asker:
         # Below, a second of tolerance: some servers cut bounds, or the times they show, to whole seconds.
         first = (low or 0) - SECOND_US
         last = high + MILLISECOND_US
-        return all(time is None or first <= time <= last for time in page.times)
+        times = [time for time in page.times if time is not None]
+        return not times or first <= min(times) <= max(times) <= last
 
     def _check_project(self, page: Page) -> None:
         asked = self._request.project

@@ -38,7 +38,7 @@ class Grid:
         :param total: events in it, None where that is not known.
         """
         if window is None:
-            return cls(0, 1 << 62)
+            return cls(-(1 << 62), 1 << 63)
         cells = CELLS_OF_UNKNOWN if total is None else _power_of_two(total // EVENTS_IN_A_CELL)
         width = -(-(window.end_us - window.start_us) // min(cells, MOST_CELLS))
         # In steps that the wire can say; whole seconds where possible, since some servers cut bounds to them.
@@ -48,6 +48,11 @@ class Grid:
     def cell(self, time: int) -> int:
         """Return the number of the cell that holds ``time``."""
         return (time - self.origin_us) // self.width_us
+
+    def bounds(self, time: int) -> tuple[int, int]:
+        """Return the times, half open, of the cell that holds ``time``."""
+        low = self.origin_us + self.cell(time) * self.width_us
+        return low, low + self.width_us
 
     def line_near(self, time: int, low: int, high: int) -> int | None:
         """Return the line nearest to ``time`` between ``low`` and ``high``, both exclusive; None: there is none."""

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.windows import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
 #: The bytes of one event; a view keeps the whole answer in memory.
 RawEvent: TypeAlias = bytes | memoryview
@@ -143,9 +143,13 @@ def _has_line_breaks(body: bytes | memoryview) -> bool:
 def _page(raws: list[RawEvent], heads: list[_Head], totals: tuple[Any, Any], size: int, limit: int) -> Page:
     return Page(
         raw_events=raws,
-        ids=[_identity(head.event_id, raw) for head, raw in zip(heads, raws, strict=True)],
+        # The usual kind first: a call for each event is a good part of what an event costs.
+        ids=[
+            head.event_id if type(head.event_id) is str and head.event_id else _identity(head.event_id, raw)
+            for head, raw in zip(heads, raws, strict=True)
+        ],
         times=[to_micros(head.start_time) for head in heads],
-        projects=frozenset((_text(head.project), _text(head.project_id)) for head in heads),
+        projects=_projects(heads),
         total=next((number for number in map(_whole_number, totals) if number is not None), None),
         size_bytes=size,
         limit=limit,
@@ -156,6 +160,15 @@ def _identity(event_id: Any, raw: RawEvent) -> Hashable:
     if isinstance(event_id, str | int) and event_id != "":
         return event_id
     return blake2b(raw, digest_size=16).digest()
+
+
+def _projects(heads: list[_Head]) -> frozenset[tuple[str | None, str | None]]:
+    pairs: Iterable[tuple[Any, Any]]
+    try:
+        pairs = {(head.project, head.project_id) for head in heads}
+    except TypeError:  # a list or an object among them
+        pairs = [(head.project, head.project_id) for head in heads]
+    return frozenset((_text(name), _text(project_id)) for name, project_id in pairs)
 
 
 def _text(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import (
@@ -421,25 +421,30 @@ class SliceReader:
         raws: list[RawEvent] = []
         times: list[int | None] = []
         ids: list[Hashable] = []
-        in_page: set[Hashable] = set()
-        fresh = 0
         with self._lock:
+            known = cursor.known
+            known_before = len(known)
+            start, end = _between(self._start, self._end)
+            # Above the cursor everything has been read; a server with coarse bounds shows it again. What lies
+            # below was asked for before it was given away.
+            lowest, highest = _between(self._low if self._narrowed else None, cursor.upper)
+            # One pass with nothing called in it: this is run for each event there is.
             for raw, id_, time in zip(page.raw_events, page.ids, page.times, strict=True):
-                if id_ in in_page:
-                    cursor.repeated += 1
+                if id_ in known:
                     continue
-                in_page.add(id_)
-                if id_ in cursor.known or self._is_anothers(time):
+                if time is None:
+                    if not self._is_first_to_see(id_):
+                        continue
+                elif not lowest <= time <= highest:
                     continue
-                if time is None and not self._is_first_to_see(id_):
-                    continue
-                cursor.known[id_] = time
-                fresh += 1
-                if self._is_inside(time):
+                known[id_] = time
+                if time is None or start <= time < end:
                     raws.append(raw)
                     times.append(time)
                     ids.append(id_)
+            fresh = len(known) - known_before
             cursor.distinct += fresh
+            cursor.repeated += len(page) - len(set(page.ids))
             reached = (time for time in (*times, self._reached) if time is not None)
             self._reached = min(reached, default=None)
         with stats.lock:
@@ -465,12 +470,6 @@ class SliceReader:
                 cursor.total = cursor.distinct + cursor.repeated - len(page) + (page.total or 0)
                 self._total_low, self._given_away = self._low, 0.0
 
-    def _is_anothers(self, time: int | None) -> bool:
-        # Above the cursor everything has been read; a server with coarse bounds shows it again. What lies
-        # below was asked for before it was given away.
-        upper, low = self.cursor.upper, self._low if self._narrowed else None
-        return time is not None and ((upper is not None and time > upper) or (low is not None and time < low))
-
     def _position(self) -> Cursor:
         return replace(self.cursor, known=dict(self.cursor.known))
 
@@ -480,11 +479,6 @@ class SliceReader:
                 return False
             self._asker.untimed.add(id_)
             return True
-
-    def _is_inside(self, time: int | None) -> bool:
-        if time is None:
-            return True
-        return (self._start is None or time >= self._start) and (self._end is None or time < self._end)
 
     def _prove(self) -> None:
         """Compare what was seen with what the server reported, now and at the start.
@@ -505,7 +499,12 @@ class SliceReader:
 
 def _newest_first(page: Page) -> bool:
     times = [time for time in page.times if time is not None]
-    return all(newer >= older for newer, older in pairwise(times))
+    return times == sorted(times, reverse=True)
+
+
+def _between(low: int | None, high: int | None) -> tuple[float, float]:
+    """Return bounds that can be compared with, where None is no bound."""
+    return -inf if low is None else low, inf if high is None else high
 
 
 def sort_newest_first(batch: Batch) -> Batch:

@@ -47,8 +47,6 @@ T = TypeVar("T")
 
 #: Fewer events than this for each reader are not worth another reader from the start.
 EVENTS_WORTH_A_SLICE = 5_000
-#: Pages that a reader must have left before another one takes some of them.
-PAGES_WORTH_CUTTING = 6
 
 
 @contextmanager
@@ -97,14 +95,14 @@ class WindowReading:
         self._progress = progress
         self._stop = threading.Event()
         self._grid = Grid.over(window, None)
-        self._share = WorkShare([], self._grid, self._cut, self._worth_cutting)
+        self._share = WorkShare([], self._grid, self._cut, self._page_size)
         self._next_number = 0
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, newest events first."""
         ((plan, slices),) = self._side_by_side([self._begin])
         self._grid = Grid.over(self._window, plan.total)
-        self._share = WorkShare(slices, self._grid, self._cut, self._worth_cutting)
+        self._share = WorkShare(slices, self._grid, self._cut, self._page_size)
         self._progress.begin(plan.total, sum(file.event_count for piece in slices for file in piece.files))
         readers = 1 if self._window is None else self._options.concurrency
         try:
@@ -186,8 +184,8 @@ class WindowReading:
 
     # ------------------------------------------------------------------------------- sharing
 
-    def _worth_cutting(self) -> float:
-        return PAGES_WORTH_CUTTING * self._asker.limit
+    def _page_size(self) -> int:
+        return self._asker.limit
 
     def _cut(self, busy: Slice, time: int) -> Slice | None:
         with self._journal.lock:
@@ -232,7 +230,7 @@ class WindowReading:
             partial(self._destination.staged_name, piece.number),
             encode=self._encode,
             map_blocks=self._map_blocks,
-            cell=self._grid.cell,
+            cell=self._grid.bounds,
             max_file_size=self._options.max_file_size,
             files=piece.files,
             on_file=lambda position, pending: self._record(piece, position, pending),

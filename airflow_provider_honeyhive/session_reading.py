@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_honeyhive.asking import Asker
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.journal import Plan
 from airflow_provider_honeyhive.reader import Cursor, ReadAgainError
 from airflow_provider_honeyhive.reading import StoppedError
@@ -206,7 +207,7 @@ class SessionsReading:
                 partial(self._destination.staged_name, group.number),
                 encode=self._encode,
                 map_blocks=self._map_blocks,
-                cell=lambda time: 0,
+                cell=Grid.over(None, None).bounds,
                 max_file_size=self._options.max_file_size,
             )
             group.tally = Tally()

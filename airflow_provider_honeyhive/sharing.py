@@ -1,9 +1,10 @@
-"""Who reads which slice next: one that waits, else half of what the slowest reader has left."""
+"""Who reads which slice next: one that waits, else half of the pages that the slowest reader has left."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks for something to do; news of it come earlier.
 _TICK_S = 0.5
+#: Pages that a reader must have left, the one under way included, before another one takes some of them: each
+#: slice costs a request that shows its end.
+PAGES_WORTH_CUTTING = 3
+#: How full the pages of a piece should be by what is known: were there a few events more, it would need one more.
+FULL = 0.97
 
 
 @dataclass(eq=False)
@@ -44,7 +50,7 @@ class WorkShare:
     :param slices: newest first.
     :param grid: slices are cut along its lines.
     :param cut: cuts a slice at a time and returns the older piece, or None where it is too late for that.
-    :param worth_cutting: gives the number of events below which a slice is not worth another reader.
+    :param page_size: gives the events that a page has at present.
     """
 
     def __init__(
@@ -52,14 +58,14 @@ class WorkShare:
         slices: Sequence[Slice],
         grid: Grid,
         cut: Callable[[Slice, int], Slice | None],
-        worth_cutting: Callable[[], float],
+        page_size: Callable[[], int],
     ) -> None:
         self._changed = threading.Condition()
         self._waiting = list(slices)
         self._reading: list[Slice] = []
         self._grid = grid
         self._cut = cut
-        self._worth_cutting = worth_cutting
+        self._page_size = page_size
         self.slices = list(slices)
 
     def next(self, stop: threading.Event) -> Slice | None:
@@ -90,11 +96,15 @@ class WorkShare:
             self._changed.notify_all()
 
     def _piece_of_another(self) -> Slice | None:
+        page_size = self._page_size()
         for busy in sorted(self._reading, key=lambda each: each.reader.events_left, reverse=True):
-            unread = busy.reader.unread
-            if unread is None or busy.reader.events_left < self._worth_cutting():
+            unread, left = busy.reader.unread, busy.reader.events_left
+            if unread is None or left < PAGES_WORTH_CUTTING * page_size:
                 continue
-            line = self._grid.line_near(sum(unread) // 2, *unread)
+            # Whole pages, so that sharing makes no more of them.
+            share = ceil(left / page_size) // 2 * page_size * FULL / left
+            low, high = unread
+            line = self._grid.line_near(low + int((high - low) * share), low, high)
             piece = None if line is None else self._cut(busy, line)
             if piece is not None:
                 self.slices.append(piece)

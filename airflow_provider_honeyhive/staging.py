@@ -92,14 +92,22 @@ class _Block:
     times: list[int | None] = field(default_factory=list)
     size_bytes: int = 0
 
-    def add(self, raw: RawEvent, time: int | None) -> None:
-        self.raw_events.append(raw)
-        self.times.append(time)
-        self.size_bytes += len(raw) + 1
-
     def let_go(self) -> None:
         """Copy the events out of the answers they came in, so that these need not stay in memory."""
         self.raw_events = [bytes(raw) for raw in self.raw_events]
+
+
+def _extended(block: _Block | None, batch: Batch, first: int, end: int, size_bytes: int) -> _Block:
+    """Return the block, or a new one, with the events of a batch from one place to before another.
+
+    :param size_bytes: of the block then, a line break after each event included.
+    """
+    if block is None:
+        block = _Block(_Origin(batch.position, batch.ids, first))
+    block.raw_events += batch.raw_events[first:end]
+    block.times += batch.times[first:end]
+    block.size_bytes = size_bytes
+    return block
 
 
 class _OpenFile:
@@ -140,7 +148,7 @@ class SliceWriter:
     :param name_file: gives the name of the n-th file.
     :param encode: turns the events of a block, and their times, into members of a file.
     :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
-    :param cell: gives the number of the grid's cell that holds a time.
+    :param cell: gives the times, half open, of the grid's cell that holds a time.
     :param max_file_size: most bytes of a file, unless a single block has more.
     :param files: what an earlier try has staged.
     :param on_file: called after each whole file but the last one of a slice with where to go on from, and with the
@@ -154,7 +162,7 @@ class SliceWriter:
         *,
         encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
         map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
-        cell: Callable[[int], int],
+        cell: Callable[[int], tuple[int, int]],
         max_file_size: int,
         files: Sequence[StagedFile] = (),
         on_file: Callable[[Cursor, Sequence[Hashable]], None] = lambda position, pending: None,
@@ -168,7 +176,7 @@ class SliceWriter:
         self._max_file_size = max_file_size
         self._block_bytes = min(BLOCK_BYTES, max_file_size // BLOCKS_IN_A_FILE)
         self._on_file = on_file
-        self._cell: int | None = None
+        self._cell = (0, 0)  # none yet
         self._block: _Block | None = None
         self._position: Cursor | None = None
         self._file: _OpenFile | None = None
@@ -213,22 +221,24 @@ class SliceWriter:
 
     def _blocks(self, batch: Batch) -> Iterator[_Block]:
         block, self._block = self._block, None
+        size = 0 if block is None else block.size_bytes
+        first = 0  # of the events that are in no block yet
+        low, high = self._cell
+        # Nothing is called for an event but what has to be: this is run for each there is.
         for at, (raw, time) in enumerate(zip(batch.raw_events, batch.times, strict=True)):
-            if time is not None:
-                cell = self._cell_of(time)
-                if block is not None and cell != self._cell:
-                    yield block
-                    block = None
-                self._cell = cell
-            if block is None:
-                block = _Block(_Origin(batch.position, batch.ids, at))
-            block.add(raw, time)
-            if block.size_bytes >= self._block_bytes:
-                yield block
-                block = None
-        if block is not None:
-            block.let_go()
-        self._block = block
+            if time is not None and not low <= time < high:
+                low, high = self._cell_of(time)
+                if size:
+                    yield _extended(block, batch, first, at, size)
+                    block, first, size = None, at, 0
+            size += len(raw) + 1
+            if size >= self._block_bytes:
+                yield _extended(block, batch, first, at + 1, size)
+                block, first, size = None, at + 1, 0
+        self._cell = low, high
+        if size:
+            self._block = _extended(block, batch, first, len(batch.ids), size)
+            self._block.let_go()
 
     def _stage(self, blocks: Sequence[_Block]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]

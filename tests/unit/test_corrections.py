@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_honeyhive.content_index import RECORD_BYTES, ExportedContent, count_records, records_of
 from airflow_provider_honeyhive.corrections import CorrectionEncoder, Reason, sort_out
 from airflow_provider_honeyhive.encoding import Encoder
+from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.manifest import IndexFile, PartFile
 from airflow_provider_honeyhive.reader import Batch, Cursor
@@ -80,7 +81,7 @@ def test_records_lie_at_the_end_of_a_staged_file_so_that_its_events_are_in_one_p
         str,
         encode=Encoder(lines, index=records_of),
         map_blocks=map,
-        cell=lambda time: time,
+        cell=Grid(0, 1).bounds,
         max_file_size=10**9,
     )
     with writer:

@@ -147,23 +147,27 @@ def never() -> threading.Event:
     return threading.Event()
 
 
-def test_the_largest_rest_is_cut_in_its_middle(never):
+@pytest.mark.parametrize(
+    ("left", "pages"), [(3 * 20, 1), (3 * 20 + 1, 2), (4 * 20, 2), (5 * 20, 2), (5 * 20 + 1, 3), (1_000, 25)]
+)
+def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(never, left, pages):
     cuts = []
 
     def cut(busy: Slice, time: int) -> Slice:
         cuts.append((busy.number, time))
-        piece = slice_of(9, busy.reader.start, time, busy.reader.events_left / 2)
-        busy.reader.start, busy.reader.events_left = time, busy.reader.events_left / 2  # type: ignore[misc]
-        return piece
+        return slice_of(9, busy.reader.start, time, 10)
 
-    share = WorkShare([slice_of(0, 500, 1_000, 10), slice_of(1, 0, 500, 90)], Grid(0, 10), cut, lambda: 20)
+    share = WorkShare([slice_of(0, 500_000, 900_000, 50), slice_of(1, 0, 500_000, left)], Grid(0, 1), cut, lambda: 20)
     assert [share.next(never).number for _ in range(3)] == [0, 1, 9]
-    assert cuts == [(1, 250)]
+    ((number, line),) = cuts
+    assert number == 1
+    # Of events spread evenly, as many as fit in so many pages, and hardly fewer.
+    assert pages - 0.05 * pages < line / 500_000 * left / 20 < pages
     assert [piece.number for piece in share.slices] == [0, 1, 9]
 
 
 def test_what_is_not_worth_it_is_not_cut_and_the_end_is_told(never):
-    share = WorkShare([slice_of(0, 0, 500, 10)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
+    share = WorkShare([slice_of(0, 0, 500, 59)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
     piece = share.next(never)
     thread = threading.Timer(0.05, share.finished, [piece])
     thread.start()

@@ -13,6 +13,7 @@ from airflow_provider_honeyhive.assembly import Assembly
 from airflow_provider_honeyhive.compression import COMPRESS
 from airflow_provider_honeyhive.encoding import Encoder
 from airflow_provider_honeyhive.export import export_events
+from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.layout import Layout
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
@@ -53,7 +54,7 @@ def stage(tmp_path):
                 lambda number: f"{number:05d}",
                 encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
                 map_blocks=pool.map,
-                cell=lambda time: time // CELL,
+                cell=Grid(0, CELL).bounds,
                 max_file_size=max_file_size,
                 on_file=lambda position, pending: told.append((len(writer.files), position, list(pending))),
             )
@@ -110,7 +111,7 @@ def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubl
         lambda number: f"{number:05d}",
         encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
         map_blocks=map,
-        cell=lambda time: time // cell,
+        cell=Grid(0, cell).bounds,
         max_file_size=max_file_size,
         on_file=lambda position, pending: told.append((position, list(pending))),
     )
