@@ -37,7 +37,6 @@ def describe(scratch: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "curl": _output("curl", "--version").split(" (")[0].removeprefix("curl "),
         "gzip": _output("gzip", "--version").splitlines()[0].removeprefix("gzip "),
-        "Commit": _output("git", "describe", "--always", "--dirty"),
     }
     for package in PACKAGES:
         try:
@@ -45,6 +44,11 @@ def describe(scratch: Path) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             facts[package] = "not installed"
     return facts
+
+
+def commit() -> str:
+    """Return which version of the project this is."""
+    return _output("git", "describe", "--always", "--dirty")
 
 
 def _output(*command: str) -> str:

@@ -197,7 +197,11 @@ def _case(results: Results, name: str) -> str:
         cells += [each.range("cpu_s", 2), each.range("peak_mb", 0), f"{each.megabytes / wall:,.0f}" if wall else ""]
         cells += [each.range_served("requests"), str(each.most_served("peak_in_flight")), str(each.runs)]
         rows.append(cells)
-    return f"## {results.title(name)}\n\n`python benchmarks/run.py --case {name}`\n\n{_table(head, rows)}"
+    return f"## {results.title(name)}\n\n{_origin(name, results.commit(name))}{_table(head, rows)}"
+
+
+def _origin(case: str, commit: str) -> str:
+    return f"`python benchmarks/run.py --case {case}`, at commit {commit}\n\n"
 
 
 def _requests_table(results: Results) -> str:
@@ -233,7 +237,8 @@ def _imports(imports: dict[str, Any]) -> str:
     head = ["module", "Airflow's base class, ms", "on top, ms", "of that our own files, ms", "heavy packages loaded"]
     parse = imports["parse"]
     return (
-        "## Parsing DAG files\n\nImporting a module after what any DAG file imports from Airflow anyway; own files by"
+        f"## Parsing DAG files\n\n{_origin('imports', imports['commit'])}"
+        "Importing a module after what any DAG file imports from Airflow anyway; own files by"
         " `-X importtime`.\n\n"
         + _table(head, rows)
         + f"Parsing {len(parse['dags'])} example DAGs in a fresh process, imports of the provider included, takes"
@@ -254,7 +259,8 @@ def _profiles(measured: dict[str, Any]) -> str:
         for line, seconds in next(iter(profiles.values()))["lines"].items()
     ]
     return (
-        f"## Where the time goes\n\n{measured['title']}, sampled every 2 ms (`benchmarks/profiling.py`): the share of"
+        f"## Where the time goes\n\n{_origin('profile', measured['commit'])}"
+        f"{measured['title']}, sampled every 2 ms (`benchmarks/profiling.py`): the share of"
         " the processor time of all threads, and the seconds that threads spent there, waiting for the server or for"
         " the interpreter's lock included.\n\n"
         + _table(["phase", *profiles], [*rows, ["**in all**", *totals]])

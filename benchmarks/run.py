@@ -33,7 +33,7 @@ from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
 from benchmarks.commands import NAMES, Errand, contender
 from benchmarks.dataset import Dataset, render
-from benchmarks.machine import describe
+from benchmarks.machine import commit, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +60,13 @@ def main() -> int:
             "title": case.full_title,
             "delays": asdict(case.delays),
             "measured_at": _now(),
+            "commit": commit(),
             "runs": list(measure_case(case, options.scratch)),
         }
         file.write_text(json.dumps(results, indent=1) + "\n")
     for name in special:
         try:
-            results[name] = SPECIAL[name](options)
+            results[name] = {"commit": commit(), **SPECIAL[name](options)}
         except subprocess.CalledProcessError as error:
             results[name] = {"error": _end_of(error.stderr)}
     file.write_text(json.dumps(results, indent=1) + "\n")

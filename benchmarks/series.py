@@ -87,6 +87,10 @@ class Results:
         """Return what a case is called."""
         return str(self._cases[case]["title"])
 
+    def commit(self, case: str) -> str:
+        """Return the commit at which a case was measured."""
+        return str(self._cases[case]["commit"])
+
     def case(self, name: str) -> list[Series]:
         """Return the series of a case, in the order in which they were measured."""
         grouped: dict[tuple[str, int], list[dict[str, Any]]] = {}
