@@ -26,6 +26,7 @@ class Case:
     :param title: what the table is called; ``{events}`` stands for what the server has.
     :param datasets: what the server has, one after the other.
     :param contenders: names, see ``commands.py``.
+    :param serialise: the server makes the JSON of each answer, instead of copying it.
     :param runs: how often each is measured.
     :param slow_runs: how often the slow ones are.
     """
@@ -35,6 +36,7 @@ class Case:
     datasets: tuple[Dataset, ...]
     contenders: tuple[str, ...]
     delays: Delays = FAST
+    serialise: bool = False
     runs: int = 3
     slow_runs: int = 3
 
@@ -63,6 +65,13 @@ CASES = (
         "{events}",
         (Dataset(100_000, USUAL),),
         ("ours-gzip", "ours-none", "ours-zstd", "ours-parquet", *ALL[2:], "dlt-none"),
+    ),
+    Case(
+        "serialised",
+        "A server that makes the JSON of each answer: {events}",
+        (Dataset(100_000, USUAL),),
+        ("ours-gzip", "ours-none", "curl", "curl-gzip"),
+        serialise=True,
     ),
     Case("1m", "{events}", (Dataset(1_000_000, USUAL),), ALL, slow_runs=1),
     Case("small", "{events}", (Dataset(200_000, SMALL),), ALL),

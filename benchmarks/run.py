@@ -134,6 +134,7 @@ def serving(dataset: Dataset, case: Case, scratch: Path) -> Iterator[dict[str, A
     delays = case.delays
     slow = ["--latency", str(delays.answer), "--per-1000", str(delays.per_1000)]
     slow += ["--per-1000-skipped", str(delays.per_1000_skipped)]
+    slow += ["--serialise"] if case.serialise else []
     command = [sys.executable, str(HERE / "server.py"), *what, *slow, "--data", str(scratch / "data")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own server
         try:

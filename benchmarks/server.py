@@ -3,10 +3,11 @@
 It speaks the dialect of ``POST /events/export`` (and ``/v1/events/export``): ``dateRange`` with ``$gte`` and ``$lte``,
 both inclusive; newest first; ``limit`` up to 7500; ``page`` from 1; ``totalEvents``. ``GET /stats`` says what it
 has served since ``POST /reset``. A page is one copy out of its memory of rendered events (see ``dataset.py``), so
-the server takes little of the processor time that it shares with the client. On request it is slow like a real
-one: for each answer, for each event in it, and for each row that a page number makes it skip.
+the server takes little of the processor time that it shares with the client. On request it makes the JSON of each
+answer from objects in its memory, as servers do, or is slow like a real one: for each answer, for each event in it,
+and for each row that a page number makes it skip.
 
-    python benchmarks/server.py --events 100000 --size 4300 --data DIRECTORY [--latency 0.15 --per-1000 0.04]
+    python benchmarks/server.py --events 100000 --size 4300 --data DIRECTORY [--serialise] [--latency 0.15 ...]
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,17 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a defect
 
 
 class BenchServer(ThreadingHTTPServer):
-    """Serves one data set."""
+    """Serves one data set.
+
+    :param serialise: make the JSON of each answer anew.
+    """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, rendered: Rendered, delays: Delays | None = None, port: int = 0) -> None:
+    def __init__(
+        self, rendered: Rendered, delays: Delays | None = None, port: int = 0, *, serialise: bool = False
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.rendered = rendered
         self.delays = delays or Delays()
@@ -81,6 +88,9 @@ class BenchServer(ThreadingHTTPServer):
         self.lock = threading.Lock()
         with rendered.path.open("rb") as file:
             self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.events: list[Any] | None = None
+        if serialise:
+            self.events = [json.loads(self.memory[begin : end - 1]) for begin, end in pairwise(rendered.offsets)]
 
     @property
     def url(self) -> str:
@@ -143,13 +153,17 @@ class _Handler(BaseHTTPRequestHandler):
                 server.stats.in_flight -= 1
 
     def _send_page(self, first: int, last: int, total: int) -> int:
-        offsets = self.server.rendered.offsets
-        # Without the comma after the last event.
-        begin, size = offsets[first], max(0, offsets[last] - offsets[first] - 1)
-        head, tail = b'{"events":[', b'],"totalEvents":%d}' % total
-        self._send_head(200, len(head) + size + len(tail))
-        self.wfile.write(b"".join((head, self.server.memory[begin : begin + size], tail)))
-        return len(head) + offsets[last] - offsets[first] + len(tail)
+        if self.server.events is None:
+            offsets = self.server.rendered.offsets
+            # Without the comma after the last event.
+            begin, end = offsets[first], max(offsets[first], offsets[last] - 1)
+            page = b'{"events":[%b],"totalEvents":%d}' % (self.server.memory[begin:end], total)
+        else:
+            answer = {"events": self.server.events[first:last], "totalEvents": total}
+            page = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+        self._send_head(200, len(page))
+        self.wfile.write(page)
+        return len(page)
 
     def _send_json(self, status: int, answer: dict[str, Any]) -> None:
         body = json.dumps(answer).encode()
@@ -200,10 +214,11 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds for each answer")
     parser.add_argument("--per-1000", type=float, default=0.0, help="seconds for 1000 events in an answer")
     parser.add_argument("--per-1000-skipped", type=float, default=0.0, help="seconds for 1000 events skipped")
+    parser.add_argument("--serialise", action="store_true", help="make the JSON of each answer anew")
     options = parser.parse_args()
     rendered = render(Dataset(options.events, options.size, options.seed), options.data)
     delays = Delays(options.latency, options.per_1000, options.per_1000_skipped)
-    with BenchServer(rendered, delays, options.port) as server:
+    with BenchServer(rendered, delays, options.port, serialise=options.serialise) as server:
         server.warm()
         facts = {"url": server.url, "project": PROJECT, "start": START.isoformat(), "end": END.isoformat()}
         sys.stdout.write(json.dumps({**facts, "bytes": rendered.offsets[-1]}) + "\n")

@@ -30,9 +30,9 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     return render(Dataset(COUNT, 500), tmp_path_factory.mktemp("bench"))
 
 
-@pytest.fixture
-def server(rendered: Rendered) -> Iterator[BenchServer]:
-    with BenchServer(rendered) as server:
+@pytest.fixture(params=[False, True], ids=["copied", "serialised"])
+def server(rendered: Rendered, request: pytest.FixtureRequest) -> Iterator[BenchServer]:
+    with BenchServer(rendered, serialise=request.param) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
         server.shutdown()
