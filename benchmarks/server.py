@@ -25,8 +25,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.dataset import END, PROJECT, START, Dataset, Rendered, render
@@ -92,7 +90,7 @@ class BenchServer(ThreadingHTTPServer):
             self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.events: list[Any] | None = None
         if serialise:
-            self.events = [msgspec.json.decode(self.memory[b : e - 1]) for b, e in pairwise(rendered.offsets)]
+            self.events = [json.loads(self.memory[begin : end - 1]) for begin, end in pairwise(rendered.offsets)]
 
     @property
     def url(self) -> str:
@@ -162,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             page = b'{"events":[%b],"totalEvents":%d}' % (self.server.memory[begin:end], total)
         else:
             answer = {"events": self.server.events[first:last], "totalEvents": total}
-            page = msgspec.json.encode(answer)
+            page = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
         self._send_head(200, len(page))
         self.wfile.write(page)
         return len(page)
