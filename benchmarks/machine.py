@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNKNOWN = "unknown"
 PACKAGES = (
     "airflow-provider-honeyhive",
     "apache-airflow",
@@ -47,15 +48,17 @@ def describe(scratch: Path) -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return which version of the project this is."""
-    return _output("git", "describe", "--always", "--dirty")
+    """Return which version of the project this is, whatever results have been written since."""
+    others = (".", ":!benchmarks/results.*", ":!benchmarks/RESULTS.md")
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", *others) != UNKNOWN
+    return _output("git", "describe", "--always") + ("-dirty" if changed else "")
 
 
 def _output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - commands from this file
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip() or UNKNOWN
 
 
 def _field(path: str, name: str) -> str:
     with open(path, encoding="utf-8") as file:
-        return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "unknown")
+        return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), UNKNOWN)
