@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.asking import Asker, ReadStats
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.pages import load_event
-from airflow_provider_honeyhive.reader import READINGS, Batch, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.reader import READINGS, SliceReader
 from airflow_provider_honeyhive.side_by_side import run_side_by_side
+from airflow_provider_honeyhive.taking import Batch, ReadAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

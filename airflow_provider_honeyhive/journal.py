@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_honeyhive.reader import Cursor
 from airflow_provider_honeyhive.staging import StagedFile  # noqa: TC001 - pydantic needs it at run time
+from airflow_provider_honeyhive.taking import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence

@@ -9,17 +9,14 @@ written at the method that takes it. Knows nothing of HTTP and of files.
 from __future__ import annotations
 
 import logging
-import threading
-from dataclasses import dataclass, field, replace
-from math import inf
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     HoneyHiveRequestError,
     HoneyHiveResponseError,
-    IncompleteExportError,
 )
+from airflow_provider_honeyhive.taking import ReadAgainError, Taking, round_up, sort_newest_first
 from airflow_provider_honeyhive.trying_again import is_heavy
 from airflow_provider_honeyhive.windows import MILLISECOND_US, SECOND_US
 
@@ -27,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from airflow_provider_honeyhive.asking import Asker
-    from airflow_provider_honeyhive.pages import Page, RawEvent
+    from airflow_provider_honeyhive.pages import Page
+    from airflow_provider_honeyhive.taking import Batch, Cursor
 
 log = logging.getLogger(__name__)
 
@@ -40,56 +38,6 @@ FEW, SAME_FEW = 8, 3
 SEAM_EVENTS = 10
 #: How often a slice is read before it is given up as incomplete.
 READINGS = 3
-
-
-class ReadAgainError(Exception):
-    """What was read of a slice cannot be trusted to be whole: throw it away and read again.
-
-    :param expected: events the server reported.
-    :param received: distinct events read.
-    """
-
-    def __init__(self, reason: str, expected: int, received: int) -> None:
-        super().__init__(reason)
-        self.incomplete = IncompleteExportError(expected, received)
-
-
-@dataclass
-class Cursor:
-    """Where the reading of a slice stands: all it takes to go on.
-
-    :param upper: inclusive upper bound of the next request, microseconds since 1970; None: no bound yet.
-    :param known: events taken that the next answers may show again, with their times.
-    :param expect_seam: the next answer must show a known event.
-    :param unit: the finest step the server's date bounds obey, in microseconds.
-    :param distinct: different events seen in the asked range.
-    :param repeated: events that came twice in one answer.
-    :param total: what the server reported for the range, where that can be a total.
-    :param done: the slice has been read.
-    """
-
-    upper: int | None
-    known: dict[Hashable, int | None] = field(default_factory=dict)
-    expect_seam: bool = False
-    unit: int = MILLISECOND_US
-    distinct: int = 0
-    repeated: int = 0
-    total: int | None = None
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events of one answer that had not been taken before, all of them inside the slice.
-
-    :param position: where the reading stood when they were taken; going on from there asks for the same
-        answer again, and takes of it what is not known.
-    """
-
-    raw_events: list[RawEvent]
-    times: list[int | None]
-    ids: list[Hashable]
-    position: Cursor
 
 
 class SliceReader:
@@ -111,31 +59,40 @@ class SliceReader:
         expected: float | None = None,
     ) -> None:
         self._asker = asker
-        self._start = start
-        self._end = end
-        # Outwards to whole seconds: a server that cuts its bounds to seconds must not cut off events.
-        self._low = None if start is None else _down(start, SECOND_US)
-        self._high = None if end is None else _up(end, SECOND_US)
-        # Taking events and giving away a range exclude each other.
-        self._lock = threading.Lock()
-        self._expected = expected
-        self._narrowed = False
-        self._given_away = 0.0
-        # What the last answer and the cursor's total are about.
-        self._asked_low = self._total_low = self._low
-        self._any_order = False
+        self._taking = Taking(start, end, cursor, expected, stats=asker.stats, untimed=asker.untimed)
         self._readings = 1
         self._lost_at: int | None = None
-        self.cursor = cursor or Cursor(upper=self._high)
-        self._reached = self._reached_by(self.cursor)
-        asker.untimed.update(self._own_untimed())
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the reading stands."""
+        return self._taking.cursor
+
+    @property
+    def start(self) -> int | None:
+        """Inclusive lower bound of the slice, microseconds since 1970."""
+        return self._taking.start
+
+    @property
+    def unread(self) -> tuple[int, int] | None:
+        """The times that may hold unread events, where some of them could be given away."""
+        return self._taking.unread
+
+    @property
+    def events_left(self) -> float:
+        """A guess at the number of events that are not read yet."""
+        return self._taking.events_left
+
+    def give_away_below(self, time: int) -> float | None:
+        """Leave the events before ``time`` to another reader, see :meth:`.taking.Taking.give_away_below`."""
+        return self._taking.give_away_below(time)
 
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.
 
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
-        if not self._any_order:
+        if not self._taking.any_order:
             yield from self._seek()
         else:
             yield from self._halve_all()
@@ -146,65 +103,8 @@ class SliceReader:
         """Forget what was read; the last reading trusts no order."""
         self._readings += 1
         self._lost_at = None
-        self._asker.untimed.difference_update(self._own_untimed())
-        with self._lock:
-            if self._readings == READINGS and self._high is not None:
-                self._any_order = True
-            self._reached = None
-            self.cursor = Cursor(upper=self._high, unit=self.cursor.unit)
-
-    # ------------------------------------------------------------------------------- sharing the work
-
-    @property
-    def start(self) -> int | None:
-        """Inclusive lower bound of the slice, microseconds since 1970."""
-        return self._start
-
-    @property
-    def unread(self) -> tuple[int, int] | None:
-        """The times that may hold unread events, where some of them could be given away."""
-        upper = self._end if self._reached is None else self._reached
-        if self._any_order or self.cursor.done or self._start is None or upper is None:
-            return None
-        return self._start, upper
-
-    @property
-    def events_left(self) -> float:
-        """A guess at the number of events that are not read yet."""
-        total = self._expected if self.cursor.total is None else self.cursor.total
-        if total is not None:
-            return max(0.0, total - self.cursor.distinct - self._given_away)
-        if self._reached is None or self._end is None or self._start is None:
-            return 0.0
-        # As dense as what has been read.
-        return self.cursor.distinct * (self._reached - self._start) / max(1, self._end - self._reached)
-
-    def give_away_below(self, time: int) -> float | None:
-        """Leave the events before ``time`` to another reader.
-
-        :param time: microseconds since 1970; becomes the slice's start.
-        :returns: a guess at how many events that are; None where it is too late for that.
-        """
-        with self._lock:
-            unread = self.unread
-            if unread is None or not unread[0] < time <= unread[1]:
-                return None
-            low, high = unread
-            share = self.events_left * (time - low) / (high - low)
-            self._narrowed = True
-            self._given_away += share
-            self._start, self._low = time, _down(time, SECOND_US)
-            return share
-
-    def _reached_by(self, cursor: Cursor) -> int | None:
-        """Return the time below which nothing has been taken, None where nothing has been taken at all."""
-        times = [time for time in cursor.known.values() if time is not None]
-        if cursor.upper is not None and cursor.upper != self._high:
-            times.append(cursor.upper)
-        return min(times, default=None)
-
-    def _own_untimed(self) -> list[Hashable]:
-        return [id_ for id_, time in self.cursor.known.items() if time is None]
+        unsorted = self._readings == READINGS and self._taking.high is not None
+        self._taking.start_over(any_order=self._taking.any_order or unsorted)
 
     # ------------------------------------------------------------------------------- sorted answers
 
@@ -213,11 +113,11 @@ class SliceReader:
         while True:
             page = self._contiguous_page()
             if not _newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
-                self._any_order = True
+                self._taking.any_order = True
                 raise self._again("the answers are not sorted newest first")
-            self._note_total(page)
-            fresh = self._take(page)
-            self._correct_total(page)
+            self._taking.note_total(page)
+            fresh = self._taking.take(page)
+            self._taking.correct_total(page)
             is_last = fresh is None and not self._asker.may_hide_more(page)
             times = [time for time in page.times if time is not None]
             oldest = min(times, default=None)
@@ -229,7 +129,7 @@ class SliceReader:
                 return
             if oldest is None:
                 # Only events without a time: they have no place to seek to.
-                yield from self._page_through(self._low, cursor.upper)
+                yield from self._page_through(self._taking.low, cursor.upper)
                 return
             next_upper = self._round_up(oldest)
             if cursor.upper is None or next_upper < cursor.upper:
@@ -246,7 +146,7 @@ class SliceReader:
                 yield from self._page_through(below, cursor.upper)
                 self._step_to(below, times)
                 cursor.expect_seam = False
-            if self._low is not None and cursor.upper is not None and cursor.upper < self._low:
+            if self._taking.low is not None and cursor.upper is not None and cursor.upper < self._taking.low:
                 return
 
     def _hides_newer(self, page: Page) -> bool:
@@ -277,7 +177,7 @@ class SliceReader:
         seam = {id_ for id_, time in cursor.known.items() if time is not None and time <= cursor.upper}
         second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
         times = sorted(time for time in cursor.known.values() if time is not None)
-        for wider in sorted({second, *(_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
+        for wider in sorted({second, *(round_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
             page = self._ask_down(wider)
             if self._shows_known(page):
                 if not seam.isdisjoint(page.ids) or self._asker.may_hide_more(page):
@@ -288,16 +188,14 @@ class SliceReader:
         raise self._again("events that had been read are missing from the next answer")
 
     def _ask_down(self, upper: int | None, left: float = 0) -> Page:
-        # The slice may be narrowed while the answer is on its way.
-        self._asked_low = self._low
-        return self._asker.ask(self._asked_low, upper, left=left)
+        return self._asker.ask(self._taking.next_low(), upper, left=left)
 
     def _shows_known(self, page: Page) -> bool:
         return any(id_ in self.cursor.known for id_ in page.ids)
 
     def _round_up(self, time: int) -> int:
         if self.cursor.unit == MILLISECOND_US:
-            return _up(time, MILLISECOND_US)
+            return round_up(time, MILLISECOND_US)
         # To the next whole second even from a whole second: the bound may be exclusive.
         return time // SECOND_US * SECOND_US + SECOND_US
 
@@ -334,7 +232,7 @@ class SliceReader:
                     total = page.total
                 this_pass.extend(page.ids)
                 seen.update(page.ids)
-                fresh = self._take(page)
+                fresh = self._taking.take(page)
                 del page
                 if fresh:
                     yield fresh
@@ -375,20 +273,20 @@ class SliceReader:
     # ----------------------------------------------------------------------------- unsorted answers
 
     def _halve_all(self) -> Iterator[Batch]:
-        if self._high is None:
+        if self._taking.high is None:
             raise HoneyHiveResponseError(
                 "the answers are not sorted newest first: give start_time and end_time to read them"
             )
-        yield from self._halve(self._low or 0, self._high, None)
+        yield from self._halve(self._taking.low or 0, self._taking.high, None)
 
     def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
         """Halve the range until an answer is so short that it holds all of it, which works in any order."""
         if page is None:
             page = self._asker.ask(low, high)
-        if (low, high) == (self._low or 0, self._high):
-            self._note_total(page)
+        if (low, high) == (self._taking.low or 0, self._taking.high):
+            self._taking.note_total(page)
         if not self._asker.may_hide_more(page):
-            fresh = self._take(page)
+            fresh = self._taking.take(page)
             if fresh:
                 yield sort_newest_first(fresh)
             return
@@ -409,76 +307,7 @@ class SliceReader:
         yield from self._halve(middle, high, upper)
         yield from self._halve(low, middle, None)
 
-    # ---------------------------------------------------------------------------- taking and proving
-
-    def _take(self, page: Page) -> Batch | None:
-        """Return the events of the answer that are new and inside the slice, and remember its ids.
-
-        An event without a time counts as inside: the server gave it for this range, and leaving it out
-        would lose it.
-        """
-        cursor, stats = self.cursor, self._asker.stats
-        raws: list[RawEvent] = []
-        times: list[int | None] = []
-        ids: list[Hashable] = []
-        with self._lock:
-            known = cursor.known
-            known_before = len(known)
-            start, end = _between(self._start, self._end)
-            # Above the cursor everything has been read; a server with coarse bounds shows it again. What lies
-            # below was asked for before it was given away.
-            lowest, highest = _between(self._low if self._narrowed else None, cursor.upper)
-            # One pass with nothing called in it: this is run for each event there is.
-            for raw, id_, time in zip(page.raw_events, page.ids, page.times, strict=True):
-                if id_ in known:
-                    continue
-                if time is None:
-                    if not self._is_first_to_see(id_):
-                        continue
-                elif not lowest <= time <= highest:
-                    continue
-                known[id_] = time
-                if time is None or start <= time < end:
-                    raws.append(raw)
-                    times.append(time)
-                    ids.append(id_)
-            fresh = len(known) - known_before
-            cursor.distinct += fresh
-            cursor.repeated += len(page) - len(set(page.ids))
-            reached = (time for time in (*times, self._reached) if time is not None)
-            self._reached = min(reached, default=None)
-        with stats.lock:
-            stats.duplicates_dropped += len(page) - fresh
-        return Batch(raws, times, ids, self._position()) if fresh else None
-
-    def _note_total(self, page: Page) -> None:
-        """Note what a first answer says there is; a number no larger than the answer may be just its length."""
-        cursor = self.cursor
-        if not cursor.distinct and page.total is not None:
-            self._expected = page.total
-            if cursor.total is None and page.total > len(page):
-                cursor.total, self._total_low = page.total, self._asked_low
-
-    def _correct_total(self, page: Page) -> None:
-        """Count anew what the slice holds, once a part of it was given away.
-
-        :param page: what there is from the cursor down, just taken; its total counts that.
-        """
-        cursor = self.cursor
-        with self._lock:
-            if self._total_low != self._low == self._asked_low and None not in (page.total, cursor.total):
-                cursor.total = cursor.distinct + cursor.repeated - len(page) + (page.total or 0)
-                self._total_low, self._given_away = self._low, 0.0
-
-    def _position(self) -> Cursor:
-        return replace(self.cursor, known=dict(self.cursor.known))
-
-    def _is_first_to_see(self, id_: Hashable) -> bool:
-        with self._asker.stats.lock:
-            if id_ in self._asker.untimed:
-                return False
-            self._asker.untimed.add(id_)
-            return True
+    # ---------------------------------------------------------------------------- proving
 
     def _prove(self) -> None:
         """Compare what was seen with what the server reported, now and at the start.
@@ -489,7 +318,7 @@ class SliceReader:
         seen = cursor.distinct + cursor.repeated
         if cursor.total is None or seen >= cursor.total:
             return
-        now = self._asker.ask(self._low, self._high, limit=1).total
+        now = self._asker.ask(self._taking.low, self._taking.high, limit=1).total
         if now is None or seen < now:
             raise self._again("fewer events were read than the server reports")
 
@@ -500,27 +329,3 @@ class SliceReader:
 def _newest_first(page: Page) -> bool:
     times = [time for time in page.times if time is not None]
     return times == sorted(times, reverse=True)
-
-
-def _between(low: int | None, high: int | None) -> tuple[float, float]:
-    """Return bounds that can be compared with, where None is no bound."""
-    return -inf if low is None else low, inf if high is None else high
-
-
-def sort_newest_first(batch: Batch) -> Batch:
-    """Return the events newest first, those without a time last."""
-    order = sorted(range(len(batch.ids)), key=lambda at: (batch.times[at] is None, -(batch.times[at] or 0)))
-    return Batch(
-        [batch.raw_events[at] for at in order],
-        [batch.times[at] for at in order],
-        [batch.ids[at] for at in order],
-        batch.position,
-    )
-
-
-def _up(time: int, unit: int) -> int:
-    return -(-time // unit) * unit
-
-
-def _down(time: int, unit: int) -> int:
-    return time // unit * unit

@@ -20,10 +20,11 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.journal import Plan
-from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.reader import READINGS, SliceReader
 from airflow_provider_honeyhive.sharing import Slice, WorkShare
 from airflow_provider_honeyhive.side_by_side import run_side_by_side
 from airflow_provider_honeyhive.staging import SliceWriter
+from airflow_provider_honeyhive.taking import ReadAgainError
 from airflow_provider_honeyhive.trying_again import is_heavy
 from airflow_provider_honeyhive.windows import format_time
 
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.pages import Page, RawEvent
     from airflow_provider_honeyhive.progress import Progress
     from airflow_provider_honeyhive.publishing import Destination
-    from airflow_provider_honeyhive.reader import Cursor
     from airflow_provider_honeyhive.staging import Member, StagedFile
+    from airflow_provider_honeyhive.taking import Cursor
     from airflow_provider_honeyhive.windows import Window
 
 log = logging.getLogger(__name__)

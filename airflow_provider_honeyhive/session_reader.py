@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models import EventFilter
-from airflow_provider_honeyhive.reader import READINGS, Batch, Cursor, ReadAgainError, SliceReader, sort_newest_first
+from airflow_provider_honeyhive.reader import READINGS, SliceReader
 from airflow_provider_honeyhive.session_roots import head_of, read_roots, roots_request, session_request
+from airflow_provider_honeyhive.taking import Batch, Cursor, ReadAgainError, sort_newest_first
 from airflow_provider_honeyhive.windows import SECOND_US
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from airflow_provider_honeyhive.asking import Asker
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.journal import Plan
-from airflow_provider_honeyhive.reader import Cursor, ReadAgainError
 from airflow_provider_honeyhive.reading import StoppedError
 from airflow_provider_honeyhive.session_reader import SessionReader, Tally
 from airflow_provider_honeyhive.session_roots import group_bounds, read_roots, roots_request, share_out
 from airflow_provider_honeyhive.side_by_side import run_side_by_side
 from airflow_provider_honeyhive.splitting import count_window
 from airflow_provider_honeyhive.staging import SliceWriter
+from airflow_provider_honeyhive.taking import Cursor, ReadAgainError
 from airflow_provider_honeyhive.windows import format_time
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ import msgspec
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models import EventFilter
 from airflow_provider_honeyhive.pages import shallow_event
-from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.reader import READINGS, SliceReader
 from airflow_provider_honeyhive.sessions import ROOT_TYPE
+from airflow_provider_honeyhive.taking import ReadAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.pages import RawEvent
-    from airflow_provider_honeyhive.reader import Batch, Cursor
     from airflow_provider_honeyhive.stores import Sink, Store
+    from airflow_provider_honeyhive.taking import Batch, Cursor
 
 #: Bytes of events at which a block ends, at most, and as a share of a file: files consist of whole blocks.
 BLOCK_BYTES = 1024**2

@@ -13,9 +13,9 @@ from airflow_provider_honeyhive.encoding import Encoder
 from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.manifest import IndexFile, PartFile
-from airflow_provider_honeyhive.reader import Batch, Cursor
 from airflow_provider_honeyhive.staging import SliceWriter
 from airflow_provider_honeyhive.stores import LocalStore
+from airflow_provider_honeyhive.taking import Batch, Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

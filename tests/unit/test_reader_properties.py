@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from airflow_provider_honeyhive.asking import Asker, ReadStats
 from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, IncompleteExportError
 from airflow_provider_honeyhive.models import ExportRequest
-from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.reader import READINGS, SliceReader
+from airflow_provider_honeyhive.taking import ReadAgainError
 from airflow_provider_honeyhive.windows import SECOND_US
 
 from .model_server import ModelClient, Oddities

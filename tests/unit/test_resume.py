@@ -375,7 +375,7 @@ def test_verify_names_events_from_outside_the_window_and_wrong_times(sandbox_wit
 
 
 def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
-    from airflow_provider_honeyhive.reader import Cursor
+    from airflow_provider_honeyhive.taking import Cursor
 
     journal = Journal(open_store(tmp_path), "_staging-x")
     known = {"\ud83d": 1, 7: None, b"\x00\xff": 3, "pending": 4}

@@ -14,8 +14,9 @@ from airflow_provider_honeyhive.asking import Asker, ReadStats
 from airflow_provider_honeyhive.exceptions import IncompleteExportError
 from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.models import ExportRequest
-from airflow_provider_honeyhive.reader import READINGS, ReadAgainError, SliceReader
+from airflow_provider_honeyhive.reader import READINGS, SliceReader
 from airflow_provider_honeyhive.sharing import Slice, WorkShare
+from airflow_provider_honeyhive.taking import ReadAgainError
 from airflow_provider_honeyhive.windows import SECOND_US
 
 from .model_server import ModelClient, Oddities

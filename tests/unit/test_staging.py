@@ -17,10 +17,10 @@ from airflow_provider_honeyhive.grid import Grid
 from airflow_provider_honeyhive.layout import Layout
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
-from airflow_provider_honeyhive.reader import Batch, Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.staging import SliceWriter
 from airflow_provider_honeyhive.stores import LocalStore
+from airflow_provider_honeyhive.taking import Batch, Cursor
 
 from .test_export import DAY, DEMO, GENERATED, event_at, ids_of, tree
 
