@@ -140,30 +140,32 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             first, last, total, skipped = select(server.rendered, json.loads(body))
             time.sleep(server.delays.of(last - first, skipped))
-            size = self._send_page(first, last, total)
-            with server.lock:
-                stats.events += last - first
-                stats.bytes += size
+            page = memoryview(self._page(first, last, total))
         except (Refusal, ValueError) as error:
             with server.lock:
                 stats.refused += 1
+                stats.in_flight -= 1
             self._send_json(400, {"statusCode": 400, "message": str(error), "success": False})
+            return
+        try:
+            self._send_head(200, len(page))
+            self.wfile.write(page[:-1])
         finally:
+            # Before the last byte: whoever has the whole answer may ask again, or for these numbers.
             with server.lock:
-                server.stats.in_flight -= 1
+                stats.events += last - first
+                stats.bytes += len(page)
+                stats.in_flight -= 1
+        self.wfile.write(page[-1:])
 
-    def _send_page(self, first: int, last: int, total: int) -> int:
+    def _page(self, first: int, last: int, total: int) -> bytes:
         if self.server.events is None:
             offsets = self.server.rendered.offsets
             # Without the comma after the last event.
             begin, end = offsets[first], max(offsets[first], offsets[last] - 1)
-            page = b'{"events":[%b],"totalEvents":%d}' % (self.server.memory[begin:end], total)
-        else:
-            answer = {"events": self.server.events[first:last], "totalEvents": total}
-            page = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
-        self._send_head(200, len(page))
-        self.wfile.write(page)
-        return len(page)
+            return b'{"events":[%b],"totalEvents":%d}' % (self.server.memory[begin:end], total)
+        answer = {"events": self.server.events[first:last], "totalEvents": total}
+        return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _send_json(self, status: int, answer: dict[str, Any]) -> None:
         body = json.dumps(answer).encode()
