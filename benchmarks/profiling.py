@@ -47,7 +47,7 @@ RULES = tuple(
         ("decode", r"pages\.py$", ""),
         ("write", r"stores\.py$", ""),
         ("write", "airflow_provider_honeyhive", r"\.write\("),
-        ("walk (seams, ids, slices)", r"(reader|reading|asking|sharing|grid)\.py$", ""),
+        ("walk (seams, ids, slices)", r"(reader|reading|taking|asking|sharing|grid)\.py$", ""),
         ("blocks (grouping events)", r"staging\.py$", ""),
         ("publish (files, manifest, journal)", r"(publishing|assembly|journal|manifest|export)\.py$", ""),
     )
