@@ -10,6 +10,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -68,6 +69,20 @@ def airflow_database() -> None:
     from airflow.utils import db
 
     db.initdb()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_execution_api() -> None:
+    """Let all tasks share the API that they are run by in this process.
+
+    Airflow 3.1 makes it anew for each task, which takes seconds; later ones keep it.
+    """
+    try:
+        from airflow.sdk.execution_time import supervisor
+    except ImportError:  # Airflow 2 has none
+        return
+    if not hasattr(supervisor.in_process_api_server, "cache_clear"):
+        supervisor.in_process_api_server = lru_cache(maxsize=1)(supervisor.in_process_api_server)
 
 
 @pytest.fixture
