@@ -41,7 +41,8 @@ class AnswerBody:
 
 
 def _new_memory(size: int) -> mmap.mmap:
-    memory = mmap.mmap(-1, size)
+    # Private, because shared memory gets no large pages but where the system is told to give it some.
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if _LARGE_PAGES is not None:
         with suppress(OSError):  # a kernel may be built without them
             memory.madvise(_LARGE_PAGES)
