@@ -125,27 +125,29 @@ class Assembly:
         yield partial(self._write_parquet, partition, pieces)
 
     def _write_parquet(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[DataFile]:
-        from airflow_provider_honeyhive.parquet import ParquetFile, row_groups  # noqa: PLC0415
+        from airflow_provider_honeyhive.parquet import ParquetFile, events_of, row_groups  # noqa: PLC0415
 
-        blocks = ((piece, self._block(piece)) for piece in pieces)
+        compressed = not self._store.reads_cheaply
+        blocks = ((piece, events_of(self._chunks(piece), compressed=compressed)) for piece in pieces)
         coming = _read_ahead(row_groups(blocks, self._most))
         found = next(coming, None)
         number = 0
         while found is not None:
-            name, group = self._name(partition, number), []
+            name, group, misfits = self._name(partition, number), [], Counter[str]()
             with self._store.create(name) as sink:
                 counted = _Hashed(sink)
                 with ParquetFile(counted, self._layout.compression, self._metadata, self._most) as file:
                     while found is not None and not file.is_full:
-                        members, row_group = found
+                        in_it, row_group, left_out = found
                         file.write(row_group)
-                        group += members
+                        group += in_it
+                        misfits += left_out
                         found = next(coming, None)
             number += 1
-            yield _described(group, name, counted.digest.hexdigest(), counted.size)
+            yield _described(group, name, counted.digest.hexdigest(), counted.size, misfits)
 
-    def _block(self, piece: _Piece) -> bytes:
-        return b"".join(self._store.chunks(piece.file.path, piece.offset, piece.member.size_bytes))
+    def _chunks(self, piece: _Piece) -> Iterator[bytes]:
+        return self._store.chunks(piece.file.path, piece.offset, piece.member.size_bytes)
 
 
 def _read_ahead(items: Iterator[T]) -> Iterator[T]:
@@ -213,13 +215,14 @@ def _ranges(group: Iterable[_Piece], around: Frame) -> Iterator[tuple[StagedFile
         yield file, start, length
 
 
-def _described(group: Sequence[_Piece], path: str, digest: str, size_bytes: int) -> DataFile:
+def _described(
+    group: Sequence[_Piece], path: str, digest: str, size_bytes: int, misfits: Mapping[str, int] | None = None
+) -> DataFile:
     members = [piece.member for piece in group]
     earliest = min((member.min_us for member in members if member.min_us is not None), default=None)
     latest = max((member.max_us for member in members if member.max_us is not None), default=None)
-    misfits: Counter[str] = Counter()
-    for member in members:
-        misfits.update(member.misfits)
+    if misfits is None:
+        misfits = sum((Counter(member.misfits) for member in members), Counter())
     part = PartFile(
         path=path,
         event_count=sum(member.event_count for member in members),

@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.exceptions import (
     InvalidArgumentError,
     TooFewEventsError,
 )
-from airflow_provider_honeyhive.formats import encoder
+from airflow_provider_honeyhive.formats import encoder, is_instant
 from airflow_provider_honeyhive.layout import Layout, choose_layout
 from airflow_provider_honeyhive.lookback import Lookback
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, PartFile, RequestFacts
@@ -194,12 +194,10 @@ class _Export:
         pool: Executor,
         progress: Progress,
     ) -> WindowReading | SessionsReading:
+        instant = is_instant(self._layout, staged_cheaply=destination.store.reads_cheaply)
         how: dict[str, Any] = {
             "encode": encode,
-            # Plain text is ready sooner than another thread would begin.
-            "map_blocks": map
-            if self._layout.compression == "none" and self._layout.file_format == "jsonl"
-            else pool.map,
+            "map_blocks": map if instant else pool.map,
             "options": self._options,
             "progress": progress,
         }

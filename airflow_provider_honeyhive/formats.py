@@ -76,6 +76,16 @@ def encoder(layout: Layout, *, staged_cheaply: bool) -> Encode:
     return encode
 
 
+def is_instant(layout: Layout, *, staged_cheaply: bool) -> bool:
+    """Return whether a block is ready sooner than another thread would begin: nothing is read or compressed.
+
+    :param staged_cheaply: where blocks are staged, bytes cost little.
+    """
+    if layout.file_format == "parquet":
+        return staged_cheaply
+    return layout.file_format in ("jsonl", "json") and layout.compression == "none"
+
+
 def frame(layout: Layout) -> Frame:
     """Return what stands around the blocks of a text file."""
     plain, compress = _TEXT_FORMATS[layout.file_format].frame, COMPRESS[layout.compression]

@@ -1,17 +1,19 @@
-"""Parquet files, streamed: blocks are staged as Arrow streams, and become row groups when all are there.
+"""Parquet files, streamed: blocks are staged as lists of raw events, and become row groups when all are there.
 
-Needs pyarrow, the extra ``parquet``.
+Taking events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
+neither of them while answers are received, which needs the lock, too. Needs pyarrow, the extra ``parquet``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import msgpack
+
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 
 try:
     import pyarrow as pa
-    from pyarrow import ipc
     from pyarrow import parquet as pq
 except ImportError:
     raise InvalidArgumentError(
@@ -20,6 +22,9 @@ except ImportError:
 
 from airflow_provider_honeyhive.arrow_columns import SCHEMA, to_record_batch
 from airflow_provider_honeyhive.columns import COLUMNS, Kind
+from airflow_provider_honeyhive.compression import COMPRESS
+from airflow_provider_honeyhive.decompression import DECOMPRESS
+from airflow_provider_honeyhive.tabular import Misfits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,50 +41,65 @@ ROW_GROUPS_IN_A_FILE = 4
 FOOTER_BYTES = 150
 _COMPARED = (Kind.STRING, Kind.TIME, Kind.NUMBER)
 
+_decode_events = msgpack.Decoder(list[memoryview]).decode
+
+
+def _staged_compression(*, compressed: bool) -> str:
+    return "zstd" if compressed else "none"
+
 
 def block_encoder(*, compressed: bool) -> Encode:
-    """Return what makes Arrow streams of one record batch.
+    """Return what makes blocks to be staged: events as they are, since a line break may be part of one.
 
-    :param compressed: by lz4, which costs more than a local disk but less than a network.
+    :param compressed: which costs more than a local disk but less than a network.
     """
-    options = ipc.IpcWriteOptions(compression="lz4" if compressed else None)
+    compress = COMPRESS[_staged_compression(compressed=compressed)]
 
     def encode(raw_events: Sequence[RawEvent]) -> Encoded:
-        batch, misfits = to_record_batch(raw_events)
-        sink = pa.BufferOutputStream()
-        with ipc.new_stream(sink, batch.schema, options=options) as writer:
-            writer.write_batch(batch)
-        return sink.getvalue().to_pybytes(), misfits
+        return compress(msgpack.encode(raw_events)), {}
 
     return encode
 
 
-def row_groups(blocks: Iterable[tuple[T, bytes]], max_file_size: int | None) -> Iterator[tuple[list[T], pa.Table]]:
-    """Yield the row groups that blocks make, each with what the blocks in it are called.
+def events_of(block: Iterable[bytes], *, compressed: bool) -> Sequence[RawEvent]:
+    """Return the events of a staged block.
 
-    :param blocks: what each is called, and its bytes.
+    :param block: its bytes, in pieces.
+    :param compressed: whether it was made so.
+    """
+    return _decode_events(b"".join(DECOMPRESS[_staged_compression(compressed=compressed)](block)))
+
+
+def row_groups(
+    blocks: Iterable[tuple[T, Sequence[RawEvent]]], max_file_size: int | None
+) -> Iterator[tuple[list[T], pa.Table, Misfits]]:
+    """Yield the row groups that blocks make, each with what the blocks in it are called, and its misfits.
+
+    :param blocks: what each is called, and its events.
     :param max_file_size: bytes that a file should have at most; None: as many as it likes.
     """
     share = ROW_GROUP_BYTES if max_file_size is None else max_file_size // ROW_GROUPS_IN_A_FILE
     most = min(ROW_GROUP_BYTES, share)
     names: list[T] = []
-    waiting: list[pa.Table] = []
+    waiting: list[pa.RecordBatch] = []
+    misfits = Misfits()
     size = 0
-    for name, block in blocks:
-        table = ipc.open_stream(block).read_all()
+    for name, raw_events in blocks:
+        batch, found = to_record_batch(raw_events)
         names.append(name)
-        waiting.append(table)
-        size += table.nbytes
+        waiting.append(batch)
+        misfits += found
+        size += batch.nbytes
         if size >= most:
-            yield names, _in_one_piece(waiting)
-            names, waiting, size = [], [], 0
+            yield names, _in_one_piece(waiting), misfits
+            names, waiting, misfits, size = [], [], Misfits(), 0
     if waiting:
-        yield names, _in_one_piece(waiting)
+        yield names, _in_one_piece(waiting), misfits
 
 
-def _in_one_piece(tables: list[pa.Table]) -> pa.Table:
+def _in_one_piece(batches: list[pa.RecordBatch]) -> pa.Table:
     # So that pages end where they would whatever the blocks were; also quicker to write.
-    return pa.concat_tables(tables).combine_chunks()
+    return pa.Table.from_batches(batches, SCHEMA).combine_chunks()
 
 
 class ParquetFile:

@@ -22,6 +22,7 @@ from airflow_provider_honeyhive.layout import FORMATS
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.options import ExportOptions
 from airflow_provider_honeyhive.pages import load_event
+from airflow_provider_honeyhive.parquet import block_encoder, events_of
 from airflow_provider_honeyhive.restoring import restore_event
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_honeyhive.windows import parse_time, to_micros
@@ -141,6 +142,14 @@ def test_parts_keep_to_max_file_size_and_are_the_same_whoever_read_what(served, 
         assert all(part.size_bytes <= 1.1 * size for part in manifest.files)
         found.append([(part.path, part.sha256) for part in manifest.files])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_events_staged_for_parquet_are_any_bytes(compressed):
+    raw_events = [*map(memoryview, ODD_EVENTS.values()), b'{"error":"a raw\nline break"}', b""]
+    data, misfits = block_encoder(compressed=compressed)(raw_events)
+    pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
+    assert (events_of(pieces, compressed=compressed), misfits) == (raw_events, {})
 
 
 @pytest.mark.parametrize(("name", "compression"), [("jsonl", "gzip"), ("parquet", "zstd"), ("csv", "none")])
