@@ -93,6 +93,10 @@ def _peak(results: Results) -> float | None:
     return max((each.most("peak_mb") for each in lines if each.concurrency == 4), default=None)
 
 
+def _peak_of(case: str, contender: str) -> Callable[[Results], float | None]:
+    return lambda results: max((each.most("peak_mb") for each in results.of(case, contender)), default=None)
+
+
 def _memory_growth(results: Results) -> float | None:
     return _ratio(results.median("1m", "ours-gzip", "peak_mb"), results.median("100k", "ours-gzip", "peak_mb"))
 
@@ -136,9 +140,10 @@ PROMISES = (
     Promise("...and where the server copies out of memory, 100k", _time_ratio("100k", "ours-none", "curl"), most=2),
     Promise("peak memory in MB, JSONL, events of 4.3 kB, concurrency 4, any number: largest of all", _peak, most=150),
     Promise("peak memory, 1M events / 100k events", _memory_growth, most=1.15),
-    Promise(
-        "peak memory in MB, events of 1 MB", lambda results: results.median("1mb", "ours-gzip", "peak_mb"), most=400
-    ),
+    Promise("peak memory in MB, JSONL, events of 1 MB", _peak_of("1mb", "ours-gzip"), most=400),
+    Promise("Parquet: wall time / gzip JSONL, 100k", _time_ratio("100k", "ours-parquet", "ours-gzip"), most=2),
+    Promise("Parquet: peak memory in MB, 100k", _peak_of("100k", "ours-parquet"), most=300),
+    Promise("...and with events of 1 MB", _peak_of("1mb", "ours-parquet"), most=600),
     Promise("slow server: wall time of 1 reader / 8 readers", _speed_up, least=6),
     Promise("slow server: wall time, 10 times the events", _growth("ours-gzip"), most=11),
     Promise("...and that of a page-number loop, for comparison", _growth("requests"), least=11),
