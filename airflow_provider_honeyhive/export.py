@@ -140,6 +140,8 @@ class _Export:
                 assembly = Assembly(
                     destination.store, destination.staging, self._layout, options.max_file_size, self._footer()
                 )
+                # May take as long as reading, so whoever watches should know.
+                log.info("Read %s events; putting the data files together", f"{event_count:,}")
                 files = assembly.run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
             manifest = destination.publish(files, self._facts, replace=options.replace)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import logging
+import re
 import resource
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -363,6 +365,17 @@ def test_events_that_name_no_project_are_exported_and_noted(sandbox_with, client
     manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out")
     assert manifest.project_names == [(None, sandbox.project_id)]
     assert caplog.text.count("cannot be told") == 1
+
+
+def test_the_log_tells_each_phase_as_it_begins(sandbox_with, client_of, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+    phases = [message for message in caplog.messages if re.match("Exporting|Read|Published", message)]
+    assert [re.split(", window|;|,", phase)[0] for phase in phases] == [
+        "Exporting project demo",
+        "Read 300 events",
+        "Published 300 events",
+    ]
 
 
 # ------------------------------------------------------------------------------------------- hostile
