@@ -41,21 +41,21 @@ test: $(MINORS:%=test-%) ## run the tests of the wheel: units on Airflow 3.3, wh
 SYSTEM_3.3-other := test_discovery test_examples test_installed test_object_storage test_stopping
 
 test-%: .venv/wheel-%/installed
-	$(if $(filter 3.3%,$*),$(IN_APART)/wheel-$*/bin/python -m pytest tests/unit)
-	$(IN_APART)/wheel-$*/bin/python -m pytest -m 'not live' $(or $(SYSTEM_$*:%=tests/system/%.py),tests/system)
+	$(if $(filter 3.3%,$*),$(IN_APART)/wheel-$*/bin/python -m pytest tests/unit tests/docs)
+	$(IN_APART)/wheel-$*/bin/python -m pytest $(or $(SYSTEM_$*:%=tests/system/%.py),tests/system)
 
 test-unit: $(INSTALLED) ## run the unit tests of the sources as they are
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest tests/unit tests/docs
 
 test-other-python: $(if $(OTHER_PYTHON),test-3.3-other) ## run the units, and some of what touches Airflow, with Python 3.12, where there is one
 	@$(if $(OTHER_PYTHON),,echo "SKIPPED: the tests with Python $(OTHER), which is not on this machine")
 
 # Watchers that keep their state in a file are what 3.1 has of its own: 3.3 has stores for it, 2.11 no watchers.
-LIVE_3.1 := test_examples_waiting test_triggers
+LIVE_3.1 := test_examples test_triggers
 
 test-live: $(MINORS:%=.venv/wheel-%/installed) ## run the tests that need a whole Airflow with scheduler and triggerer (minutes)
-	@$(foreach minor,$(MINORS),($(IN_APART)/wheel-$(minor)/bin/python -m pytest -m live \
-		$(or $(LIVE_$(minor):%=tests/system/%.py),tests/system)) &&) true
+	@$(foreach minor,$(MINORS),($(IN_APART)/wheel-$(minor)/bin/python -m pytest \
+		$(or $(LIVE_$(minor):%=tests/live/%.py),tests/live)) &&) true
 
 test-stores: .venv/wheel-stores/installed ## run the tests of S3, Google Cloud Storage and Azure against servers on this machine (needs npm)
 	$(IN_APART)/wheel-stores/bin/python -m pytest tests/stores

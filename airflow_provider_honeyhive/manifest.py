@@ -3,65 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout, choose_layout
-from airflow_provider_honeyhive.stores import Store, as_path, open_store
+from airflow_provider_honeyhive.formats.content_index import IndexFile, _index_problems
+from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile, _problems_of
+from airflow_provider_honeyhive.models.layout import (
+    FORMATS,
+    MANIFEST_NAME,
+    OBJECT_MANIFEST_SUFFIX,
+    Layout,
+    choose_layout,
+)
+from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.storage.paths import as_path, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from airflow_provider_honeyhive.storage.base import Store
+
 
 SCHEMA_VERSION = 1
-
-
-class PartFile(BaseModel):
-    """One data file.
-
-    :param path: relative to the manifest.
-    :param event_count: events in it.
-    :param size_bytes: bytes on disk.
-    :param sha256: of the bytes on disk.
-    :param min_start_time: earliest ``start_time`` of its events, None where none has one.
-    :param max_start_time: latest ``start_time`` of its events.
-    :param events_without_time: events of it that have no usable ``start_time``.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    event_count: int
-    size_bytes: int
-    sha256: str
-    min_start_time: str | None = None
-    max_start_time: str | None = None
-    events_without_time: int = 0
-
-
-class CorrectionFile(PartFile):
-    """A data file with events of earlier windows that came late or have changed since they were exported.
-
-    :param reason: ``late`` or ``changed``.
-    """
-
-    reason: str
-
-
-class IndexFile(BaseModel):
-    """What was written, in short, for runs that look back.
-
-    :param path: relative to the manifest.
-    :param record_count: events in it, those of corrections included.
-    :param size_bytes: bytes on disk.
-    :param sha256: of the bytes on disk.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    record_count: int
-    size_bytes: int
-    sha256: str
 
 
 class LookbackFacts(BaseModel):
@@ -229,7 +195,6 @@ class Manifest(BaseModel):
         :raises DestinationError: names every part that is missing, differs, or is there too many, and in what.
         """
         # Here, because verification knows manifests.
-        from airflow_provider_honeyhive.verification import find_problems  # noqa: PLC0415
 
         if self._place is None:
             raise DestinationError("only a manifest that was read from its place can be verified")
@@ -250,3 +215,81 @@ def _place(path: Any) -> tuple[Any, str]:
     except InvalidArgumentError:
         return path, MANIFEST_NAME
     return folder, layout.manifest_name
+
+
+def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Collection[str] | None = None) -> list[str]:
+    """Return what differs from the manifest, each with the name of the file; nothing where all is well.
+
+    :param manifest: what should be there.
+    :param store: the folder it is in.
+    :param layout: names of the export.
+    :param there: names of the files in the folder; default: what the store lists.
+    :raises DestinationError: a file cannot be read.
+    """
+    there = store.files() if there is None else there
+    try:
+        # The events of whole sessions lie where they lie; their roots are in the window.
+        inside = not manifest.request.sessions
+        bounds, back = (window_bounds(manifest), _lookback_bounds(manifest)) if inside else (None, None)
+    except ValueError as error:
+        return [f"its window cannot be read: {error}"]
+    if manifest.compression not in FORMATS.get(manifest.file_format, ()):
+        return [f"format {manifest.file_format!r} with compression {manifest.compression!r} is unknown"]
+    there = {*there, *_in_folders(manifest, store)}
+    problems: list[str] = []
+    looks: dict[str, Iterator[str]] = {
+        part.path: _problems_of(part, store, manifest, within)
+        for parts, within in ((manifest.files, bounds), (manifest.corrections, back))
+        for part in parts
+    }
+    if manifest.index is not None:
+        looks[manifest.index.path] = _index_problems(manifest.index, store)
+    for name, look in looks.items():
+        problems += [f"{name}: {problem}" for problem in (look if name in there else ["missing"])]
+    named = manifest.sizes
+    problems += [f"{name}: not in the manifest" for name in sorted(there) if name not in named and layout.owns(name)]
+    total = sum(part.event_count for part in manifest.files)
+    if total != manifest.event_count:
+        problems.append(f"the parts hold {total} events, the manifest says {manifest.event_count}")
+    return [*problems, *_corrections_problems(manifest)]
+
+
+def _corrections_problems(manifest: Manifest) -> Iterator[str]:
+    facts = manifest.lookback
+    if facts is None:
+        if manifest.corrections or manifest.index:
+            yield "it has corrections or an index, but does not say what was read again"
+        return
+    for reason, count in (("late", facts.late_count), ("changed", facts.changed_count)):
+        total = sum(part.event_count for part in manifest.corrections if part.reason == reason)
+        if total != count:
+            yield f"the corrections hold {total} {reason} events, the manifest says {count}"
+    records = 0 if manifest.index is None else manifest.index.record_count
+    events = manifest.event_count + facts.late_count + facts.changed_count
+    if records != events:
+        yield f"the index holds {records} events, the parts and corrections {events}"
+
+
+def _in_folders(manifest: Manifest, store: Store) -> Iterator[str]:
+    """Yield the names of the files in the folders of the manifest's partitions."""
+    for folder in {path.rpartition("/")[0] for path in manifest.sizes} - {""}:
+        yield from (f"{folder}/{name}" for name in store.files(folder))
+
+
+def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
+    """Return start and end of the manifest's window in microseconds since 1970, None for all of time.
+
+    :raises InvalidArgumentError: it is no window.
+    """
+    if manifest.start_time is None or manifest.end_time is None:
+        return None
+    window = Window.parse(manifest.start_time, manifest.end_time)
+    return window.start_us, window.end_us
+
+
+def _lookback_bounds(manifest: Manifest) -> tuple[int, int] | None:
+    facts = manifest.lookback
+    if facts is None:
+        return None
+    window = Window.parse(facts.start_time, facts.end_time)
+    return window.start_us, window.end_us

@@ -20,8 +20,7 @@ from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.sandbox.daytime import Calendar
-from airflow_provider_honeyhive.sandbox.words import SPICE, WORDS
+from airflow_provider_honeyhive.sandbox.data.words import SPICE, WORDS, Calendar
 
 if TYPE_CHECKING:
     from pathlib import Path

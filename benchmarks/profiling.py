@@ -37,19 +37,23 @@ RULES = tuple(
     for phase, path, line in (
         ("start (imports)", r"importlib|/importlib/", ""),
         (IDLE, r"/(threading|queue|selectors)\.py$|concurrent/futures/", ""),
-        (IDLE, "in_flight|sharing|side_by_side", r"\bwait\("),
+        (IDLE, r"(api/transport|export/workers)\.py$", r"\bwait\("),
         ("receive", r"/(socket|ssl)\.py$|/http/client\.py$|/urllib3/|/requests/", ""),
-        ("receive", r"client\.py$", r"iter_content|body\[|_session|chunk"),
+        ("receive", r"api/(client|transport)\.py$", r"iter_content|body\[|_session|chunk"),
         ("fsync", "airflow_provider_honeyhive", "fsync"),
         ("join", "airflow_provider_honeyhive", r"\.join\("),
-        ("compress", r"compression\.py$|parquet|columns|tabular", ""),
+        ("compress", r"formats/(compression|parquet|columns|tokens|values|rows)\.py$", ""),
         ("hash", "airflow_provider_honeyhive", r"sha256|\.update\(|digest"),
-        ("decode", r"pages\.py$", ""),
-        ("write", r"stores\.py$", ""),
+        ("decode", r"(api/pages|events/raw)\.py$", ""),
+        ("write", r"storage/\w+\.py$", ""),
         ("write", "airflow_provider_honeyhive", r"\.write\("),
-        ("walk (seams, ids, slices)", r"(reader|reading|taking|asking|sharing|grid)\.py$", ""),
-        ("blocks (grouping events)", r"staging\.py$", ""),
-        ("publish (files, manifest, journal)", r"(publishing|assembly|journal|manifest|export)\.py$", ""),
+        ("walk (seams, ids, slices)", r"reading/\w+\.py$|export/(extract_\w+|workers)\.py$", ""),
+        ("blocks (grouping events)", r"export/staging\.py$", ""),
+        (
+            "publish (files, manifest, journal)",
+            r"manifest\.py$|export/(publish|destination|assembly|checkpoint|exporter)\.py$",
+            "",
+        ),
     )
 )
 
@@ -137,7 +141,7 @@ def main() -> int:
     begun = time.perf_counter()
     sampler.start()
     sys.path.insert(0, str(ROOT))
-    from airflow_provider_honeyhive.cli import main as run  # noqa: PLC0415
+    from airflow_provider_honeyhive.cli.main import main as run  # noqa: PLC0415
 
     code = run(sys.argv[2:])
     wall = time.perf_counter() - begun

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
-from airflow_provider_honeyhive.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models import ExportRequest
+from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.sandbox import Sandbox
-from airflow_provider_honeyhive.settings import DEFAULT_API_URL, ClientSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from airflow_provider_honeyhive.client import HoneyHiveClient
-from airflow_provider_honeyhive.export import export_events
-from airflow_provider_honeyhive.models import ExportRequest
-from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.sandbox import Sandbox
-from airflow_provider_honeyhive.settings import ClientSettings
-from airflow_provider_honeyhive.windows import Window
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"

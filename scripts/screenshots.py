@@ -39,9 +39,9 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="honeyhive-screenshots-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 from airflow import __version__ as airflow_version  # noqa: E402
+from tests.system.live_airflow import AIRFLOW_2, START, LiveAirflow  # noqa: E402
 
 from airflow_provider_honeyhive.sandbox import Sandbox  # noqa: E402
-from tests.system.live_airflow import AIRFLOW_2, START, LiveAirflow  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -54,7 +54,7 @@ DAG_ID, TASK_ID = "honeyhive_daily", "export"
 DAG = f'''
 from datetime import UTC, datetime
 from airflow.providers.common.compat.sdk import DAG
-from airflow_provider_honeyhive.models import EventFilter
+from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 with DAG("{DAG_ID}", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False):

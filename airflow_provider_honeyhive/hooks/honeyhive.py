@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive import connection_form
 from airflow_provider_honeyhive._compat import BaseHook, airflow_version
+from airflow_provider_honeyhive.api import connection_form
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
@@ -20,11 +20,11 @@ from airflow_provider_honeyhive.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_honeyhive.client import HoneyHiveClient
-    from airflow_provider_honeyhive.models import ExportRequest
-    from airflow_provider_honeyhive.pages import Page
-    from airflow_provider_honeyhive.settings import ClientSettings
-    from airflow_provider_honeyhive.windows import Window
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.api.pages import Page
+    from airflow_provider_honeyhive.api.settings import ClientSettings
+    from airflow_provider_honeyhive.models.request import ExportRequest
+    from airflow_provider_honeyhive.models.window import Window
 
 
 class HoneyHiveHook(BaseHook):
@@ -64,7 +64,7 @@ class HoneyHiveHook(BaseHook):
         :raises HoneyHiveAuthError: there is no key, or one that cannot read.
         :raises InvalidArgumentError: a field of the connection cannot be right.
         """
-        from airflow_provider_honeyhive.settings import ClientSettings  # noqa: PLC0415
+        from airflow_provider_honeyhive.api.settings import ClientSettings  # noqa: PLC0415
 
         connection = self.get_connection(self.honeyhive_conn_id)
         extras = {name: connection.extra_dejson.get(name) for name in connection_form.EXTRA_FIELDS}
@@ -72,7 +72,7 @@ class HoneyHiveHook(BaseHook):
 
     @cached_property
     def _client(self) -> HoneyHiveClient:
-        from airflow_provider_honeyhive.client import HoneyHiveClient  # noqa: PLC0415
+        from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
 
         return HoneyHiveClient(self.settings, user_agent=f"apache-airflow/{airflow_version}")
 
@@ -82,7 +82,7 @@ class HoneyHiveHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the events of the last day, and say how that went."""
-        from airflow_provider_honeyhive.client import HoneyHiveClient  # noqa: PLC0415
+        from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
 
         try:
             # A person is waiting: no second tries.
@@ -125,9 +125,9 @@ class HoneyHiveHook(BaseHook):
         :raises WrongProjectError: the key belongs to another project.
         :raises HoneyHiveError: the call failed.
         """
-        from airflow_provider_honeyhive.asking import Asker, ReadStats  # noqa: PLC0415
-        from airflow_provider_honeyhive.options import check_number  # noqa: PLC0415
-        from airflow_provider_honeyhive.windows import parse_time, to_micros  # noqa: PLC0415
+        from airflow_provider_honeyhive.models.options import check_number  # noqa: PLC0415
+        from airflow_provider_honeyhive.models.window import parse_time, to_micros  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats  # noqa: PLC0415
 
         check_number("page", page, 1, None)
         check_number("limit", limit, 1, 7500)
@@ -171,8 +171,8 @@ class HoneyHiveHook(BaseHook):
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
-        from airflow_provider_honeyhive.collecting import iter_batches  # noqa: PLC0415
-        from airflow_provider_honeyhive.pages import load_event  # noqa: PLC0415
+        from airflow_provider_honeyhive.events.raw import load_event  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
 
         window = _window(start_time, end_time)
         request = self._request(
@@ -208,7 +208,7 @@ class HoneyHiveHook(BaseHook):
         :param evaluation_id: id of an experiment run.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
-        from airflow_provider_honeyhive.counting import count_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.counting import count_events  # noqa: PLC0415
 
         request = self._request(project, filters, _window(start_time, end_time), evaluation_id)
         return count_events(self.get_conn(), request)
@@ -221,7 +221,7 @@ class HoneyHiveHook(BaseHook):
         evaluation_id: str | None,
         **fields: Any,
     ) -> ExportRequest:
-        from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
+        from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
 
         return ExportRequest.parse(
             project=project or self.settings.project,
@@ -242,7 +242,7 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 
 
 def _base_url(connection: Any) -> str | None:
-    from airflow_provider_honeyhive.settings import base_url  # noqa: PLC0415
+    from airflow_provider_honeyhive.api.settings import base_url  # noqa: PLC0415
 
     return base_url(connection.host, connection.schema, connection.port)
 
@@ -254,16 +254,16 @@ def _both_or_neither(start_time: Any, end_time: Any) -> None:
 
 
 def _window(start_time: Any, end_time: Any) -> Window | None:
-    from airflow_provider_honeyhive.windows import Window  # noqa: PLC0415
+    from airflow_provider_honeyhive.models.window import Window  # noqa: PLC0415
 
     _both_or_neither(start_time, end_time)
     return None if start_time is None else Window.parse(start_time, end_time)
 
 
 def _describe_last_day(client: HoneyHiveClient, project: str | None) -> str:
-    from airflow_provider_honeyhive.counting import describe  # noqa: PLC0415
-    from airflow_provider_honeyhive.models import ExportRequest  # noqa: PLC0415
-    from airflow_provider_honeyhive.windows import Window  # noqa: PLC0415
+    from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
+    from airflow_provider_honeyhive.models.window import Window  # noqa: PLC0415
+    from airflow_provider_honeyhive.reading.counting import describe  # noqa: PLC0415
 
     now = datetime.now(UTC)
     name, count = describe(client, ExportRequest(project=project, window=Window(now - timedelta(days=1), now)))

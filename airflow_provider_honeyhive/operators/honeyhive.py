@@ -7,23 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
-from airflow_provider_honeyhive.announcing import Announcing, log_files
-from airflow_provider_honeyhive.arguments import (
-    airflow_facts,
-    as_plain_data,
-    check_literals,
-    is_literal,
-    request_of,
-    seconds_of,
-    window_of,
-)
-from airflow_provider_honeyhive.coming_back import come_back_if_asked, waits_of
-from airflow_provider_honeyhive.continuing import steady_folder, take_window
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
-from airflow_provider_honeyhive.fields import check_fields
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.layout import choose_layout
-from airflow_provider_honeyhive.options import (
+from airflow_provider_honeyhive.models.fields import check_fields
+from airflow_provider_honeyhive.models.layout import choose_layout
+from airflow_provider_honeyhive.models.options import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_FILE_SIZE,
     DEFAULT_XCOM_MAX_BYTES,
@@ -32,18 +20,31 @@ from airflow_provider_honeyhive.options import (
     check_number,
     check_partitions,
 )
-from airflow_provider_honeyhive.output_paths import as_path, check_absolute
-from airflow_provider_honeyhive.sessions import check_task
-from airflow_provider_honeyhive.windows import format_time
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.tasks.arguments import (
+    airflow_facts,
+    as_path,
+    as_plain_data,
+    check_absolute,
+    check_literals,
+    check_task,
+    is_literal,
+    request_of,
+    seconds_of,
+    window_of,
+)
+from airflow_provider_honeyhive.tasks.assets import Announcing, log_files
+from airflow_provider_honeyhive.tasks.watermark import steady_folder, take_window
+from airflow_provider_honeyhive.triggers.moment import come_back_if_asked, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_honeyhive._compat import Context
-    from airflow_provider_honeyhive.client import HoneyHiveClient
-    from airflow_provider_honeyhive.models import ExportRequest
-    from airflow_provider_honeyhive.watermarks import Watermark
-    from airflow_provider_honeyhive.windows import Window
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models.request import ExportRequest
+    from airflow_provider_honeyhive.models.window import Window
+    from airflow_provider_honeyhive.tasks.watermark import Watermark
 
 #: Seconds that are not worth the way to the triggerer and back; also clocks that differ a little.
 SHORT_WAIT_S = 30.0
@@ -206,11 +207,9 @@ class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     def _export(self, context: Context) -> Any:
-        from airflow_provider_honeyhive.collecting import collect_events  # noqa: PLC0415
-        from airflow_provider_honeyhive.export import export_events  # noqa: PLC0415
-        from airflow_provider_honeyhive.outcomes import Outcome  # noqa: PLC0415
-        from airflow_provider_honeyhive.summary import summarize  # noqa: PLC0415
-        from airflow_provider_honeyhive.xcom import fit_for_xcom  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.result import Outcome, summarize  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.xcom import collect_events, fit_for_xcom  # noqa: PLC0415
 
         options = self._options()
         hook = HoneyHiveHook(self.honeyhive_conn_id)

@@ -16,26 +16,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
-from airflow_provider_honeyhive.announcing import Announcing, log_files
-from airflow_provider_honeyhive.arguments import (
+from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.models.layout import choose_layout
+from airflow_provider_honeyhive.models.options import check_number
+from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
+    as_path,
     as_plain_data,
+    check_absolute,
     check_literals,
     is_literal,
     request_of,
     window_of,
 )
-from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.layout import choose_layout
-from airflow_provider_honeyhive.options import check_number
-from airflow_provider_honeyhive.output_paths import as_path, check_absolute
+from airflow_provider_honeyhive.tasks.assets import Announcing, log_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow_provider_honeyhive._compat import Context
-    from airflow_provider_honeyhive.client import HoneyHiveClient
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
 
 DEFAULT_PARTS = 8
 
@@ -158,9 +159,9 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         check_literals(filters=self.filters, times={}, texts={"project": project, "evaluation_id": evaluation_id})
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> list[dict[str, str]]:
-        from airflow_provider_honeyhive.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
-        from airflow_provider_honeyhive.splitting import split_by_counts  # noqa: PLC0415
-        from airflow_provider_honeyhive.windows import format_time  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
+        from airflow_provider_honeyhive.models.window import format_time  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.splitting import split_by_counts  # noqa: PLC0415
 
         request = request_of(
             hook,
@@ -233,9 +234,8 @@ class HoneyHiveCombineExportsOperator(Announcing, _WholeWindowOperator):
         self.replace = replace
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
-        from airflow_provider_honeyhive.combining import combine_exports  # noqa: PLC0415
-        from airflow_provider_honeyhive.outcomes import Outcome  # noqa: PLC0415
-        from airflow_provider_honeyhive.summary import summarize  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.result import Outcome, summarize  # noqa: PLC0415
 
         window = window_of(self.start_time, self.end_time, context)
         manifest = combine_exports(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .behaviour import Behaviour
-from .faults import Fault
-from .server import Sandbox
+from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
+from airflow_provider_honeyhive.sandbox.faults import Fault
+from airflow_provider_honeyhive.sandbox.server import Sandbox
 
 __all__ = ["Behaviour", "Fault", "Sandbox"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .command import add_arguments, run
+from airflow_provider_honeyhive.sandbox.command import add_arguments, run
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -9,7 +9,7 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from .faults import HTML
+from airflow_provider_honeyhive.sandbox.faults import HTML
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .server import Sandbox
+    from airflow_provider_honeyhive.sandbox.server import Sandbox
 
 ALL_ENDPOINTS = frozenset({"legacy", "export", "search", "project-search"})
 

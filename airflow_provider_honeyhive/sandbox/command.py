@@ -8,11 +8,11 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .behaviour import ALL_ENDPOINTS, Behaviour
-from .server import Sandbox
+from airflow_provider_honeyhive.sandbox.behaviour import ALL_ENDPOINTS, Behaviour
+from airflow_provider_honeyhive.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
-    from .log import LoggedRequest
+    from airflow_provider_honeyhive.sandbox.server import LoggedRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

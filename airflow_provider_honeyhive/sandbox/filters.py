@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import Refusal
-from .times import to_us
+from airflow_provider_honeyhive.sandbox.answers import Refusal
+from airflow_provider_honeyhive.sandbox.times import to_us
 
 PRESENCE = frozenset({"exists", "not exists"})
 

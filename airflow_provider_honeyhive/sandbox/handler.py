@@ -12,13 +12,13 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from .answers import JSON_TYPE, Answer, dump_json
-from .faults import Fault
+from airflow_provider_honeyhive.sandbox.answers import JSON_TYPE, Answer, dump_json
+from airflow_provider_honeyhive.sandbox.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .server import Sandbox
+    from airflow_provider_honeyhive.sandbox.server import Sandbox
 
 NO_FAULT = Fault()
 #: SO_LINGER on, for zero seconds: closing sends RST instead of FIN.

@@ -7,17 +7,17 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .answers import Answer, Refusal, dump_json, page_answer, proxy_error
-from .filters import Filter, lookup
-from .times import SECOND_US, to_us
+from airflow_provider_honeyhive.sandbox.answers import Answer, Refusal, dump_json, page_answer, proxy_error
+from airflow_provider_honeyhive.sandbox.filters import Filter, lookup
+from airflow_provider_honeyhive.sandbox.times import SECOND_US, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from .behaviour import Behaviour
-    from .dialects import Query
-    from .store import Store, StoredEvent
+    from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
+    from airflow_provider_honeyhive.sandbox.dialects import Query
+    from airflow_provider_honeyhive.sandbox.store import Store, StoredEvent
 
 #: Where an event says which experiment run it belongs to.
 EVALUATION_FIELDS = ("metadata.run_id", "metadata.evaluation_id", "evaluation_id", "run_id")

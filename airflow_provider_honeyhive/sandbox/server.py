@@ -6,26 +6,48 @@ import json
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from .access import bearer, check_project, project_of
-from .answers import Answer, Refusal, dump_json, no_route
-from .behaviour import Behaviour
-from .churn import late_events, victims
-from .dialects import parse_query, route
-from .handler import NO_FAULT, Server
-from .log import LoggedRequest
-from .paging import answer_query
-from .store import Store, StoredEvent, stored
-from .times import datetime_us
-from .traces import SEED_EVENT, iter_events, project_id
+from airflow_provider_honeyhive.sandbox.answers import Answer, Refusal, dump_json, no_route
+from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
+from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, iter_events, project_id
+from airflow_provider_honeyhive.sandbox.dialects import bearer, check_project, parse_query, project_of, route
+from airflow_provider_honeyhive.sandbox.handler import NO_FAULT, Server
+from airflow_provider_honeyhive.sandbox.paging import answer_query
+from airflow_provider_honeyhive.sandbox.store import Store, StoredEvent, late_events, stored, victims
+from airflow_provider_honeyhive.sandbox.times import datetime_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .faults import Fault
+    from airflow_provider_honeyhive.sandbox.faults import Fault
+
+
+@dataclass(frozen=True)
+class LoggedRequest:
+    """One request and what became of it.
+
+    :param number: 1 for the first request that arrived. The log is in the order of the answers.
+    :param body: the JSON object sent; ``None``: not one.
+    :param headers: names in lower case, without ``authorization``.
+    :param authorized: whether the key was one that reads.
+    :param status: of the answer; 0: the connection was reset instead.
+    :param event_count: events in the answer.
+    :param fault: kind of the fault it met, if any.
+    """
+
+    number: int
+    method: str
+    path: str
+    body: dict[str, Any] | None
+    headers: dict[str, str]
+    authorized: bool
+    status: int
+    event_count: int
+    fault: str | None = None
 
 
 class _Request(NamedTuple):

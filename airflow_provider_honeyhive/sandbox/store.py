@@ -7,19 +7,53 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from .answers import dump_json
-from .filters import lookup, text
-from .times import TIME_FORMATS, to_us
+from airflow_provider_honeyhive.sandbox.answers import dump_json
+from airflow_provider_honeyhive.sandbox.data.traces import generate_events
+from airflow_provider_honeyhive.sandbox.filters import lookup, text
+from airflow_provider_honeyhive.sandbox.times import EPOCH, TIME_FORMATS, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
+    from random import Random
+
+
+#: Neighbours further apart than this are not one stretch of traffic.
+GAP_US = 3_600_000_000
+
+
+def late_events(store: Store, count: int, random: Random, project: str) -> list[dict[str, object]]:
+    """Make events that nobody has seen, with times among those of the events there are."""
+    times = [event.time_us for event in store.events() if event.time_us is not None]
+    if not times:
+        return []
+    made: list[dict[str, object]] = []
+    for _ in range(count):
+        later = random.randrange(len(times))
+        newest, oldest = times[later], times[max(0, later - 1)]
+        us = random.randint(oldest, newest) if newest - oldest < GAP_US else newest
+        # Whole milliseconds, rounded down to a time that is not before the older neighbour's millisecond.
+        start = EPOCH + timedelta(milliseconds=us // 1000)
+        seed = random.getrandbits(64)
+        window = {"start": start, "end": start + timedelta(milliseconds=1)}
+        made += generate_events(1, seed=seed, project=project, **window)
+    return made
+
+
+def victims(store: Store, count: int, random: Random) -> list[StoredEvent]:
+    """Choose events that shall vanish."""
+    events = store.events()
+    return random.sample(events, min(count, len(events)))
+
 
 #: Sorts what has no time before everything that has one, and outside every date range.
 TIMELESS = -(2**62)
+
 #: How many filters' results are kept.
 KEPT_SHELVES = 32
+
 #: Up to so many new events are put in their places one by one; more are sorted in.
 FEW = 64
 

@@ -16,19 +16,19 @@ from airflow_provider_honeyhive._compat import (
     conf,
     task_state_store,
 )
-from airflow_provider_honeyhive.arguments import as_plain_data, check_literals, seconds_of, window_of
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.inquiry import Inquiry
-from airflow_provider_honeyhive.options import check_number
-from airflow_provider_honeyhive.windows import format_time
+from airflow_provider_honeyhive.models.options import check_number
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of, window_of
+from airflow_provider_honeyhive.tasks.polling import Inquiry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_honeyhive._compat import Context
-    from airflow_provider_honeyhive.observing import Still
-    from airflow_provider_honeyhive.windows import Window
+    from airflow_provider_honeyhive.models.window import Window
+    from airflow_provider_honeyhive.tasks.polling import Still
 
 #: How often a poke sends a request again; the next poke asks anyway.
 POKE_RETRIES = 2
@@ -160,7 +160,8 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
 
     def _look(self, context: Context, window: Window) -> dict[str, Any] | None:
         """Return the sensor's result, None while the wait is not over."""
-        from airflow_provider_honeyhive.observing import Goal, Still, observe  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.counting import observe  # noqa: PLC0415
+        from airflow_provider_honeyhive.tasks.polling import Goal, Still  # noqa: PLC0415
 
         goal = Goal(self.min_events, self._settled_seconds)
         last = self._remembered(context)
@@ -193,7 +194,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
             inquiry.close()
 
     def _leave_to_triggerer(self, window: Window) -> NoReturn:
-        from airflow_provider_honeyhive.models import parse_filters  # noqa: PLC0415
+        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
         from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger  # noqa: PLC0415
 
         self.defer(
@@ -231,7 +232,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         return None if self._remembers_by_itself() else task_state_store(context)
 
     def _remembered(self, context: Context) -> Still | None:
-        from airflow_provider_honeyhive.observing import Still  # noqa: PLC0415
+        from airflow_provider_honeyhive.tasks.polling import Still  # noqa: PLC0415
 
         store = self._kept(context)
         if store is not None and (data := store.get(_STILL_KEY)):

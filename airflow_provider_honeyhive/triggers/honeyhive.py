@@ -16,22 +16,20 @@ from airflow_provider_honeyhive._compat import (
     BaseTrigger,
     TriggerEvent,
 )
-from airflow_provider_honeyhive.arguments import as_plain_data, check_literals, seconds_of
+from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.inquiry import Inquiry
-from airflow_provider_honeyhive.retry_after import pause_asked_by
-from airflow_provider_honeyhive.triggers.confirming import Opening, WatchProducer
-from airflow_provider_honeyhive.triggers.threads import in_thread
-from airflow_provider_honeyhive.triggers.watch import Watch
-from airflow_provider_honeyhive.triggers.watch_stores import AssetStore, FileStore
-from airflow_provider_honeyhive.windows import Window, format_time, parse_time, to_micros
+from airflow_provider_honeyhive.models.window import Window, format_time, parse_time, to_micros
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of
+from airflow_provider_honeyhive.tasks.polling import Inquiry, in_thread
+from airflow_provider_honeyhive.tasks.state import AssetStore, FileStore
+from airflow_provider_honeyhive.triggers.watch import Opening, Watch, WatchProducer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
     from datetime import timedelta
 
-    from airflow_provider_honeyhive.triggers.watch_stores import WatchStore
+    from airflow_provider_honeyhive.tasks.state import WatchStore
 
 DEFAULT_POLL_INTERVAL_S = 60.0
 DEFAULT_LOOKBACK_S = 3_600.0
@@ -140,7 +138,8 @@ class HoneyHiveEventsTrigger(BaseTrigger):
 
     async def _look(self, inquiry: Inquiry) -> tuple[dict[str, Any], float]:
         """Return what to say if this were the last look, and how many seconds the server asked to wait."""
-        from airflow_provider_honeyhive.observing import Goal, Still, observe  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.counting import observe  # noqa: PLC0415
+        from airflow_provider_honeyhive.tasks.polling import Goal, Still  # noqa: PLC0415
 
         try:
             observation, request = await in_thread(
@@ -303,7 +302,7 @@ def _canonical(filters: Any) -> str:
 
     :raises InvalidArgumentError: they cannot be right, or there are none.
     """
-    from airflow_provider_honeyhive.models import parse_filters  # noqa: PLC0415
+    from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
 
     parsed = parse_filters(as_plain_data(filters))
     if not parsed:

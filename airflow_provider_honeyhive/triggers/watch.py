@@ -13,17 +13,71 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
-from airflow_provider_honeyhive.retry_after import pause_asked_by
-from airflow_provider_honeyhive.triggers.threads import in_thread
-from airflow_provider_honeyhive.windows import SECOND_US, format_time, from_micros
+from airflow_provider_honeyhive.models.window import SECOND_US, format_time, from_micros
+from airflow_provider_honeyhive.tasks.polling import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 
-    from airflow_provider_honeyhive.inquiry import Inquiry
-    from airflow_provider_honeyhive.triggers.watch_stores import WatchStore
-    from airflow_provider_honeyhive.watching import WatchState
+    from airflow_provider_honeyhive.tasks.polling import Inquiry
+    from airflow_provider_honeyhive.tasks.state import WatchStore
+    from airflow_provider_honeyhive.triggers.watch_state import WatchState
+
+
+class Opening:
+    """The first item of the stream: Airflow gives the asset's store to the trigger, and the producer needs it."""
+
+    def __init__(self) -> None:
+        self._store: asyncio.Future[WatchStore] = asyncio.get_running_loop().create_future()
+
+    def give(self, store: WatchStore) -> None:
+        """Answer with the store."""
+        if not self._store.done():
+            self._store.set_result(store)
+
+    async def store(self) -> WatchStore:
+        """Wait for the answer."""
+        return await self._store
+
+
+class WatchProducer:
+    """Feeds announcements into a stream; what :class:`airflow.triggers.shared_stream.SharedStreamProducer` is.
+
+    :param watch: makes the watcher of a store.
+    """
+
+    def __init__(self, watch: Callable[[WatchStore], Watch]) -> None:
+        self._make_watch = watch
+        self._watch: Watch | None = None
+
+    async def open_stream(self) -> AsyncIterator[tuple[Any, Watch | None]]:
+        """Yield the opening, then announcements, each with the watcher that waits for its confirmation."""
+        opening = Opening()
+        yield opening, None
+        self._watch = watch = self._make_watch(await opening.store())
+        async for announcement in watch.announcements():
+            yield announcement, watch
+
+    async def advance(self, batch: Sequence[Any]) -> None:
+        """Confirm what Airflow has stored.
+
+        What it could not store is announced again: Airflow starts the trigger anew then.
+        """
+        for watch, outcome in batch:
+            if watch is not None and outcome.is_clean:
+                watch.confirm()
+
+    def get_advance_lane(self, broker_payload: Any) -> Hashable:
+        """Return the one lane there is."""
+        return None
+
+    async def aclose(self) -> None:
+        """Let what is being asked end soon."""
+        if self._watch is not None:
+            self._watch.close()
+
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +123,7 @@ class Watch:
 
     async def announcements(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what is new, each time after the last announcement was confirmed. Never ends, never raises."""
-        from airflow_provider_honeyhive.watching import without_pending  # noqa: PLC0415
+        from airflow_provider_honeyhive.triggers.watch_state import without_pending  # noqa: PLC0415
 
         while True:
             pause = await self._safely(self._look)
@@ -106,7 +160,7 @@ class Watch:
         return 0.0
 
     async def _look(self) -> None:
-        from airflow_provider_honeyhive.watching import is_shortened, look  # noqa: PLC0415
+        from airflow_provider_honeyhive.triggers.watch_state import is_shortened, look  # noqa: PLC0415
 
         if self._state is None:
             self._state = await self._begun()
@@ -135,7 +189,7 @@ class Watch:
 
     async def _begun(self) -> WatchState:
         """Return the saved state, or begin: the beginning is saved, too, so that a restart does not move it."""
-        from airflow_provider_honeyhive.watching import WatchState  # noqa: PLC0415
+        from airflow_provider_honeyhive.triggers.watch_state import WatchState  # noqa: PLC0415
 
         data = await self._store.load()
         if data is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.storage.paths import open_store
 from honeyhive_report.page import render_page
 from honeyhive_report.tables import TABLES, make_tables, rows
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 SCRIPT = """
 import logging, os, sys, traceback
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from airflow_provider_honeyhive.client import HoneyHiveClient
-from airflow_provider_honeyhive.export import export_events
-from airflow_provider_honeyhive.options import ExportOptions
-from airflow_provider_honeyhive.settings import ClientSettings
-from tests.unit.test_export import DEMO
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from tests.unit.export.test_exporter import DEMO
 # What a path would import when it connects.
 import adlfs, gcsfs, s3fs
 import airflow.providers.amazon.aws.fs.s3

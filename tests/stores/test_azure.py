@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_honeyhive import azure_store
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.storage import azure as azure_store
+from airflow_provider_honeyhive.storage.paths import open_store
 
 from .places import make_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_honeyhive.stores import Store
+    from airflow_provider_honeyhive.storage.base import Store
 
     from .places import Place
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_honeyhive import fsspec_store, local_store
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.storage import local as local_store
+from airflow_provider_honeyhive.storage import object_store as fsspec_store
+from airflow_provider_honeyhive.storage.paths import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_honeyhive.stores import Store
+    from airflow_provider_honeyhive.storage.base import Store
 
     from .places import Place
 

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive import fsspec_store
 from airflow_provider_honeyhive.exceptions import (
     DestinationError,
     ExportStoppedError,
     HoneyHiveAuthError,
     HoneyHiveServerError,
 )
-from airflow_provider_honeyhive.export import export_events
-from airflow_provider_honeyhive.layout import FILE_FORMATS
+from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.options import ExportOptions
+from airflow_provider_honeyhive.models.layout import FILE_FORMATS
+from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
-from tests.unit.test_export import DAY, DEMO, GENERATED
+from airflow_provider_honeyhive.storage import object_store as fsspec_store
+from tests.unit.export.test_exporter import DAY, DEMO, GENERATED
 
 if TYPE_CHECKING:
     from .places import Place

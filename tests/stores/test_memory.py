@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from airflow_provider_honeyhive.stores import READ_BLOCK, UPLOAD_BLOCK
+from airflow_provider_honeyhive.storage.base import READ_BLOCK, UPLOAD_BLOCK
 
 #: Written in small pieces, and half as much again at once.
 SIZE = 80 * 1024**2
@@ -16,7 +16,7 @@ MOST = 4 * UPLOAD_BLOCK
 MOVE = """
 import os, sys, tracemalloc
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.storage.paths import open_store
 
 url, conn_id, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 store = open_store(ObjectStoragePath(url, conn_id=conn_id))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_honeyhive import fsspec_store
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.stores import open_store
+from airflow_provider_honeyhive.storage import object_store as fsspec_store
+from airflow_provider_honeyhive.storage.paths import open_store
 
 from .places import Place
 from .servers import AzureBlobStorage
@@ -18,7 +18,7 @@ from .test_contract import BLOCK, LARGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_honeyhive.stores import Store
+    from airflow_provider_honeyhive.storage.base import Store
 
 
 @pytest.fixture(autouse=True)

@@ -50,19 +50,6 @@ KEY = "hh_key_of_the_system_tests"
 ACCESS = {"aws_access_key_id": "access", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark of the tests below known."""
-    config.addinivalue_line("markers", "live: starts a whole Airflow, with scheduler and triggerer, and takes minutes")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that a whole Airflow is started for: those with a fixture ``live``."""
-    for item in items:
-        if "live" in getattr(item, "fixturenames", ()):
-            item.add_marker("live")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def airflow_database() -> None:
     """Make Airflow's database."""

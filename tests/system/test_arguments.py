@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath, literal, task
 
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models import EventFilter
+from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 from .conftest import DAY, DAY_END

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, task
 
 from airflow_provider_honeyhive._compat import HAS_STATE_STORES
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models import EventFilter
+from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator, HoneyHiveSplitWindowOperator
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_honeyhive.connection_text import find_settings
+from airflow_provider_honeyhive.cli.connection import find_settings
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Fault
-from airflow_provider_honeyhive.window_folders import verify_exports
 
 from .conftest import DAY, DAY_END
 from .running import run_task

@@ -12,9 +12,10 @@ import pytest
 from airflow.cli import cli_parser
 from airflow.providers_manager import ProvidersManager
 
-from airflow_provider_honeyhive import __version__, get_provider_info
-from airflow_provider_honeyhive.connection_form import EXTRA_FIELDS, HIDDEN_FIELDS
+from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS, HIDDEN_FIELDS
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.provider_info import get_provider_info
 
 from .running import AIRFLOW_2, AIRFLOW_3_1
 

@@ -145,7 +145,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
     loaded = run_python(program)
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
-    for module in ("requests", "tenacity", "msgspec", "airflow_provider_honeyhive.client"):
+    for module in ("requests", "tenacity", "msgspec", "airflow_provider_honeyhive.api.client"):
         assert module not in loaded
 
 

@@ -7,7 +7,7 @@ from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_honeyhive.exceptions import WrongProjectError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.models import EventFilter
+from airflow_provider_honeyhive.models.filters import EventFilter
 
 from .conftest import DAY, DAY_END
 from .running import run_task

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("airflow.providers.openlineage")
 
-from airflow_provider_honeyhive.columns import COLUMN_NAMES
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Sandbox
 

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_honeyhive.arrow_columns import to_record_batch
-from airflow_provider_honeyhive.columns import COLUMN_NAMES, COLUMNS, Kind
-from airflow_provider_honeyhive.csv_rows import csv_header, to_csv
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
+from airflow_provider_honeyhive.formats.parquet import to_record_batch
+from airflow_provider_honeyhive.formats.rows import to_rows
+from airflow_provider_honeyhive.formats.text import csv_header, to_csv
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.tabular import to_rows
-from tests.loading_page import FOLDERS, ROOT, render, the
+from tests.docs.loading_page import FOLDERS, ROOT, render, the
 from tests.unit.odd_events import ODD_EVENTS
 
 from .conftest import DAY, DAY_END

@@ -9,17 +9,13 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import task
 
-from airflow_provider_honeyhive._compat import (
-    HAS_RETRY_POLICIES,
-    AirflowOptionalProviderFeatureException,
-    TriggerEvent,
-)
+from airflow_provider_honeyhive._compat import HAS_RETRY_POLICIES, AirflowOptionalProviderFeatureException, TriggerEvent
 from airflow_provider_honeyhive.exceptions import HoneyHiveRateLimitError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
-from airflow_provider_honeyhive.retry_policy import HoneyHiveRetryPolicy
 from airflow_provider_honeyhive.sandbox import Fault
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
+from airflow_provider_honeyhive.tasks.retry_policy import HoneyHiveRetryPolicy
 from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
 
 from .conftest import DAY, DAY_END

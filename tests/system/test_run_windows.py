@@ -1,4 +1,4 @@
-"""The window of a run, kind by kind, in a real Airflow; what takes a scheduler is in ``test_run_windows_live.py``."""
+"""The window of a run, kind by kind, in a real Airflow; for a scheduler see ``tests/live/test_run_windows.py``."""
 
 from __future__ import annotations
 

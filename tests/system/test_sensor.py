@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
-from airflow_provider_honeyhive.sandbox.traces import generate_events
+from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
 
 from .conftest import DAY, DAY_END, KEY

@@ -15,8 +15,8 @@ from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator, HoneyHiveSplitWindowOperator
 from airflow_provider_honeyhive.sandbox import Fault
-from airflow_provider_honeyhive.sandbox.traces import generate_events
-from tests.unit.documents import Document, run_python
+from airflow_provider_honeyhive.sandbox.data.traces import generate_events
+from tests.docs.documents import Document, run_python
 
 from .conftest import DAY, DAY_END
 from .running import ids_in, run_dag, run_task

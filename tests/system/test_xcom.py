@@ -7,7 +7,7 @@ import json
 import msgspec
 from airflow.providers.common.compat.sdk import task
 
-from airflow_provider_honeyhive.models import EventFilter
+from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 from .conftest import DAY

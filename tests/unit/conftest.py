@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.sandbox import Sandbox
-from airflow_provider_honeyhive.settings import ClientSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.api.pages import Page
 from airflow_provider_honeyhive.exceptions import HoneyHiveRequestError
-from airflow_provider_honeyhive.pages import Page
-from airflow_provider_honeyhive.windows import EPOCH, MICROSECOND, SECOND_US, to_micros
+from airflow_provider_honeyhive.models.window import EPOCH, MICROSECOND, SECOND_US, to_micros
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.models import DateRange, EventFilter, ExportRequest
+    from airflow_provider_honeyhive.api.endpoints import DateRange
+    from airflow_provider_honeyhive.models.filters import EventFilter
+    from airflow_provider_honeyhive.models.request import ExportRequest
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.columns import COLUMN_NAMES
-from airflow_provider_honeyhive.sandbox.traces import SEED_EVENT, generate_events
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
+from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, generate_events
 
 #: By name: the JSON text of an event.
 ODD_EVENTS = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive.sandbox import Behaviour, Sandbox
-from airflow_provider_honeyhive.sandbox.traces import SEED_EVENT, project_id
+from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, project_id
 
 from .wire import EXPORT, LEGACY, MINIMAL, PROJECT_SEARCH, SEARCH, ask, event
 

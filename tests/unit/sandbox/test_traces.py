@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_honeyhive.sandbox.traces import generate_events, project_id
+from airflow_provider_honeyhive.sandbox.data.traces import generate_events, project_id
 
 START, END = datetime(2026, 11, 18, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC)
 

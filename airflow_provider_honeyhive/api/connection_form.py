@@ -1,0 +1,123 @@
+"""The fields of a HoneyHive connection: one table for both ways in which Airflow builds its form.
+
+Airflow 3.2 and later read them from the provider's info, earlier versions from methods of the hook.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONNECTION_TYPE = "honeyhive"
+
+HOOK_NAME = "HoneyHive"
+
+HOOK_CLASS = "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
+
+#: Airflow's own fields that mean nothing here.
+HIDDEN_FIELDS = ["login", "port", "schema", "extra"]
+
+RELABELING = {"host": "API URL", "password": "API key"}
+
+PLACEHOLDERS = {
+    "host": "https://api.dp1.us.honeyhive.ai",
+    "password": "hh_… (HoneyHive: Settings → API keys)",
+    "project": "my-project",
+    "endpoint": "auto",
+    "timeout": "300",
+    "max_retries": "8",
+    "verify": "true",
+    "proxy": "http://proxy.example.com:3128",
+    "app_url": "https://app.us.honeyhive.ai",
+}
+
+#: Extra -> label, what it means, and its JSON schema.
+EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "project": (
+        "Default project",
+        "Name of the project that tasks read when they name none. The key must belong to it.",
+        {"type": ["string", "null"]},
+    ),
+    "endpoint": (
+        "Endpoint",
+        "Leave empty to find it automatically. Else: auto, export, search, legacy, project-search, or a path "
+        "beginning with /.",
+        {"type": ["string", "null"], "default": "auto"},
+    ),
+    "timeout": (
+        "Time-out (s)",
+        "Seconds to wait for the server's next bytes; heavy pages can take 30 s and more. Default 300.",
+        {"type": ["integer", "null"], "minimum": 1, "default": 300},
+    ),
+    "max_retries": (
+        "Retries",
+        "How often a failed request is sent again. Default 8.",
+        {"type": ["integer", "null"], "minimum": 0, "default": 8},
+    ),
+    "verify": (
+        "Verify certificate",
+        "true, false, or the path of a CA bundle, for a self-hosted deployment with a private CA. Default true.",
+        {"type": ["string", "null"], "default": "true"},
+    ),
+    "proxy": (
+        "Proxy",
+        "URL of a proxy for all requests. Empty: as the environment of the worker says.",
+        {"type": ["string", "null"]},
+    ),
+    "app_url": (
+        "Web app URL",
+        "Base URL of HoneyHive's web interface, for links from Airflow to the events.",
+        {"type": ["string", "null"]},
+    ),
+    "redact_secret": (
+        "Redaction secret",
+        "Key of the hashes that replace what tasks redact, at least 16 characters. Another key gives other hashes.",
+        {"type": ["string", "null"], "format": "password"},
+    ),
+    "allow_http": (
+        "Allow plain http",
+        "Send the key over plain http to hosts other than loopback. Only on networks that are trusted.",
+        {"type": ["boolean", "null"], "default": False},
+    ),
+}
+
+
+def connection_type_info() -> dict[str, Any]:
+    """Return the form as the provider's info declares it."""
+    return {
+        "connection-type": CONNECTION_TYPE,
+        "hook-class-name": HOOK_CLASS,
+        "hook-name": HOOK_NAME,
+        "ui-field-behaviour": field_behaviour("hidden-fields"),
+        "conn-fields": {
+            name: {"label": label, "description": meaning, "schema": schema}
+            for name, (label, meaning, schema) in EXTRA_FIELDS.items()
+        },
+    }
+
+
+def field_behaviour(hidden_fields_key: str = "hidden_fields") -> dict[str, Any]:
+    """Return which fields are hidden, what they are called, and what stands in them as an example."""
+    return {hidden_fields_key: HIDDEN_FIELDS, "relabeling": RELABELING, "placeholders": PLACEHOLDERS}
+
+
+def form_widgets() -> dict[str, Any]:
+    """Return the extras as form fields for Airflow before 3.2."""
+    # Here, because plain Airflow 3 has none of these.
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget  # noqa: PLC0415
+    from flask_babel import lazy_gettext  # noqa: PLC0415
+    from wtforms import BooleanField, IntegerField, PasswordField, StringField  # noqa: PLC0415
+    from wtforms.validators import NumberRange, Optional  # noqa: PLC0415
+
+    def widget(label: str, meaning: str, schema: dict[str, Any]) -> Any:
+        if "boolean" in schema["type"]:
+            return BooleanField(lazy_gettext(label), description=meaning, default=schema["default"])
+        if "integer" in schema["type"]:
+            validators = [Optional(), NumberRange(min=schema["minimum"])]
+            return IntegerField(
+                lazy_gettext(label), widget=BS3TextFieldWidget(), description=meaning, validators=validators
+            )
+        if schema.get("format") == "password":
+            return PasswordField(lazy_gettext(label), widget=BS3PasswordFieldWidget(), description=meaning)
+        return StringField(lazy_gettext(label), widget=BS3TextFieldWidget(), description=meaning)
+
+    return {name: widget(*spec) for name, spec in EXTRA_FIELDS.items()}

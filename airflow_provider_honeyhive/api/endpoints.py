@@ -1,0 +1,123 @@
+"""The wire dialects as data: what each endpoint is called, takes and answers. Sends nothing itself.
+
+Source: the vendor's OpenAPI files 1.1.0 (March 2026) and 1.9.0 (November 2026), the page of
+``POST /events/export``, and the vendor's own clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED
+from airflow_provider_honeyhive.models.window import parse_time, wire_time
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+class DateRange(BaseModel):
+    """The time range of one request, inclusive at both ends (as the API documents it).
+
+    :param start: datetime, ISO text, or Unix seconds or milliseconds; naive means UTC.
+    :param end: the same, not before ``start``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: datetime
+    end: datetime
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _utc(cls, value: Any, info: Any) -> datetime:
+        return parse_time(value, info.field_name)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DateRange:
+        if self.end < self.start:
+            raise ValueError(f"end {self.end.isoformat()} is before start {self.start.isoformat()}")
+        return self
+
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One way to ask for events.
+
+    :param name: what logs, errors and manifests call it.
+    :param path: below the API's base URL; ``{project}`` stands for the project.
+    :param range_keys: names of the inclusive bounds in ``dateRange``.
+    :param max_limit: most events it gives in one answer.
+    :param sends_project: ``project`` belongs in the body.
+    :param projects: it can leave out fields (``projections``).
+    """
+
+    name: str
+    path: str
+    range_keys: tuple[str, str]
+    max_limit: int
+    sends_project: bool
+    projects: bool
+
+    @property
+    def needs_project(self) -> bool:
+        """Whether nothing can be asked without naming the project."""
+        return self.name == "legacy" or "{project}" in self.path
+
+    def url_path(self, project: str | None) -> str:
+        """Return the path for a request of ``project``."""
+        return self.path.replace("{project}", quote(project or "", safe=""))
+
+    def body(self, request: ExportRequest, date_range: DateRange | None, *, page: int, limit: int) -> dict[str, Any]:
+        """Return the JSON body of one request."""
+        body: dict[str, Any] = {"filters": [item.to_wire() for item in request.filters]}
+        if self.sends_project and request.project is not None:
+            body["project"] = request.project
+        if date_range is not None:
+            bounds = (wire_time(date_range.start), wire_time(date_range.end))
+            body["dateRange"] = dict(zip(self.range_keys, bounds, strict=True))
+        if request.projections is not None and self.projects:
+            body["projections"] = list(dict.fromkeys((*request.projections, *ALWAYS_PROJECTED)))
+        if request.evaluation_id is not None:
+            body["evaluation_id"] = request.evaluation_id
+        return {**body, "limit": limit, "page": page}
+
+
+_EXPORT = Endpoint("export", "/v1/events/export", ("$gte", "$lte"), 7500, sends_project=True, projects=True)
+
+_SEARCH = Endpoint("search", "/v1/events/search", ("start_time", "end_time"), 1000, sends_project=False, projects=False)
+
+#: In the order in which ``auto`` tries them: the ones that name the project and give large pages first.
+ENDPOINTS: dict[str, Endpoint] = {
+    "export": _EXPORT,
+    "search": _SEARCH,
+    "legacy": replace(_EXPORT, name="legacy", path="/events/export"),
+    "project-search": replace(_SEARCH, name="project-search", path="/v1/projects/{project}/events/search"),
+}
+
+SETTINGS = f"allowed: {AUTO!r}, {', '.join(map(repr, ENDPOINTS))}, or a path beginning with '/'"
+
+
+def candidates(setting: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints that the connection's ``endpoint`` setting stands for, in order of preference.
+
+    A path speaks the dialect of the endpoint it resembles: search where it ends in ``/search``, else export.
+
+    :raises InvalidArgumentError: no such endpoint.
+    """
+    if setting == AUTO:
+        return tuple(ENDPOINTS.values())
+    if setting in ENDPOINTS:
+        return (ENDPOINTS[setting],)
+    if setting.startswith("/"):
+        alike = _SEARCH if setting.rstrip("/").endswith("/search") else _EXPORT
+        return (replace(alike, name=setting, path=setting),)
+    raise InvalidArgumentError("endpoint", setting, SETTINGS)

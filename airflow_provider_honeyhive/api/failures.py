@@ -1,0 +1,195 @@
+"""Reads the answers that say no, or elsewhere: status, headers and body -> the error that fits.
+
+A 404 needs care: it may mean "no such path here" (try the next endpoint) or "no such project" (stop). The
+vendor's own errors are JSON with ``success`` or ``errorCode``; routers and gateways say it otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveAPIError,
+    HoneyHiveAuthError,
+    HoneyHiveConnectionError,
+    HoneyHiveRateLimitError,
+    HoneyHiveRequestError,
+    HoneyHiveServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_honeyhive.api.settings import ClientSettings
+
+
+NO_SUCH_ROUTE = "NO_SUCH_ROUTE"
+
+_LONGEST_MESSAGE = 500
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+_ROUTER_SAYS = re.compile(r"cannot post|route\b.*\bnot found|no route|endpoint not found", re.IGNORECASE)
+
+_REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
+    400: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
+    401: (
+        HoneyHiveAuthError,
+        "the key was refused: it is wrong, revoked, or of another deployment; check the connection's password and host",
+    ),
+    403: (HoneyHiveAuthError, "the key lacks permission to read events of this project"),
+    404: (HoneyHiveRequestError, "not found; check the project and the connection's host"),
+    408: (HoneyHiveServerError, "the server timed out"),
+    413: (HoneyHiveRequestError, "the page is too large for the server"),
+    422: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
+    425: (HoneyHiveServerError, "the server is not ready"),
+    429: (HoneyHiveRateLimitError, "too many requests; a lower concurrency may help"),
+}
+
+_SERVER_FAILED = (HoneyHiveServerError, "the server failed; it may have recovered when the task is tried again")
+
+_UNEXPECTED = (HoneyHiveRequestError, "unexpected answer")
+
+
+def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) -> HoneyHiveAPIError:
+    """Return the error for an answer whose status is not 200."""
+    said = _parsed(body)
+    error_code = said.get("errorCode")
+    message = _clean(said.get("message") or said.get("error") or "")
+    kind, remedy = _REMEDIES.get(status, _SERVER_FAILED if status >= 500 else _UNEXPECTED)
+    if _is_routers(status, said, message):
+        error_code = NO_SUCH_ROUTE
+    return kind(
+        f"HTTP {status} from {url}: {remedy}" + (f". The server says: {message}" if message else ""),
+        status_code=status,
+        error_code=_clean(error_code) or None,
+        server_message=message or None,
+        retry_after=_retry_after(headers.get("Retry-After")),
+    )
+
+
+def redirect_target(url: str, location: str) -> str:
+    """Return where a redirect leads, as long as that is on the same server, which may be given the key.
+
+    :param url: that was asked.
+    :param location: as the server says it.
+    :raises HoneyHiveRequestError: it leads to another host, port or scheme, or is no URL.
+    """
+    old = urlsplit(url)
+    try:
+        target = urljoin(url, location)
+        new = urlsplit(target)
+    except ValueError:
+        target, new = "", urlsplit("")
+    if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        raise HoneyHiveRequestError(
+            f"{old.netloc} redirects to {f'{new.scheme}://{new.netloc}'!a}, and the key is not sent on to "
+            "another host, port or scheme: set the connection's host to the API's own URL",
+            status_code=308,
+        )
+    return target
+
+
+def is_missing_route(error: HoneyHiveAPIError) -> bool:
+    """Return whether the server has no such path, rather than no such project."""
+    return error.error_code == NO_SUCH_ROUTE
+
+
+def _is_routers(status: int, said: Mapping[str, Any], message: str) -> bool:
+    if status == 405:
+        return True
+    if status != 404:
+        return False
+    vendors = "success" in said or "errorCode" in said
+    return not vendors or bool(_ROUTER_SAYS.search(message))
+
+
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _clean(text: Any) -> str:
+    # What a server says goes into logs: one line, no control characters, not endless.
+    return _CONTROL.sub(" ", text if isinstance(text, str) else "").strip()[:_LONGEST_MESSAGE]
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header (RFC 9110: seconds, or a date)."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(header)
+        except ValueError:
+            return None
+        aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+        seconds = (aware - datetime.now(UTC)).total_seconds()
+    return None if math.isnan(seconds) else max(0.0, seconds)
+
+
+#: Everything that a request can raise before its answer is whole.
+NETWORK_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+_TIMEOUTS = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+
+_CUT_SHORT = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+
+_UNVERIFIED = "certificate verify failed"
+
+
+def connection_error(error: Exception, settings: ClientSettings) -> HoneyHiveConnectionError:
+    """Return the error for a request that got no whole answer.
+
+    Without the original's text where that may hold the URL of a proxy with its password.
+    """
+    host = settings.api_host
+    if isinstance(error, requests.exceptions.SSLError):
+        return _tls_error(str(error), host)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return HoneyHiveConnectionError(f"the proxy on the way to {host} cannot be used")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return HoneyHiveConnectionError(f"{host} took no connection within {settings.connect_timeout:g} s")
+    if isinstance(error, _TIMEOUTS) or "Read timed out" in str(error):
+        return HoneyHiveConnectionError(f"{host} sent nothing for {settings.timeout:g} s", timed_out=True)
+    if isinstance(error, _CUT_SHORT):
+        return HoneyHiveConnectionError(f"the answer of {host} was cut short: {type(error).__name__}")
+    return HoneyHiveConnectionError(
+        f"cannot reach {host}: {_reason(error)}; check the connection's host, and the way there"
+    )
+
+
+def _tls_error(text: str, host: str) -> HoneyHiveConnectionError:
+    if _UNVERIFIED not in text:
+        return HoneyHiveConnectionError(f"the TLS handshake with {host} failed")
+    reason = text.partition(_UNVERIFIED)[2].partition(" (_ssl.c")[0].strip(": ")
+    return HoneyHiveConnectionError(
+        f"the certificate of {host} cannot be verified ({reason}). Behind a private CA, set the "
+        "connection's extra 'verify' to the path of its CA bundle",
+        retryable=False,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    causes: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in causes:
+        causes.append(current)
+        reason = getattr(current, "reason", None)
+        current = current.__cause__ or current.__context__ or (reason if isinstance(reason, BaseException) else None)
+    named = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return str(named[-1].strerror) if named else type(causes[-1]).__name__

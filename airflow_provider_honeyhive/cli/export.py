@@ -1,0 +1,299 @@
+"""The ``export`` command: the events of a window to files, without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
+from airflow_provider_honeyhive.models.layout import (
+    COMPRESSIONS,
+    DEFAULT_FORMAT,
+    FILE_FORMATS,
+    FORMATS,
+    PARTITION_KEYS,
+    SUFFIXES,
+)
+from airflow_provider_honeyhive.models.options import DEFAULT_CONCURRENCY, DEFAULT_MAX_FILE_SIZE, ExportOptions
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.api.settings import ClientSettings
+    from airflow_provider_honeyhive.manifest import Manifest
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+#: Options that other words mean: arguments as the package's errors name them.
+_OPTIONS = {
+    "project": "--project",
+    "start_time": "--start",
+    "end_time": "--end",
+    "output_path": "--output",
+    "filters": "--filter",
+    "projections": "--projection",
+    "exclude_fields": "--exclude",
+    "redact": "--redact",
+    "partition_by": "--partition-by",
+    "evaluation_id": "--evaluation-id",
+    "sessions": "--sessions",
+    "file_format": "--format",
+    "compression": "--compression",
+    "concurrency": "--concurrency",
+    "page_size": "--page-size",
+    "max_file_size": "--max-file-size",
+    "min_events": "--min-events",
+}
+
+#: Those of the names that no message means in another sense.
+_NAMES = re.compile(r"\b(" + "|".join(name for name in _OPTIONS if "_" in name) + r")\b")
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|B|KB|MB|GB|KIB|MIB|GIB)")
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+KEY_HELP = """\
+API key and base URL of the API:
+  1. of --connection-uri, such as honeyhive://:KEY@HOST:PORT/https?endpoint=search&timeout=60
+     (extras as in Airflow), or the same as JSON; what it leaves out of key and URL is
+     taken from HH_API_KEY and HH_API_URL
+  2. without it, of HH_API_KEY and HH_API_URL (default: https://api.dp1.us.honeyhive.ai)
+  3. without HH_API_KEY, of AIRFLOW_CONN_HONEYHIVE_DEFAULT, in the forms of --connection-uri
+Everybody on the machine can see the key in a command (ps). Better set HH_API_KEY, and leave
+the key out of --connection-uri.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to a parser."""
+    what = parser.add_argument_group("what to export")
+    what.add_argument(
+        "--project", type=_text, help="name of the project (default: the connection's extra 'project', else required)"
+    )
+    what.add_argument(
+        "--start",
+        type=_text,
+        required=True,
+        metavar="TIME",
+        help="start of the window, inclusive: ISO 8601 (UTC where it names no zone), or Unix seconds or "
+        "milliseconds (required)",
+    )
+    what.add_argument(
+        "--end", type=_text, required=True, metavar="TIME", help="end of the window, exclusive; same forms (required)"
+    )
+    what.add_argument(
+        "--filter",
+        type=_text,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help='a condition, such as \'{"field": "event_type", "operator": "is", "value": "model"}\', or a list of '
+        "them; may be given again, all must hold (default: none)",
+    )
+    what.add_argument(
+        "--projection",
+        type=_text,
+        action="append",
+        metavar="FIELD",
+        help="a top-level field to keep; may be given again (default: all fields)",
+    )
+    what.add_argument(
+        "--exclude",
+        action="append",
+        type=_text,
+        metavar="PATH",
+        help="a field to take out of each event, such as inputs or outputs.content; may be given again (default: none)",
+    )
+    what.add_argument(
+        "--redact",
+        action="append",
+        type=_text,
+        metavar="PATH",
+        help="a field whose values are replaced by a keyed hash; may be given again; the key is the connection's extra "
+        "'redact_secret', else HH_REDACT_SECRET (default: none)",
+    )
+    what.add_argument(
+        "--evaluation-id", type=_text, metavar="ID", help="only events of this experiment run (default: all events)"
+    )
+    what.add_argument(
+        "--sessions",
+        choices=("complete",),
+        help="complete: whole sessions, those whose root event lies in the window and meets all filters, with all "
+        "their events wherever they lie; a request or two for each session (default: the events of the window)",
+    )
+    where = parser.add_argument_group("where to, and how")
+    where.add_argument(
+        "--output",
+        type=_text,
+        required=True,
+        metavar="PATH",
+        help="a folder, or one object where it ends in " + ", ".join(SUFFIXES) + "; a local path, or a URL such as "
+        "s3://bucket/folder/ (required)",
+    )
+    where.add_argument(
+        "--format", choices=FILE_FORMATS, help=f"file format (default: by the suffix of PATH, else {DEFAULT_FORMAT})"
+    )
+    where.add_argument(
+        "--compression",
+        choices=COMPRESSIONS,
+        help="compression; "
+        + "; ".join(f"for {name} {', '.join(allowed)}" for name, allowed in FORMATS.items())
+        + " (default: by the suffix of PATH, else the first of the format)",
+    )
+    where.add_argument(
+        "--partition-by",
+        action="append",
+        choices=PARTITION_KEYS,
+        help="sort the events into folders such as event_date=2026-11-22; may be given again (default: none)",
+    )
+    where.add_argument(
+        "--max-file-size",
+        type=_bytes,
+        default=DEFAULT_MAX_FILE_SIZE,
+        metavar="BYTES",
+        help="bytes on disk at which a file ends and the next begins, also with a unit: kB, MB, GB, KiB, MiB or GiB "
+        f"(default: {DEFAULT_MAX_FILE_SIZE // 2**20}MiB)",
+    )
+    where.add_argument(
+        "--min-events", type=int, metavar="N", help="fail where the window holds fewer events (default: none are fine)"
+    )
+    where.add_argument(
+        "--no-replace",
+        action="store_true",
+        help="fail, before any request, where PATH holds an export (default: one of the same window is replaced)",
+    )
+    reading = parser.add_argument_group("reading")
+    reading.add_argument(
+        "--concurrency",
+        type=int,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help="requests at once at the most, 1 to 64 (default: %(default)s)",
+    )
+    reading.add_argument(
+        "--page-size",
+        type=int,
+        metavar="N",
+        help="events in a request at the most, 1 to 7500 (default: what makes answers of about 16 MB)",
+    )
+    reading.add_argument(
+        "--connection-uri",
+        type=_text,
+        metavar="URI",
+        help="an Airflow connection as URI or JSON, see below (default: the environment's)",
+    )
+    output = parser.add_argument_group("what to print")
+    output.add_argument(
+        "--quiet", action="store_true", help="print neither progress nor warnings (default: both, to stderr)"
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print the result as one line of JSON (default: a line for people)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; return the exit code where the export was stopped by a signal, else 0.
+
+    :raises InvalidArgumentError: an option cannot be right; named as on the command line.
+    :raises HoneyHiveError: the export failed.
+    """
+    try:
+        return _export(args)
+    except InvalidArgumentError as error:
+        raise _as_option(error) from None
+
+
+def _export(args: argparse.Namespace) -> int:
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
+    from airflow_provider_honeyhive.cli.connection import find_settings  # noqa: PLC0415
+    from airflow_provider_honeyhive.cli.terminal import Signals, reporting  # noqa: PLC0415
+    from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
+    from airflow_provider_honeyhive.storage.paths import path_of  # noqa: PLC0415
+
+    options = ExportOptions(
+        file_format=args.format,
+        compression=args.compression,
+        partition_by=tuple(args.partition_by or ()),
+        max_file_size=args.max_file_size,
+        page_size=args.page_size,
+        concurrency=args.concurrency,
+        replace=not args.no_replace,
+        min_events=args.min_events,
+    )
+    path = path_of(args.output, "--output")
+    settings = find_settings(args.connection_uri, os.environ)
+    request = _request(args, settings)
+    with HoneyHiveClient(settings) as client, Signals(client) as signals:
+        try:
+            with reporting(quiet=args.quiet) as progress:
+                manifest = export_events(client, request, path, options, progress=progress)
+        except (ExportStoppedError, KeyboardInterrupt):
+            if signals.received is None:
+                raise
+            sys.stderr.write(
+                f"stopped by {signal.Signals(signals.received).name} before the export was done. What is staged "
+                "stays, and the same command goes on from there\n"
+            )
+            return 128 + signals.received
+    sys.stdout.write(_result(manifest, path, as_json=args.json) + "\n")
+    return 0
+
+
+def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportRequest:
+    from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
+    from airflow_provider_honeyhive.models.window import Window  # noqa: PLC0415
+
+    project = args.project or settings.project
+    if project is None:
+        raise InvalidArgumentError("project", None, "give it, or a connection with the extra 'project'")
+    return ExportRequest.parse(
+        project=project,
+        filters=args.filter,
+        window=Window.parse(args.start, args.end),
+        projections=args.projection,
+        evaluation_id=args.evaluation_id,
+        exclude_fields=args.exclude,
+        redact=args.redact,
+        redact_secret=settings.redact_secret or os.environ.get("HH_REDACT_SECRET"),
+        sessions=args.sessions,
+    )
+
+
+def _result(manifest: Manifest, path: Any, *, as_json: bool) -> str:
+    from airflow_provider_honeyhive.export.result import summarize  # noqa: PLC0415
+
+    summary = summarize(manifest, path)
+    if as_json:
+        return json.dumps(summary)
+    return (
+        f"Exported {manifest.event_count:,} events of project {manifest.project}, window [{manifest.start_time}, "
+        f"{manifest.end_time}), to {summary['output_path']}: files: {len(manifest.files)}, "
+        f"{manifest.size_bytes / 1e6:,.1f} MB"
+    )
+
+
+def _as_option(error: InvalidArgumentError) -> InvalidArgumentError:
+    """Return the error with arguments named as the command line names them."""
+    name, bracket, rest = error.argument.partition("[")
+    option = _OPTIONS.get(name, name)
+    if name == "filters" and bracket:
+        number, _, inner = rest.partition("]")
+        option = f"{option} (number {int(number) + 1}{inner})"
+    return InvalidArgumentError(option, error.value, _NAMES.sub(lambda found: _OPTIONS[found[0]], error.allowed))
+
+
+def _text(text: str) -> str:
+    # An empty variable in a script would otherwise ask for more than was meant, such as for all projects.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip().upper())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; allowed: bytes, or such as 500kB, 128MiB, 1.5GB")
+    return int(float(match[1]) * _UNITS[match[2]])

@@ -1,0 +1,103 @@
+"""What a command that exports does with where it was started from: the log, the progress, and Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.exceptions import HoneyHiveError
+    from airflow_provider_honeyhive.export.progress import Progress
+
+
+OK, FAILED, USAGE, AGAIN = 0, 1, 2, 3
+
+INTERRUPTED, OUTPUT_CLOSED, TERMINATED = 130, 141, 143
+
+#: Exit code -> what it means.
+MEANINGS = {
+    OK: "done",
+    FAILED: "failed, and the same command will fail again; or verify found something wrong",
+    USAGE: "wrong usage, or an option that cannot be right",
+    AGAIN: "failed, and the same command may succeed later: an export goes on from what it has staged",
+    INTERRUPTED: "stopped by SIGINT (Ctrl-C); an export goes on from there when it is run again",
+    OUTPUT_CLOSED: "whoever read the output has gone",
+    TERMINATED: "stopped by SIGTERM; an export goes on from there when it is run again",
+}
+
+
+def code_of(error: HoneyHiveError) -> int:
+    """Return the exit code for an error."""
+    if isinstance(error, InvalidArgumentError):
+        return USAGE
+    return AGAIN if error.retryable else FAILED
+
+
+class Signals:
+    """Stops an export at the first SIGINT or SIGTERM, so that it ends in order; at the second it ends at once."""
+
+    _NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, client: HoneyHiveClient) -> None:
+        self._client = client
+        #: The signal that came first.
+        self.received: int | None = None
+
+    def __enter__(self) -> Signals:
+        self._before = {number: signal.signal(number, self._receive) for number in self._NUMBERS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _frame: object) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        self._client.stop()
+
+
+@contextmanager
+def reporting(*, quiet: bool) -> Iterator[Progress]:
+    """Give what shows the progress on stderr: a bar on a terminal, else lines; and let the log go there, too."""
+    if quiet or not sys.stderr.isatty():
+        from airflow_provider_honeyhive.export.progress import Progress  # noqa: PLC0415
+
+        with _logging_to_stderr(logging.ERROR if quiet else logging.INFO):
+            yield Progress()
+        return
+    from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
+
+    from airflow_provider_honeyhive.cli.progress_bar import ProgressBar  # noqa: PLC0415
+
+    bar = ProgressBar(sys.stderr)
+    # Lines of the log go above the bar.
+    with _logging_to_stderr(logging.WARNING), logging_redirect_tqdm():
+        try:
+            yield bar
+        finally:
+            bar.end()
+
+
+@contextmanager
+def _logging_to_stderr(level: int) -> Iterator[None]:
+    root, package = logging.getLogger(), logging.getLogger(__package__.partition(".")[0])
+    before = package.level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    with ExitStack() as stack:
+        root.addHandler(handler)
+        stack.callback(root.removeHandler, handler)
+        package.setLevel(level)
+        stack.callback(package.setLevel, before)
+        yield

@@ -1,0 +1,83 @@
+"""The ``verify`` command: published exports against their manifests, and the windows of a folder of them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.cli.terminal import AGAIN, FAILED, OK
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_provider_honeyhive.export.catalog import Verdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to a parser."""
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        help="an export: its folder, its one object, or its manifest; or a folder that holds exports at any depth; a "
+        "local path or a URL",
+    )
+    parser.add_argument(
+        "--allow-gaps",
+        action="store_true",
+        help="list gaps and overlaps between windows, but do not fail for them (default: they are failures)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify, print a line for each export and one with totals, and return the exit code.
+
+    :raises InvalidArgumentError: there is no way to this path.
+    :raises DestinationError: a folder cannot be listed.
+    """
+    from airflow_provider_honeyhive.export.catalog import Timeline, verify_exports  # noqa: PLC0415
+    from airflow_provider_honeyhive.storage.paths import path_of  # noqa: PLC0415
+
+    totals = {"exports": 0, "events": 0, "files": 0, "bytes": 0, "failed": 0, "gaps": 0, "overlaps": 0}
+    code, timeline = OK, Timeline()
+    for verdict in verify_exports(path_of(args.path, "PATH")):
+        _print(verdict)
+        totals["exports"] += 1
+        totals["failed"] += bool(verdict.problems)
+        if verdict.problems and code != FAILED:
+            code = AGAIN if verdict.unreachable else FAILED
+        if verdict.manifest is not None:
+            totals["events"] += verdict.manifest.event_count
+            totals["files"] += len(verdict.manifest.files)
+            totals["bytes"] += verdict.manifest.size_bytes
+            # A window that cannot be read is among the problems.
+            with suppress(InvalidArgumentError):
+                timeline.add(verdict.manifest, verdict.place)
+    if not totals["exports"]:
+        sys.stderr.write(f"error: there is no manifest at or below {args.path}\n")
+        return FAILED
+    for seam in timeline.seams():
+        totals[f"{seam.kind}s"] += 1
+        (sys.stdout if args.allow_gaps else sys.stderr).write(f"{seam.kind}: {seam.text}\n")
+        if not args.allow_gaps:
+            code = FAILED
+    sys.stdout.write(", ".join(f"{name}: {number}" for name, number in totals.items()) + "\n")
+    return code
+
+
+def _print(verdict: Verdict) -> None:
+    if verdict.problems:
+        sys.stdout.write(f"FAILED {verdict.place}\n")
+    elif verdict.manifest is not None:
+        manifest: Any = verdict.manifest
+        window = f"[{manifest.start_time}, {manifest.end_time})" if manifest.start_time else "all of time"
+        corrections = sum(part.event_count for part in manifest.corrections)
+        sys.stdout.write(
+            f"ok     {verdict.place}: {manifest.event_count} events in {len(manifest.files)} files, {window}"
+            f"{f', and {corrections} corrections' if corrections else ''}\n"
+        )
+    # At once, since the next export may take long.
+    sys.stdout.flush()
+    for problem in verdict.problems:
+        sys.stderr.write(f"error: {verdict.place}: {problem}\n")

@@ -1,0 +1,241 @@
+"""Verifies every export below a folder, and how their windows lie to each other: gaps and overlaps.
+
+Exports are looked at one after the other, as they are found. Only the bounds and the place of each stay in
+memory, some hundred bytes for a window, however many events it has.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
+from airflow_provider_honeyhive.manifest import Manifest, find_problems, window_bounds
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout, choose_layout
+from airflow_provider_honeyhive.models.window import format_time, from_micros
+from airflow_provider_honeyhive.storage.paths import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+log = logging.getLogger(__name__)
+
+#: Folders that are looked at side by side: most of the time is waiting for the store.
+LOOKED_AT_ONCE = 16
+
+_HIDDEN = ("_", ".")
+
+
+class Export(NamedTuple):
+    """A published export.
+
+    :param folder: relative to where it was looked for; empty: right there.
+    :param start: of its window, in microseconds since 1970.
+    :param end: of its window.
+    """
+
+    folder: str
+    manifest: Manifest
+    start: int
+    end: int
+
+    def path(self, name: str) -> str:
+        """Return a file of the export, relative to where it was looked for."""
+        return _join(self.folder, name)
+
+
+def find_exports(store: Store, wanted: Callable[[Manifest], bool]) -> Iterator[Export]:
+    """Yield the exports of windows in the store's folder, and in its folders at any depth.
+
+    An export's own folders are not looked into, nor those whose names begin with ``_`` or a dot. It takes a request
+    for each export, and two for each other folder.
+
+    :param store: the folder.
+    :param wanted: tells which of them to give; the others do not stay in memory.
+    :raises DestinationError: the store cannot be read.
+    """
+    level = [""]
+    with ThreadPoolExecutor(LOOKED_AT_ONCE, "honeyhive-look") as pool:
+        while level:
+            below: list[str] = []
+            for export, folders in pool.map(partial(_look, store, wanted), level):
+                below += folders
+                if export is not None:
+                    yield export
+            level = below
+
+
+def _look(store: Store, wanted: Callable[[Manifest], bool], folder: str) -> tuple[Export | None, list[str]]:
+    data = store.get(_join(folder, MANIFEST_NAME))
+    folders: list[str] = []
+    if data is None or not folder:
+        folders = [_join(folder, name) for name in store.folders(folder) if not name.startswith(_HIDDEN)]
+    return None if data is None else _read(data, store.url(_join(folder, MANIFEST_NAME)), folder, wanted), folders
+
+
+def _read(data: bytes, where: str, folder: str, wanted: Callable[[Manifest], bool]) -> Export | None:
+    try:
+        manifest = Manifest.from_json(data, where)
+        bounds = window_bounds(manifest)
+    except (DestinationError, ValueError):
+        log.warning("%s is no manifest that can be read, so what it is about counts as not exported", where)
+        return None
+    if bounds is None or not wanted(manifest):
+        return None
+    return Export(folder, manifest, *bounds)
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+#: Whether a name is one that data files in a folder have, whatever their format.
+_ANY_PARTS = Layout("jsonl", "none", None)
+
+#: Facts of a request that say how it was answered, not what was asked; and the project, told apart by itself.
+_NOT_ASKED = {"project", "endpoint", "api_host"}
+
+_ENDLESS = {-inf: "the beginning of time", inf: "the end of time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one export's verification.
+
+    :param place: its folder or its one object.
+    :param manifest: None where it cannot be read.
+    :param problems: what is wrong with it.
+    :param unreachable: the store failed, so that another time may tell more.
+    """
+
+    place: str
+    manifest: Manifest | None
+    problems: list[str]
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """Where two neighbouring windows do not meet.
+
+    :param text: what lies between which exports, or in both.
+    """
+
+    kind: Literal["gap", "overlap"]
+    text: str
+
+
+def verify_exports(path: Any) -> Iterator[Verdict]:
+    """Verify the exports at a path, in the order of their names, each when it is asked for.
+
+    :param path: path-like: an export's one object or its manifest; or a folder, for all exports in it and
+        in its folders at any depth.
+    :raises DestinationError: a folder cannot be listed.
+    """
+    named = _named_manifest(path)
+    if named is None:
+        yield from _walk(path)
+        return
+    folder, name = named
+    store = open_store(folder)
+    yield _verify(store, name, store.files())
+
+
+def _named_manifest(path: Any) -> tuple[Any, str] | None:
+    """Return folder and name of the one manifest that a path means, None where it means a folder."""
+    if _is_manifest(path.name):
+        return path.parent, path.name
+    try:
+        folder, layout = choose_layout(path)
+    except InvalidArgumentError:
+        return None
+    return None if layout.object_name is None else (folder, layout.manifest_name)
+
+
+def _walk(folder: Any, *, inside_export: bool = False) -> Iterator[Verdict]:
+    store = open_store(folder)
+    there = store.files()
+    for name in sorted(filter(_is_manifest, there)):
+        yield _verify(store, name, there)
+    inside_export = inside_export or MANIFEST_NAME in there
+    if not inside_export and any(map(_ANY_PARTS.owns, there)):
+        yield Verdict(store.url(), None, [f"data files without {MANIFEST_NAME}: an export that was not finished"])
+    for name in sorted(store.folders()):
+        if not name.startswith(_HIDDEN):
+            yield from _walk(folder / name, inside_export=inside_export)
+
+
+def _is_manifest(name: str) -> bool:
+    return name == MANIFEST_NAME or (name.endswith(OBJECT_MANIFEST_SUFFIX) and not name.startswith(_HIDDEN))
+
+
+def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
+    object_name = None if name == MANIFEST_NAME else name.removesuffix(OBJECT_MANIFEST_SUFFIX)
+    place = store.url(object_name or "")
+    try:
+        data = store.get(name)
+    except DestinationError as error:
+        return Verdict(place, None, [str(error)], unreachable=True)
+    if data is None:
+        return Verdict(place, None, [f"there is no manifest at {store.url(name)}"])
+    try:
+        manifest = Manifest.from_json(data, store.url(name))
+    except DestinationError as error:
+        return Verdict(place, None, [str(error)])
+    layout = Layout(manifest.file_format, manifest.compression, object_name)
+    try:
+        return Verdict(place, manifest, find_problems(manifest, store, layout, there))
+    except DestinationError as error:
+        return Verdict(place, manifest, [str(error)], unreachable=True)
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The windows that were seen, of each project and request for themselves."""
+
+    _windows: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
+
+    def add(self, manifest: Manifest, place: str) -> None:
+        """Take note of an export's window.
+
+        :raises InvalidArgumentError: it has none that can be read.
+        """
+        start, end = window_bounds(manifest) or (-inf, inf)
+        self._windows.setdefault(_asked(manifest), []).append((start, end, place))
+
+    def seams(self) -> Iterator[Seam]:
+        """Yield the gaps and overlaps, by project and request, and in the order of time."""
+        for asked in sorted(self._windows):
+            windows = sorted(self._windows[asked])
+            _, reach, before = windows[0]
+            for start, end, place in windows[1:]:
+                if start > reach:
+                    text = f"{asked}: no export of {_span(reach, start)}, between {before} and {place}"
+                    yield Seam("gap", text)
+                elif start < reach:
+                    yield Seam("overlap", f"{asked}: {_span(start, min(end, reach))} is in {before} and in {place}")
+                if end > reach:
+                    reach, before = end, place
+
+
+def _asked(manifest: Manifest) -> str:
+    """Return what the export asked for, its window aside, as a text that is the same for the same request."""
+    asked = manifest.request.model_dump(exclude=_NOT_ASKED, exclude_defaults=True)
+    words = [f"{name} {json.dumps(value)}" for name, value in sorted(asked.items()) if value]
+    return ", ".join([f"project {manifest.project!r}", *words])
+
+
+def _span(start: float, end: float) -> str:
+    return f"[{_time(start)}, {_time(end)})"
+
+
+def _time(micros: float) -> str:
+    return _ENDLESS.get(micros) or format_time(from_micros(int(micros)))

@@ -1,0 +1,184 @@
+"""What an export has staged so far, kept beside the staged files, so that a retry goes on instead of beginning again.
+
+It lives in the destination, since a retry may run on another worker. One plan, written once, and one record
+for each slice, replaced after each staged file: a record names only files that are whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from airflow_provider_honeyhive.export.staging import StagedFile  # noqa: TC001 - pydantic needs it at run time
+from airflow_provider_honeyhive.reading.cursor import Cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Hashable, Sequence
+
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+log = logging.getLogger(__name__)
+
+#: What was staged longer ago is read again: the events may have changed since.
+LONGEST_AGE = timedelta(days=1)
+
+_RECORD_NAME = re.compile(r"(\d{5,})\.json")
+
+
+class Plan(BaseModel):
+    """How a window was split at first, and what was known then.
+
+    :param started_at: when the first try began.
+    :param total: events the server reported for the window.
+    :param endpoint: the endpoint that answered.
+    :param slices: bounds of the first slices in microseconds since 1970, newest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    started_at: datetime
+    total: int | None
+    endpoint: str | None
+    slices: list[tuple[int | None, int | None]]
+
+
+class Record(BaseModel):
+    """How far a slice has been staged.
+
+    :param start: inclusive lower bound of the slice, microseconds since 1970.
+    :param end: exclusive upper bound.
+    :param files: staged files.
+    :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
+    :param session_count: sessions in the files, where whole ones are read.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start: int | None
+    end: int | None
+    files: list[StagedFile] = []
+    cursor: dict[str, Any] | None = None
+    session_count: int = 0
+
+    def load_cursor(self) -> Cursor | None:
+        """Return where the reading stands."""
+        return None if self.cursor is None else _load_cursor(self.cursor)
+
+
+class Journal:
+    """The plan and the records of one export.
+
+    :param store: the destination's folder.
+    :param folder: name of the staging folder in it.
+    """
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
+        self._folder = folder
+        #: Held while a slice is split: no record may show less of a slice before another shows the rest.
+        self.lock = threading.Lock()
+
+    def read_plan(self) -> Plan | None:
+        """Return the plan of an earlier try, None where there is none to go on from."""
+        data = self._store.get(f"{self._folder}/plan.json")
+        try:
+            plan = None if data is None else Plan.model_validate_json(data)
+        except ValidationError:
+            return None
+        return plan if plan and datetime.now(UTC) - plan.started_at < LONGEST_AGE else None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Keep the plan for retries."""
+        self._store.put(f"{self._folder}/plan.json", plan.model_dump_json().encode())
+
+    def read(self, plan: Plan) -> dict[int, Record] | None:
+        """Return what is staged of each slice, by its number; None where that does not cover the window."""
+        there = self._store.files(self._folder)
+        records = {number: Record(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
+        for name in there:
+            match = _RECORD_NAME.fullmatch(name)
+            record = self._read_record(name, there) if match else None
+            if match and record:
+                records[int(match[1])] = record
+        return _side_by_side(records, plan.slices)
+
+    def _read_record(self, name: str, there: dict[str, int]) -> Record | None:
+        try:
+            record = Record.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
+        except ValidationError:
+            return None
+        if any(there.get(file.path.rpartition("/")[2]) != file.size_bytes for file in record.files):
+            log.warning("Some staged files of slice %s are gone or not whole: reading it again", name)
+            return Record(start=record.start, end=record.end)
+        return record
+
+    def write(
+        self,
+        number: int,
+        bounds: tuple[int | None, int | None],
+        files: Sequence[StagedFile] = (),
+        cursor: Cursor | None = None,
+        pending: Collection[Hashable] = (),
+        *,
+        session_count: int = 0,
+    ) -> None:
+        """Record how far a slice has been staged.
+
+        :param number: of the slice.
+        :param bounds: of the slice.
+        :param files: whole files.
+        :param cursor: where the reading stands.
+        :param pending: ids of events that the cursor has taken, but that are not in these files.
+        :param session_count: sessions in the files, where whole ones are read.
+        """
+        facts = None if cursor is None else _dump_cursor(cursor, set(pending))
+        record = Record(start=bounds[0], end=bounds[1], files=list(files), cursor=facts, session_count=session_count)
+        self._store.put(f"{self._folder}/{number:05d}.json", record.model_dump_json().encode())
+
+
+def _side_by_side(
+    records: dict[int, Record], planned: Sequence[tuple[int | None, int | None]]
+) -> dict[int, Record] | None:
+    """Return the records newest first, with no time in two of them; None where a time is in none.
+
+    A slice that gave away its older part may have been recorded last before it did.
+    """
+    if planned == [(None, None)]:
+        return records if len(records) == 1 else None
+    order = sorted(records, key=lambda number: records[number].end or 0, reverse=True)
+    for newer, older in pairwise(order):
+        start, end = records[newer].start, records[older].end
+        if start is None or end is None or start > end:
+            return None
+        records[newer] = records[newer].model_copy(update={"start": end})
+    if records[order[0]].end != planned[0][1] or records[order[-1]].start != planned[-1][0]:
+        return None
+    return {number: records[number] for number in order}
+
+
+def _dump_cursor(cursor: Cursor, pending: set[Hashable]) -> dict[str, Any]:
+    facts = asdict(cursor)
+    # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
+    facts["known"] = json.dumps(
+        [
+            [id_.hex() if isinstance(id_, bytes) else id_, isinstance(id_, bytes), time]
+            for id_, time in cursor.known.items()
+            if id_ not in pending
+        ]
+    )
+    facts["distinct"] -= len(pending)
+    return facts
+
+
+def _load_cursor(facts: dict[str, Any]) -> Cursor:
+    known = {bytes.fromhex(id_) if is_hash else id_: time for id_, is_hash, time in json.loads(facts["known"])}
+    return Cursor(**{**facts, "known": known})

@@ -1,0 +1,294 @@
+"""Makes one export of the parts that many tasks have exported: checks that they are the whole, then publishes them.
+
+The parts are ordinary exports of sub-windows, see :mod:`~airflow_provider_honeyhive.shards`. They stay until the
+whole is published, so that a retry after any kind of death does the same again. Plain Python, no Airflow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
+from airflow_provider_honeyhive.export.assembly import DataFile
+from airflow_provider_honeyhive.export.destination import Destination
+from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window, format_time
+from airflow_provider_honeyhive.reading.counting import count_window
+from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
+from airflow_provider_honeyhive.storage.paths import as_path, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.formats.datafile import PartFile
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+log = logging.getLogger(__name__)
+
+#: What of a manifest is the sum of what the parts' manifests say.
+_SUMS = (
+    "event_count",
+    "duplicates_dropped",
+    "events_without_time",
+    "slice_count",
+    "page_count",
+    "bytes_read",
+    "retries",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A part of the export, in its folder.
+
+    :param folder: relative to the ``output_path`` of the whole.
+    """
+
+    folder: str
+    manifest: Manifest
+
+    @property
+    def window(self) -> Window:
+        return Window.parse(self.manifest.start_time, self.manifest.end_time)
+
+
+def combine_exports(
+    client: HoneyHiveClient,
+    output_path: Any,
+    urls: Iterable[str],
+    window: Window,
+    *,
+    airflow: AirflowFacts | None = None,
+    replace: bool = True,
+) -> Manifest:
+    """Publish the parts of an export as one, with one manifest over all, and remove them.
+
+    :param client: asked how many events the window holds now.
+    :param output_path: a folder, text or path-like: the one whose window was split.
+    :param urls: of the parts, as their exports say them.
+    :param window: the whole.
+    :param airflow: the task that combines, for the manifest.
+    :param replace: replace an earlier export of the same window.
+    :raises InvalidArgumentError: the parts do not cover the window exactly, or were not asked for alike.
+    :raises IncompleteExportError: they hold fewer events than the server reported when the window was split and
+        reports now.
+    :raises DestinationError: a part, or a file of one, is missing; or the destination cannot be read or written.
+    :raises DestinationTakenError: it holds another export, or one and ``replace`` is False.
+    """
+    path, layout = choose_layout(as_path(output_path))
+    if layout.object_name is not None:
+        raise InvalidArgumentError("output_path", str(output_path), "allowed: a folder; parts cannot become one object")
+    combination = _Combination(open_store(path), urls, window, airflow)
+    manifest = combination.published_before()
+    if manifest is None:
+        combination.check(client)
+        manifest = combination.publish(replace=replace)
+    remove_shards(path, combination.folder)
+    return manifest
+
+
+class _Combination:
+    """The parts of one export, and what is to become of them."""
+
+    def __init__(self, store: Store, urls: Iterable[str], window: Window, airflow: AirflowFacts | None) -> None:
+        places = [locate_shard(store, url) for url in urls]
+        folders = sorted({folder for folder, _ in places})
+        if len(folders) != 1:
+            raise InvalidArgumentError("exports", folders, "the parts of one export lie in one folder")
+        (self.folder,) = folders
+        self._store = store
+        self._window = window
+        self._airflow = airflow
+        self._plan = read_plan(store, self.folder)
+        self._shards: list[_Shard] = []
+        self._missing: list[str] = []
+        self._reported: int | None = None
+        for folder in sorted({f"{self.folder}/{name}" for _, name in places}, reverse=True):
+            manifest = self._read(folder)
+            if manifest is None:
+                self._missing.append(folder)
+            else:
+                self._shards.append(_Shard(folder, manifest))
+        # Newest first, as the events within each are.
+        self._shards.sort(key=lambda shard: shard.window.start, reverse=True)
+
+    def _read(self, folder: str = "") -> Manifest | None:
+        name = f"{folder}/{MANIFEST_NAME}" if folder else MANIFEST_NAME
+        data = self._store.get(name)
+        return None if data is None else Manifest.from_json(data, self._store.url(name))
+
+    def published_before(self) -> Manifest | None:
+        """Return the manifest of the whole where an earlier try has published it, and died removing the parts."""
+        manifest = self._read() if self._missing else None
+        if manifest is None or _run(manifest.airflow) != _run(self._airflow):
+            return None
+        if (manifest.start_time, manifest.end_time) != _bounds(self._window):
+            return None
+        if self._plan is not None and format_time(self._plan.made_at) > manifest.finished_at:
+            return None  # split again since then: other parts than those that were published
+        published = {(part.sha256, part.event_count) for part in manifest.files}
+        left = {(part.sha256, part.event_count) for shard in self._shards for part in shard.manifest.files}
+        return manifest if left <= published else None
+
+    def check(self, client: HoneyHiveClient) -> None:
+        """Check that all parts are there, belong together, and are the whole."""
+        if self._missing:
+            urls = ", ".join(map(self._store.url, self._missing))
+            raise DestinationError(f"parts of the export are missing: {urls}; clear the tasks that exported them")
+        self._check_requests(client.settings.api_host)
+        self._check_windows()
+        self._check_files()
+        self._check_count(client)
+
+    def _check_requests(self, api_host: str) -> None:
+        wanted = _asked(self._shards[0])
+        for shard in self._shards:
+            differing = [name for name, value in _asked(shard).items() if value != wanted[name]]
+            if differing:
+                raise InvalidArgumentError(
+                    "exports", shard.folder, f"it differs from {self._shards[0].folder} in {', '.join(differing)}"
+                )
+        if wanted["api_host"] != api_host:
+            raise InvalidArgumentError("honeyhive_conn_id", api_host, f"the parts are from {wanted['api_host']}")
+        if self._whole_sessions:
+            return  # an event without a time is asked for with its session, of which it is a part's alone
+        untimed = [shard.folder for shard in self._shards if shard.manifest.events_without_time]
+        if len(untimed) > 1:
+            raise InvalidArgumentError(
+                "exports",
+                untimed,
+                "these hold events without a usable start_time, perhaps the same ones, since a server may show them "
+                "for every time: export this window by one task",
+            )
+
+    @property
+    def _whole_sessions(self) -> bool:
+        return self._shards[0].manifest.request.sessions is not None
+
+    def _check_windows(self) -> None:
+        end = self._window.end
+        for shard in self._shards:
+            if shard.window.end != end:
+                raise InvalidArgumentError(
+                    "exports", str(shard.window), f"a part must end at {format_time(end)} to cover {self._window}"
+                )
+            end = shard.window.start
+        if end != self._window.start:
+            raise InvalidArgumentError(
+                "exports", format_time(end), f"the oldest part must begin as {self._window} does"
+            )
+
+    def _check_files(self) -> None:
+        for shard in self._shards:
+            folders = {_folder_of(part.path) for part in shard.manifest.files}
+            there = {
+                f"{folder}{name}": size
+                for folder in folders
+                for name, size in self._store.files(f"{shard.folder}/{folder}".rstrip("/")).items()
+            }
+            for part in shard.manifest.files:
+                if there.get(part.path) != part.size_bytes:
+                    raise DestinationError(
+                        f"{self._store.url(f'{shard.folder}/{part.path}')} has {there.get(part.path, 'no')} bytes, its "
+                        f"manifest says {part.size_bytes}: clear the task that exported {shard.window}"
+                    )
+
+    def _check_count(self, client: HoneyHiveClient) -> None:
+        """Compare the parts with what the server reported before they were exported, and with what it does now.
+
+        Fewer than it reports now alone are no sign of loss: events arrive late.
+        """
+        facts = self._shards[0].manifest.request
+        if self._whole_sessions:
+            # Their events are not those of the window, which is what the server could count.
+            totals = [shard.manifest.reported_total for shard in self._shards]
+            self._reported = None if None in totals else sum(total or 0 for total in totals)
+            return
+        request = ExportRequest.parse(
+            project=facts.project, filters=facts.filters, window=self._window, evaluation_id=facts.evaluation_id
+        )
+        now = count_window(Asker(client, request, ReadStats()), self._window)
+        self._reported = now if self._plan is None else self._plan.total
+        received = sum(shard.manifest.event_count for shard in self._shards)
+        expected = min((total for total in (self._reported, now) if total is not None), default=0)
+        if received < expected:
+            raise IncompleteExportError(expected, received)
+        if now is not None and received < now:
+            log.warning("By now the server reports %d events more than were exported: they came late", now - received)
+
+    def publish(self, *, replace: bool) -> Manifest:
+        """Give the files of all parts their final names, and write the manifest."""
+        manifest = self._shards[0].manifest
+        layout = Layout(manifest.file_format, manifest.compression, None)
+        destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
+        files = [
+            DataFile(
+                part.model_copy(update={"path": f"{shard.folder}/{part.path}"}),
+                _folder_of(part.path).rstrip("/"),
+                misfits={},  # they are in the parts' manifests
+            )
+            for shard in self._shards
+            for part in shard.manifest.files
+        ]
+        # As in any export: one partition after the other, the newest events first in each.
+        files.sort(key=lambda file: file.partition)
+        manifest = destination.publish(files, self._manifest, replace=replace)
+        log.info(
+            "Published %s events of %s, exported in %d parts; files on disk: %d; manifest: %s",
+            f"{manifest.event_count:,}",
+            self._window,
+            len(self._shards),
+            len(manifest.files),
+            destination.manifest_url,
+        )
+        return manifest
+
+    def _manifest(self, files: list[PartFile]) -> Manifest:
+        parts = [shard.manifest for shard in self._shards]
+        start, end = _bounds(self._window)
+        facts: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+        facts |= {
+            "provider_version": __version__,
+            "session_count": sum(part.session_count or 0 for part in parts) if self._whole_sessions else None,
+            "start_time": start,
+            "end_time": end,
+            "reported_total": self._reported,
+            "misfits": dict(sum((Counter(part.misfits) for part in parts), Counter())),
+            "project_names": sorted({names for part in parts for names in part.project_names}, key=str),
+            "started_at": min(part.started_at for part in parts),
+            "finished_at": format_time(datetime.now(UTC)),
+            "airflow": self._airflow,
+            "files": files,
+        }
+        return parts[0].model_copy(update=facts)
+
+
+def _bounds(window: Window) -> tuple[str, str]:
+    return format_time(window.start), format_time(window.end)
+
+
+def _run(airflow: AirflowFacts | None) -> dict[str, Any] | None:
+    return None if airflow is None else airflow.model_dump(exclude={"try_number"})
+
+
+def _asked(shard: _Shard) -> dict[str, Any]:
+    """Return what must be the same for all parts; not the endpoint, which each task finds out for itself."""
+    manifest = shard.manifest
+    request = manifest.request.model_dump(exclude={"endpoint"})
+    return request | manifest.model_dump(include={"file_format", "compression", "partition_by"})
+
+
+def _folder_of(path: str) -> str:
+    """Return the folders of a file's partition, with a slash at the end; nothing where it has none."""
+    folder, slash, _ = path.rpartition("/")
+    return folder + slash

@@ -1,0 +1,291 @@
+"""The whole of an export: plan, read, write, prove, publish. Plain Python, no Airflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveError,
+    IncompleteExportError,
+    InvalidArgumentError,
+    TooFewEventsError,
+)
+from airflow_provider_honeyhive.export.assembly import Assembly
+from airflow_provider_honeyhive.export.destination import Destination
+from airflow_provider_honeyhive.export.extract_sessions import SessionsReading
+from airflow_provider_honeyhive.export.extract_window import WindowReading, encoding_pool
+from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
+from airflow_provider_honeyhive.export.progress import Progress
+from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
+from airflow_provider_honeyhive.formats.content_index import records_of
+from airflow_provider_honeyhive.formats.encoder import Encoder, encoder, is_instant
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
+from airflow_provider_honeyhive.models.layout import Layout, choose_layout
+from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
+from airflow_provider_honeyhive.storage.paths import as_path, open_store
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.export.lookback import CorrectionEncoder
+    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.formats.datafile import PartFile
+    from airflow_provider_honeyhive.models.request import ExportRequest
+    from airflow_provider_honeyhive.models.window import Window
+
+
+log = logging.getLogger(__name__)
+
+
+def export_events(
+    client: HoneyHiveClient,
+    request: ExportRequest,
+    output_path: Any,
+    options: ExportOptions | None = None,
+    airflow: AirflowFacts | None = None,
+    *,
+    exports_folder: Any = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Export the events of the request's window to files, and publish them with a manifest.
+
+    :param client: where to read from.
+    :param request: what to read.
+    :param output_path: a text or anything path-like; with a known suffix one object, else a folder of parts.
+    :param options: how to write.
+    :param airflow: the task that exports, for the manifest.
+    :param exports_folder: the folder, at any depth, of the exports that the option ``lookback`` compares with.
+    :param progress: told how the reading is getting on; default: logs a line each half minute.
+    :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`; nothing was published then,
+        and an earlier export is as it was.
+    """
+    folder, layout = choose_layout(
+        as_path(output_path), options.file_format if options else None, options.compression if options else None
+    )
+    options = options or ExportOptions()
+    check_partitions(options.partition_by, layout, request.exclude_fields, request.redact)
+    check_lookback(options.lookback, layout)
+    if options.lookback:
+        _check_can_look_back(folder, request, options, exports_folder)
+    run = _Export(client, request, layout, options, airflow, exports_folder=exports_folder, progress=progress)
+    return run.to(Destination(open_store(folder), layout, run.fingerprint()))
+
+
+class _Export:
+    """One run of an export; holds what its steps share."""
+
+    def __init__(
+        self,
+        client: HoneyHiveClient,
+        request: ExportRequest,
+        layout: Layout,
+        options: ExportOptions,
+        airflow: AirflowFacts | None,
+        *,
+        exports_folder: Any,
+        progress: Progress | None,
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._layout = layout
+        self._options = options
+        self._airflow = airflow
+        self._exports_folder = exports_folder
+        self._lookback: Lookback | None = None
+        self._stats = ReadStats()
+        self._asker = Asker(client, request, self._stats, options.page_size, options.concurrency)
+        client.in_flight.most = options.concurrency
+        self._started = datetime.now(UTC)
+        self._total: int | None = None
+        self._endpoint: str | None = None
+        self._slice_count = 0
+        self._session_count: int | None = None
+        self._misfits: Counter[str] = Counter()
+        self._progress = progress or Progress()
+
+    def fingerprint(self) -> str:
+        """Return a short digest of all that decides which events are read, by whom."""
+        facts = self._facts([]).model_dump(include={"project", "start_time", "end_time", "request"})
+        del facts["request"]["endpoint"]  # found out on the way, and not always the same one
+        owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
+        layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
+        # What is staged has no index otherwise.
+        layout += ["indexed"] if self._options.lookback else []
+        text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to(self, destination: Destination) -> Manifest:
+        """Run the export."""
+        options = self._options
+        destination.claim(self._facts([]), replace=options.replace)
+        _warn_of_a_shorter_lookback(destination.replaced, options.lookback)
+        try:
+            with encoding_pool() as pool:
+                encode = self._encoder(destination)
+                staged = self._read(destination, encode, pool)
+                event_count = sum(file.event_count for file in staged)
+                if event_count < (options.min_events or 0):
+                    raise TooFewEventsError(options.min_events or 0, event_count)
+                if options.lookback:
+                    staged += self._read_again(destination, encode, pool)
+                assembly = Assembly(
+                    destination.store, destination.staging, self._layout, options.max_file_size, self._footer()
+                )
+                # May take as long as reading, so whoever watches should know.
+                log.info("Read %s events; putting the data files together", f"{event_count:,}")
+                files = assembly.run(staged, pool)
+            self._misfits = sum((Counter(file.misfits) for file in files), Counter())
+            manifest = destination.publish(files, self._facts, replace=options.replace)
+        except BaseException as error:
+            destination.abandon(keep_staged=_retry_goes_on(error))
+            raise
+        log.info(
+            "Published %s; files on disk: %d, %.1f MB; manifest: %s",
+            self._progress.summary(),
+            len(manifest.files),
+            manifest.size_bytes / 1e6,
+            destination.manifest_url,
+        )
+        if manifest.lookback is not None:
+            log.info(
+                "Corrections of earlier exports: %d events came late, %d changed",
+                manifest.lookback.late_count,
+                manifest.lookback.changed_count,
+            )
+        return manifest
+
+    def _encoder(self, destination: Destination) -> Encoder:
+        rules = self._request.rules
+        return Encoder(
+            encoder(self._layout, staged_cheaply=destination.store.reads_cheaply),
+            rules.apply if rules.active else None,
+            self._options.partition_by,
+            records_of if self._options.lookback else None,
+        )
+
+    def _read(self, destination: Destination, encode: Encoder, pool: Executor) -> list[StagedFile]:
+        reading = self._reading(self._request.window, destination, encode, pool, self._progress)
+        plan, staged = reading.run()
+        self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
+        if isinstance(reading, SessionsReading):
+            self._session_count = reading.session_count
+        return staged
+
+    def _read_again(self, destination: Destination, encode: Encoder, pool: Executor) -> list[StagedFile]:
+        def read(window: Window, place: Destination, encode: CorrectionEncoder) -> list[StagedFile]:
+            return self._reading(window, place, encode, pool, Progress()).run()[1]
+
+        earlier = open_store(as_path(self._exports_folder))
+        self._lookback = Lookback(earlier, self._facts([]), self._options.lookback, destination.replaced)
+        return self._lookback.read_again(encode, destination, read)
+
+    def _reading(
+        self,
+        window: Window | None,
+        destination: Destination,
+        encode: Encoder | CorrectionEncoder,
+        pool: Executor,
+        progress: Progress,
+    ) -> WindowReading | SessionsReading:
+        instant = is_instant(self._layout, staged_cheaply=destination.store.reads_cheaply)
+        how: dict[str, Any] = {
+            "encode": encode,
+            "map_blocks": map if instant else pool.map,
+            "options": self._options,
+            "progress": progress,
+        }
+        if self._request.sessions is None:
+            return WindowReading(self._client, self._asker, window, destination, **how)
+        request = self._request.model_copy(update={"window": window})
+        return SessionsReading(self._client, self._asker, request, destination, **how)
+
+    def _footer(self) -> dict[str, str]:
+        window = self._request.window
+        return {
+            "honeyhive.project": self._request.project or "",
+            "honeyhive.start_time": format_time(window.start) if window else "",
+            "honeyhive.end_time": format_time(window.end) if window else "",
+            "honeyhive.provider_version": __version__,
+        }
+
+    def _client_endpoint(self) -> str | None:
+        return self._client.endpoint.name if self._client.endpoint else None
+
+    def _facts(self, files: list[PartFile]) -> Manifest:
+        request, client, stats = self._request, self._client, self._stats
+        window, published = request.window, sort_out(files)
+        return Manifest(
+            project=request.project,
+            start_time=format_time(window.start) if window else None,
+            end_time=format_time(window.end) if window else None,
+            event_count=sum(part.event_count for part in published.events),
+            session_count=self._session_count,
+            reported_total=self._total,
+            duplicates_dropped=stats.duplicates_dropped,
+            events_without_time=sum(part.events_without_time for part in published.events),
+            misfits=dict(self._misfits),
+            partition_by=list(self._options.partition_by),
+            project_names=sorted(stats.project_names, key=str),
+            slice_count=self._slice_count,
+            page_count=stats.page_count,
+            bytes_read=stats.bytes_read,
+            retries=client.retries,
+            started_at=format_time(self._started),
+            finished_at=format_time(datetime.now(UTC)),
+            file_format=self._layout.file_format,
+            compression=self._layout.compression,
+            request=RequestFacts(
+                project=request.project,
+                filters=[item.to_wire() for item in request.filters],
+                projections=list(request.projections) if request.projections else None,
+                evaluation_id=request.evaluation_id,
+                exclude_fields=list(request.exclude_fields),
+                redact=list(request.redact),
+                redact_key_id=request.rules.key_id,
+                sessions=request.sessions,
+                endpoint=self._client_endpoint() or self._endpoint,
+                api_host=client.settings.api_host,
+            ),
+            airflow=self._airflow,
+            files=published.events,
+            lookback=self._lookback.facts(published.corrections) if self._lookback else None,
+            corrections=published.corrections,
+            index=published.index,
+        )
+
+
+def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOptions, exports_folder: Any) -> None:
+    for problem, advice in (
+        (request.window is None, "allowed only for a window"),
+        (exports_folder is None, "it needs exports_folder, the folder in which earlier exports are"),
+        (SHARDS_PREFIX in str(folder), "the parts of one export cannot look back: leave it out"),
+    ):
+        if problem:
+            raise InvalidArgumentError("lookback", options.lookback, advice)
+
+
+def _warn_of_a_shorter_lookback(replaced: Manifest | None, windows: int) -> None:
+    if replaced is not None and replaced.corrections and replaced.lookback and replaced.lookback.windows > windows:
+        log.warning(
+            "The export that this one replaces has corrections of %d windows before it; it goes with all of them, and "
+            "lookback=%d finds only those of %d again",
+            replaced.lookback.windows,
+            windows,
+            windows,
+        )
+
+
+def _retry_goes_on(error: BaseException) -> bool:
+    """Return whether what is staged is of use to a retry: not where it is what turned out to be wrong."""
+    if isinstance(error, IncompleteExportError | TooFewEventsError):
+        return False
+    return error.retryable if isinstance(error, HoneyHiveError) else True

@@ -1,0 +1,284 @@
+"""Reads a window's slices side by side and stages their events; goes on from what an earlier try has staged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from os import cpu_count
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_honeyhive.api.retries import is_heavy
+from airflow_provider_honeyhive.exceptions import (
+    ExportStoppedError,
+    HoneyHiveConnectionError,
+    HoneyHiveError,
+    HoneyHiveRateLimitError,
+    HoneyHiveServerError,
+)
+from airflow_provider_honeyhive.export.checkpoint import Plan
+from airflow_provider_honeyhive.export.staging import SliceWriter
+from airflow_provider_honeyhive.export.workers import Grid, Slice, WorkShare, run_side_by_side
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError
+from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
+
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.api.pages import Page
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.export.progress import Progress
+    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.formats.encoder import Member
+    from airflow_provider_honeyhive.models.options import ExportOptions
+    from airflow_provider_honeyhive.models.window import Window
+    from airflow_provider_honeyhive.reading.cursor import Cursor
+    from airflow_provider_honeyhive.reading.fetcher import Asker
+
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Fewer events than this for each reader are not worth another reader from the start.
+EVENTS_WORTH_A_SLICE = 5_000
+
+
+@contextmanager
+def encoding_pool() -> Iterator[Executor]:
+    """Give the threads that compress and copy: as many as there are processors."""
+    pool = ThreadPoolExecutor(cpu_count() or 1, "honeyhive-encode")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class WindowReading:
+    """One try to read a window.
+
+    :param client: where to read from.
+    :param asker: asks for pages.
+    :param window: what to read; None: all of time.
+    :param destination: where to stage.
+    :param encode: turns the events of a block, and their times, into members of a file.
+    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
+    :param options: how to write.
+    :param progress: counts.
+    """
+
+    def __init__(
+        self,
+        client: HoneyHiveClient,
+        asker: Asker,
+        window: Window | None,
+        destination: Destination,
+        *,
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
+        options: ExportOptions,
+        progress: Progress,
+    ) -> None:
+        self._client = client
+        self._asker = asker
+        self._window = window
+        self._destination = destination
+        self._journal = destination.journal
+        self._encode = encode
+        self._map_blocks = map_blocks
+        self._options = options
+        self._progress = progress
+        self._stop = threading.Event()
+        self._grid = Grid.over(window, None)
+        self._share = WorkShare([], self._grid, self._cut, self._page_size)
+        self._next_number = 0
+
+    def run(self) -> tuple[Plan, list[StagedFile]]:
+        """Read everything, and return the plan with the staged files, newest events first."""
+        ((plan, slices),) = self._side_by_side([self._begin])
+        self._grid = Grid.over(self._window, plan.total)
+        self._share = WorkShare(slices, self._grid, self._cut, self._page_size)
+        self._progress.begin(plan.total, sum(file.event_count for piece in slices for file in piece.files))
+        readers = 1 if self._window is None else self._options.concurrency
+        try:
+            self._side_by_side([self._work] * readers)
+        finally:
+            self._progress.end()
+        in_order = sorted(self._share.slices, key=lambda piece: piece.end or 0, reverse=True)
+        return plan, [file for piece in in_order for file in piece.files]
+
+    @property
+    def slice_count(self) -> int:
+        """Slices that the window was read in."""
+        return len(self._share.slices)
+
+    def _side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        # Not even a single request on the main thread: a signal must find it free to act.
+        self._stop = threading.Event()
+        return run_side_by_side(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
+
+    # ------------------------------------------------------------------------------- the plan
+
+    def _begin(self) -> tuple[Plan, list[Slice]]:
+        plan = self._journal.read_plan()
+        records = None if plan is None else self._journal.read(plan)
+        if plan is None or records is None:
+            self._destination.clear_staging()
+            plan = self._new_plan()
+            self._journal.write_plan(plan)
+            records = self._journal.read(plan) or {}
+        else:
+            log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
+        self._next_number = max(records) + 1
+        # All of them before any reads: each must know which events without a time another one has taken.
+        slices = [
+            Slice(
+                number,
+                record.end,
+                SliceReader(
+                    self._asker,
+                    record.start,
+                    record.end,
+                    record.load_cursor(),
+                    None if plan.total is None else plan.total / len(records),
+                ),
+                list(record.files),
+            )
+            for number, record in records.items()
+        ]
+        return plan, slices
+
+    def _new_plan(self) -> Plan:
+        """Ask once, for a page of two events: it shows the endpoint, the project and the total."""
+        started, window, total = datetime.now(UTC), self._window, None
+        slices: list[tuple[int | None, int | None]] = [(None, None)]
+        if window is not None:
+            glance = self._glance(window)
+            total = _usable_total(glance)
+            wanted = self._options.concurrency if len(glance) == glance.limit else 1
+            if total is not None:
+                wanted = min(wanted, -(-total // EVENTS_WORTH_A_SLICE))
+            # The newest slice first, as the events within each are.
+            slices = list(Grid.over(window, total).split(window, max(1, wanted)))
+        log.info(
+            "Exporting project %s, window %s: %s events",
+            self._asker.project,
+            window or "all of time",
+            "an unknown number of" if total is None else f"{total:,}",
+        )
+        endpoint = self._client.endpoint.name if self._client.endpoint else None
+        return Plan(started_at=started, total=total, endpoint=endpoint, slices=slices)
+
+    def _glance(self, window: Window) -> Page:
+        try:
+            return self._asker.ask(window.start_us, window.end_us, limit=2)
+        except HoneyHiveError as error:
+            if not is_heavy(error):
+                raise
+            return self._asker.ask(window.start_us, window.end_us, limit=1)
+
+    # ------------------------------------------------------------------------------- sharing
+
+    def _page_size(self) -> int:
+        return self._asker.limit
+
+    def _cut(self, busy: Slice, time: int) -> Slice | None:
+        with self._journal.lock:
+            start = busy.reader.start
+            expected = busy.reader.give_away_below(time)
+            if expected is None:
+                return None
+            piece = Slice(self._next_number, time, SliceReader(self._asker, start, time, expected=expected))
+            self._next_number += 1
+            self._journal.write(piece.number, piece.bounds)
+        return piece
+
+    def _work(self) -> None:
+        while (piece := self._share.next(self._stop)) is not None:
+            self._read(piece)
+            self._share.finished(piece)
+
+    # ------------------------------------------------------------------------------- one slice
+
+    def _read(self, piece: Slice) -> None:
+        reader = piece.reader
+        for reading in range(1, READINGS + 1):
+            if reader.cursor.done:
+                return
+            try:
+                self._stage(piece)
+            except ReadAgainError as error:
+                log.warning("Reading slice %d again (%d of %d): %s", piece.number, reading, READINGS, error)
+                incomplete = error.incomplete
+                reader.start_over()
+                discarded, piece.files = piece.files, []
+                self._record(piece, reader.cursor)
+                self._destination.discard(discarded)
+            else:
+                self._record(piece, reader.cursor)
+                return
+        raise incomplete
+
+    def _stage(self, piece: Slice) -> None:
+        writer = SliceWriter(
+            self._destination.store,
+            partial(self._destination.staged_name, piece.number),
+            encode=self._encode,
+            map_blocks=self._map_blocks,
+            cell=self._grid.bounds,
+            max_file_size=self._options.max_file_size,
+            files=piece.files,
+            on_file=lambda position, pending: self._record(piece, position, pending),
+        )
+        piece.files = writer.files
+        with writer:
+            try:
+                self._write(piece.reader, writer)
+            except INTERRUPTIONS:
+                writer.put_down()
+                raise
+
+    def _write(self, reader: SliceReader, writer: SliceWriter) -> None:
+        for batch in reader.read():
+            # Before anything of it is written: what is being written then may have been thrown away.
+            if self._stop.is_set():
+                raise StoppedError
+            self._share.went_on()
+            writer.write(batch)
+            self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
+            del batch  # its events, before the next answer comes
+
+    def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[Hashable] = ()) -> None:
+        with self._journal.lock:
+            self._journal.write(piece.number, piece.bounds, piece.files, cursor, pending)
+
+
+class StoppedError(Exception):
+    """Another slice failed, so this one need not go on."""
+
+
+#: What breaks off reading, and says nothing against what has been read.
+INTERRUPTIONS = (
+    HoneyHiveRateLimitError,
+    HoneyHiveServerError,
+    HoneyHiveConnectionError,
+    ExportStoppedError,
+    StoppedError,
+)
+
+
+def _usable_total(page: Page) -> int | None:
+    """Return the number that the answer reports, where it can only be a total.
+
+    Where it is the number of events in a full page, it may be just that.
+    """
+    if page.total is None or (page.total <= len(page) and len(page) >= page.limit):
+        return None
+    return page.total

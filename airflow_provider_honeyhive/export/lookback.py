@@ -1,0 +1,240 @@
+"""The time behind a window that is read again: which, what it is compared with, and the reading itself.
+
+Read again is what exports alike have in their manifests, and of which they have an index: what was never exported
+cannot come late. What earlier runs have written is known from the destination alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from airflow_provider_honeyhive.export.catalog import Export, find_exports
+from airflow_provider_honeyhive.export.destination import asked_alike
+from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records
+from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
+from airflow_provider_honeyhive.manifest import LookbackFacts
+from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
+from airflow_provider_honeyhive.models.window import Window, format_time, from_micros, to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.formats.encoder import Encoder, Member
+    from airflow_provider_honeyhive.manifest import Manifest
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+class Reason(StrEnum):
+    """Why an event is exported again."""
+
+    #: Its time had been exported, but not the event.
+    LATE = "late"
+    #: It had been exported, and said something else.
+    CHANGED = "changed"
+
+
+class CorrectionEncoder:
+    """Makes the bytes of those events of a block that are to be corrected; of all others it makes nothing.
+
+    :param encoder: makes the bytes of events.
+    :param exported: what earlier runs have written.
+    """
+
+    def __init__(self, encoder: Encoder, exported: ExportedContent) -> None:
+        self._encoder = encoder
+        self._exported = exported
+
+    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Member]]:
+        """Return the bytes of each reason's events, with what is known of them."""
+        places: dict[Reason, list[int]] = {reason: [] for reason in Reason}
+        contents = self._exported.contents_of(self._encoder.records(raw_events))
+        for at, (content, exported) in enumerate(contents):
+            if content != exported:
+                places[Reason.LATE if exported is None else Reason.CHANGED].append(at)
+        return [
+            (data, _moved(member, reason))
+            for reason, found in places.items()
+            if found
+            for data, member in self._encoder([raw_events[at] for at in found], [times[at] for at in found])
+        ]
+
+
+def _moved(member: Member, reason: Reason) -> Member:
+    if member.partition == INDEX_PARTITION:
+        return member
+    return member._replace(partition=f"{CORRECTIONS_FOLDER}/{REASON_KEY}={reason}/{member.partition}".rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The files of an export by what they are.
+
+    :param events: of the window.
+    :param corrections: of windows before it.
+    :param index: of both, None where there is nothing in it.
+    """
+
+    events: list[PartFile]
+    corrections: list[CorrectionFile]
+    index: IndexFile | None
+
+
+def sort_out(files: Iterable[PartFile]) -> Published:
+    """Tell files apart by their names.
+
+    :param files: under the names that they have when they are published.
+    """
+    events: list[PartFile] = []
+    corrections: list[CorrectionFile] = []
+    index = None
+    for file in files:
+        folder, _, rest = file.path.partition("/")
+        if folder == CORRECTIONS_FOLDER:
+            reason = rest.partition("/")[0].partition("=")[2]
+            corrections.append(CorrectionFile(reason=reason, **file.model_dump()))
+        elif folder.startswith(INDEX_PARTITION):
+            count = count_records(file.size_bytes)
+            index = IndexFile(path=file.path, record_count=count, size_bytes=file.size_bytes, sha256=file.sha256)
+        else:
+            events.append(file)
+    return Published(events, corrections, index)
+
+
+log = logging.getLogger(__name__)
+
+#: From when to when, in microseconds since 1970.
+Span: TypeAlias = tuple[int, int]
+
+#: Reads a window, and stages what the encoder makes of it in a place.
+Read: TypeAlias = "Callable[[Window, Destination, CorrectionEncoder], list[StagedFile]]"
+
+
+class Lookback:
+    """What one run reads again.
+
+    :param store: the folder in which earlier exports are, at any depth.
+    :param wanted: a manifest with the facts of the run's request.
+    :param windows: how many times the window's length to look back.
+    :param replaced: the manifest that this run replaces; its corrections go with it, so they do not count.
+    :raises DestinationError: the store cannot be read.
+    """
+
+    def __init__(self, store: Store, wanted: Manifest, windows: int, replaced: Manifest | None) -> None:
+        window = Window.parse(wanted.start_time, wanted.end_time)
+        self._store = store
+        self._windows = windows
+        self._end = window.start_us
+        # There are no events before 1970.
+        self._start = max(self._end - windows * (window.end_us - window.start_us), min(0, self._end))
+        others = find_exports(store, lambda manifest: manifest != replaced and _of_one_task(manifest, wanted))
+        found = [export for export in others if any(map(self._overlap, _reach(export)))]
+        alike = [export for export in found if asked_alike(export.manifest.request, wanted.request)]
+        indexed = [export for export in alike if export.manifest.lookback is not None]
+        #: What is read again, the newest first.
+        self._spans = self._overlaps((export.start, export.end) for export in indexed)[::-1]
+        #: What was written about this time, in the order in which it was: the last word on an event counts.
+        self._known = sorted(indexed, key=lambda export: export.manifest.finished_at)
+        self._tell(found, alike)
+
+    def read_again(self, encoder: Encoder, destination: Destination, read: Read) -> list[StagedFile]:
+        """Read, and return the staged corrections.
+
+        Nothing that an earlier try has staged is used: others may have published since then.
+
+        :param encoder: makes the bytes of events, and their records.
+        :param destination: where the run publishes to.
+        :param read: reads a window.
+        """
+        if not self._spans:
+            return []
+        staged: list[StagedFile] = []
+        with ExportedContent() as exported:
+            for export in self._known:
+                if (index := export.manifest.index) is not None:
+                    name = export.path(index.path)
+                    exported.add(self._store.chunks(name), index, self._store.url(name))
+            exported.finish()
+            for number, span in enumerate(self._spans):
+                place = destination.aside(f"again-{number}")
+                place.clear_staging()
+                staged += read(_window(span), place, CorrectionEncoder(encoder, exported))
+        return staged
+
+    def facts(self, corrections: Sequence[CorrectionFile]) -> LookbackFacts:
+        """Return what the manifest says of it.
+
+        :param corrections: what was found.
+        """
+        counts = {reason: sum(file.event_count for file in corrections if file.reason == reason) for reason in Reason}
+        return LookbackFacts(
+            windows=self._windows,
+            start_time=_text(self._start),
+            end_time=_text(self._end),
+            read_again=[(_text(start), _text(end)) for start, end in self._spans],
+            late_count=counts[Reason.LATE],
+            changed_count=counts[Reason.CHANGED],
+        )
+
+    def _overlap(self, span: Span) -> bool:
+        return span[0] < self._end and self._start < span[1]
+
+    def _overlaps(self, spans: Iterable[Span]) -> list[Span]:
+        """Return what of the time behind the window lies in any of the spans, in order, neighbours in one."""
+        found: list[Span] = []
+        for start, end in sorted(filter(self._overlap, spans)):
+            low, high = max(start, self._start), min(end, self._end)
+            if found and low <= found[-1][1]:
+                found[-1] = found[-1][0], max(high, found[-1][1])
+            else:
+                found.append((low, high))
+        return found
+
+    def _tell(self, found: Iterable[Export], alike: Sequence[Export]) -> None:
+        for export in found:
+            span = max(export.start, self._start), min(export.end, self._end)
+            if not self._overlap(span) or any(low <= span[0] and span[1] <= high for low, high in self._spans):
+                continue
+            log.warning(
+                "What %s holds of %s is not looked at again: %s. Clear its task to export it anew",
+                self._store.url(export.folder),
+                _window(span),
+                "it was exported without lookback, so it has no index" if export in alike else "it was asked otherwise",
+            )
+        log.info(
+            "Looking back from %s to %s, comparing with %d exports; read again: %s",
+            _text(self._end),
+            _text(self._start),
+            len(self._known),
+            ", ".join(str(_window(span)) for span in self._spans) or "nothing, since nothing of it was exported alike",
+        )
+
+
+def _of_one_task(one: Manifest, other: Manifest) -> bool:
+    """Return whether both are exports of the same task and project; other tasks' exports are none of its business."""
+    tasks = [
+        None if manifest.airflow is None else (manifest.airflow.dag_id, manifest.airflow.task_id)
+        for manifest in (one, other)
+    ]
+    return tasks[0] == tasks[1] and one.project == other.project
+
+
+def _reach(export: Export) -> Iterator[Span]:
+    """Yield the times of whose events an export may have records."""
+    yield export.start, export.end
+    facts = export.manifest.lookback
+    for start, end in facts.read_again if facts is not None else ():
+        yield to_micros(start) or 0, to_micros(end) or 0
+
+
+def _window(span: Span) -> Window:
+    return Window(*map(from_micros, span))
+
+
+def _text(micros: int) -> str:
+    return format_time(from_micros(micros))

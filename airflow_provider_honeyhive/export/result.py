@@ -1,0 +1,151 @@
+"""What a task has exported, as those are told who watch Airflow: assets, lineage, the link to HoneyHive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.models.layout import choose_layout
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.storage.paths import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_provider_honeyhive.manifest import Manifest
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What was written, and where.
+
+    :param url: of the folder, or of the one object.
+    :param manifest_url: of the manifest.
+    :param file_count: data files.
+    :param size_bytes: bytes of all data files.
+    :param file_format: such as ``parquet``.
+    :param compression: such as ``zstd``.
+    """
+
+    url: str
+    manifest_url: str
+    file_count: int
+    size_bytes: int
+    file_format: str
+    compression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was read, and what became of it; never an event's content.
+
+    :param api_host: host of the API.
+    :param project: that was asked for.
+    :param project_id: HoneyHive's id of it, as the events say; None where they do not.
+    :param start_time: start of the window, inclusive, ISO 8601 in UTC; None: all of time.
+    :param end_time: end of the window, exclusive.
+    :param event_count: events exported.
+    :param events_without_time: events of them that have no usable ``start_time``.
+    :param reported_total: what the server reported for the window; None where it reported no total.
+    :param bytes_read: bytes of the server's answers, decompressed; None where nobody counted them.
+    :param files: what was written; None: the events are the task's result.
+    :param corrected: events of earlier windows that came late, and that had changed; None: nothing was read again.
+    :param whole_sessions: whole sessions were asked for, whose events may lie outside of the window.
+    """
+
+    api_host: str
+    project: str | None
+    project_id: str | None
+    start_time: str | None
+    end_time: str | None
+    event_count: int
+    events_without_time: int = 0
+    reported_total: int | None = None
+    bytes_read: int | None = None
+    files: Files | None = None
+    corrected: tuple[int, int] | None = None
+    whole_sessions: bool = False
+
+    @classmethod
+    def of_files(cls, manifest: Manifest, summary: Mapping[str, Any]) -> Outcome:
+        """Return what a published export is.
+
+        :param manifest: of the export.
+        :param summary: what :func:`~airflow_provider_honeyhive.summary.summarize` says of it.
+        """
+        lookback = manifest.lookback
+        return cls(
+            api_host=manifest.request.api_host,
+            project=manifest.project,
+            project_id=_project_id(manifest.project, manifest.project_names),
+            start_time=manifest.start_time,
+            end_time=manifest.end_time,
+            event_count=manifest.event_count,
+            events_without_time=manifest.events_without_time,
+            reported_total=manifest.reported_total,
+            bytes_read=manifest.bytes_read,
+            files=Files(
+                url=summary["output_path"],
+                manifest_url=summary["manifest_path"],
+                file_count=len(manifest.files),
+                size_bytes=manifest.size_bytes,
+                file_format=manifest.file_format,
+                compression=manifest.compression,
+            ),
+            corrected=None if lookback is None else (lookback.late_count, lookback.changed_count),
+            whole_sessions=manifest.request.sessions is not None,
+        )
+
+    @classmethod
+    def of_events(cls, api_host: str, request: ExportRequest, events: Sequence[Mapping[str, Any]]) -> Outcome:
+        """Return what an export is whose events are the task's result.
+
+        :param api_host: host of the API.
+        :param request: what was asked.
+        :param events: decoded.
+        """
+        window = request.window
+        names = ((event.get("project"), event.get("project_id")) for event in events[:1])
+        return cls(
+            api_host=api_host,
+            project=request.project,
+            project_id=_project_id(request.project, names),
+            start_time=format_time(window.start) if window else None,
+            end_time=format_time(window.end) if window else None,
+            event_count=len(events),
+        )
+
+
+def _project_id(project: str | None, names: Iterable[tuple[str | None, str | None]]) -> str | None:
+    """Return the id that the events give the project; the one beside its name first."""
+    known = sorted(((name, one) for name, one in names if isinstance(one, str)), key=lambda pair: pair[0] != project)
+    return known[0][1] if known else None
+
+
+def summarize(manifest: Manifest, path: Any) -> dict[str, Any]:
+    """Return what was published, and where, as plain data; where it looked back, what that has brought, too.
+
+    :param manifest: of the export.
+    :param path: ``output_path``, path-like.
+    """
+    folder, layout = choose_layout(path)
+    store = open_store(folder)
+    summary = {
+        "output_path": store.url(layout.object_name or ""),
+        "manifest_path": store.url(layout.manifest_name),
+        "event_count": manifest.event_count,
+        "size_bytes": manifest.size_bytes,
+        "files": [store.url(part.path) for part in manifest.files],
+        "start_time": manifest.start_time,
+        "end_time": manifest.end_time,
+        "project": manifest.project,
+    }
+    if manifest.lookback is None:
+        return summary
+    return summary | {
+        "late_count": manifest.lookback.late_count,
+        "changed_count": manifest.lookback.changed_count,
+        "correction_files": [store.url(part.path) for part in manifest.corrections],
+        "exported_at": manifest.finished_at,
+    }

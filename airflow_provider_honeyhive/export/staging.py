@@ -1,0 +1,248 @@
+"""Events in, staged files out: blocks of events, each compressed by itself, and by threads of their own.
+
+A block ends at the lines of the window's grid and at a number of bytes counted from there. So which blocks
+there are depends on the events alone, and slices may be cut anywhere on a line without changing any.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from airflow_provider_honeyhive.formats.encoder import Member
+from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
+    from airflow_provider_honeyhive.storage.base import Sink, Store
+
+
+#: Bytes of events at which a block ends, at most, and as a share of a file: files consist of whole blocks.
+BLOCK_BYTES = 1024**2
+
+BLOCKS_IN_A_FILE = 10
+
+#: Blocks of one reader that may wait to be compressed and written: what bounds the memory they take.
+BLOCKS_UNDER_WAY = 8
+
+
+class StagedFile(BaseModel):
+    """A whole file that is not published yet.
+
+    :param path: relative to the destination's folder.
+    :param sha256: of its bytes; None where the store reads cheaply, and what is published is hashed at the end.
+    :param members: its blocks, in order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    sha256: str | None
+    members: list[Member]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file."""
+        return sum(member.size_bytes for member in self.members)
+
+    @property
+    def event_count(self) -> int:
+        """Events in the file."""
+        return sum(member.event_count for member in self.members)
+
+
+@dataclass(slots=True)
+class _Origin:
+    """Where the first event of a block came from: a batch, and its place in there."""
+
+    position: Cursor
+    ids: list[Hashable]
+    at: int
+
+
+@dataclass(slots=True)
+class _Block:
+    origin: _Origin
+    raw_events: list[RawEvent] = field(default_factory=list)
+    times: list[int | None] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def let_go(self) -> None:
+        """Copy the events out of the answers they came in, so that these need not stay in memory."""
+        self.raw_events = [bytes(raw) for raw in self.raw_events]
+
+
+def _extended(block: _Block | None, batch: Batch, first: int, end: int, size_bytes: int) -> _Block:
+    """Return the block, or a new one, with the events of a batch from one place to before another.
+
+    :param size_bytes: of the block then, a line break after each event included.
+    """
+    if block is None:
+        block = _Block(_Origin(batch.position, batch.ids, first))
+    block.raw_events += batch.raw_events[first:end]
+    block.times += batch.times[first:end]
+    block.size_bytes = size_bytes
+    return block
+
+
+class _OpenFile:
+    def __init__(self, path: str, sink: Sink, *, hashed: bool) -> None:
+        self._path = path
+        self._sink = sink
+        self._members: list[Member] = []
+        self._records: list[bytes] = []
+        self._digest = sha256() if hashed else None
+        self.size_bytes = 0
+
+    def add(self, data: bytes, member: Member) -> None:
+        if member.partition == INDEX_PARTITION:
+            # They wait for the end, so that the events come in one piece.
+            self._records.append(data)
+        else:
+            self._write(data, member)
+
+    def _write(self, data: bytes, member: Member) -> None:
+        if self._digest is not None:
+            self._digest.update(data)
+        self._sink.write(data)
+        self._members.append(member)
+        self.size_bytes += len(data)
+
+    def end(self) -> StagedFile:
+        if self._records:
+            data = b"".join(self._records)
+            self._write(data, Member(len(data), 0, 0, None, None, INDEX_PARTITION))
+        digest = None if self._digest is None else self._digest.hexdigest()
+        return StagedFile(path=self._path, sha256=digest, members=self._members)
+
+
+class SliceWriter:
+    """Stages the events of one slice, as a context manager.
+
+    :param store: where to.
+    :param name_file: gives the name of the n-th file.
+    :param encode: turns the events of a block, and their times, into members of a file.
+    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
+    :param cell: gives the times, half open, of the grid's cell that holds a time.
+    :param max_file_size: most bytes of a file, unless a single block has more.
+    :param files: what an earlier try has staged.
+    :param on_file: called after each whole file but the last one of a slice with where to go on from, and with the
+        ids of events that were taken there but are in no whole file.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name_file: Callable[[int], str],
+        *,
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
+        cell: Callable[[int], tuple[int, int]],
+        max_file_size: int,
+        files: Sequence[StagedFile] = (),
+        on_file: Callable[[Cursor, Sequence[Hashable]], None] = lambda position, pending: None,
+    ) -> None:
+        self.files = list(files)
+        self._store = store
+        self._name_file = name_file
+        self._encode = encode
+        self._map_blocks = map_blocks
+        self._cell_of = cell
+        self._max_file_size = max_file_size
+        self._block_bytes = min(BLOCK_BYTES, max_file_size // BLOCKS_IN_A_FILE)
+        self._on_file = on_file
+        self._cell = (0, 0)  # none yet
+        self._block: _Block | None = None
+        self._position: Cursor | None = None
+        self._file: _OpenFile | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> SliceWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            with self._stack:
+                self._stage([self._block] if self._block else [])
+                self._end_file()
+        else:
+            # With the error, so that the store throws the open file away.
+            self._stack.__exit__(kind, error, None)
+
+    def write(self, batch: Batch) -> None:
+        """Take the events of one answer; those of a block that is not full yet wait for the next one's."""
+        waiting: list[_Block] = []
+        for block in self._blocks(batch):
+            waiting.append(block)
+            if len(waiting) == BLOCKS_UNDER_WAY:
+                self._stage(waiting)
+                waiting = []
+        self._stage(waiting)
+        self._position = batch.position
+
+    def put_down(self) -> None:
+        """End the open file where reading breaks off: its blocks are whole, so a retry need not read them again."""
+        if self._file is None:
+            return
+        self._end_file()
+        if self._block is not None:
+            self._file_ended(self._block)
+        elif self._position is not None:
+            self._on_file(self._position, ())
+
+    def _file_ended(self, next_block: _Block) -> None:
+        origin = next_block.origin
+        self._on_file(origin.position, origin.ids[origin.at :])
+
+    def _blocks(self, batch: Batch) -> Iterator[_Block]:
+        block, self._block = self._block, None
+        size = 0 if block is None else block.size_bytes
+        first = 0  # of the events that are in no block yet
+        low, high = self._cell
+        # Nothing is called for an event but what has to be: this is run for each there is.
+        for at, (raw, time) in enumerate(zip(batch.raw_events, batch.times, strict=True)):
+            if time is not None and not low <= time < high:
+                low, high = self._cell_of(time)
+                if size:
+                    yield _extended(block, batch, first, at, size)
+                    block, first, size = None, at, 0
+            size += len(raw) + 1
+            if size >= self._block_bytes:
+                yield _extended(block, batch, first, at + 1, size)
+                block, first, size = None, at + 1, 0
+        self._cell = low, high
+        if size:
+            self._block = _extended(block, batch, first, len(batch.ids), size)
+            self._block.let_go()
+
+    def _stage(self, blocks: Sequence[_Block]) -> None:
+        events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
+        encoded = self._map_blocks(self._encode, events, times)
+        for block, members in zip(blocks, encoded, strict=True):
+            size = sum(len(data) for data, _ in members)
+            if self._file is not None and self._file.size_bytes + size > self._max_file_size:
+                self._end_file()
+                self._file_ended(block)
+            for data, member in members:
+                self._append(data, member)
+
+    def _append(self, data: bytes, member: Member) -> None:
+        if self._file is None:
+            path = self._name_file(len(self.files))
+            sink = self._stack.enter_context(self._store.create(path))
+            self._file = _OpenFile(path, sink, hashed=not self._store.reads_cheaply)
+        self._file.add(data, member)
+
+    def _end_file(self) -> None:
+        if self._file is not None:
+            staged = self._file.end()
+            self._stack.close()
+            self.files.append(staged)
+            self._file = None

@@ -1,0 +1,242 @@
+"""Who reads which slice next: one that waits, else half of the pages that the slowest reader has left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_honeyhive.exceptions import ExportStoppedError
+from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.models.window import Window
+    from airflow_provider_honeyhive.reading.pagination import SliceReader
+
+
+#: Events that a cell should hold where they are spread evenly. So few, because often they are not: a burst
+#: in a hundredth of the window must still fill cells enough to be shared.
+EVENTS_IN_A_CELL = 100
+
+MOST_CELLS = 4096
+
+#: Where the server does not say how many events there are.
+CELLS_OF_UNKNOWN = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Lines at ``origin_us + n * width_us``, in microseconds since 1970."""
+
+    origin_us: int
+    width_us: int
+
+    @classmethod
+    def over(cls, window: Window | None, total: int | None) -> Grid:
+        """Return the grid of a window.
+
+        :param window: None, all of time, has one cell.
+        :param total: events in it, None where that is not known.
+        """
+        if window is None:
+            return cls(-(1 << 62), 1 << 63)
+        cells = CELLS_OF_UNKNOWN if total is None else _power_of_two(total // EVENTS_IN_A_CELL)
+        width = -(-(window.end_us - window.start_us) // min(cells, MOST_CELLS))
+        # In steps that the wire can say; whole seconds where possible, since some servers cut bounds to them.
+        unit = SECOND_US if width >= SECOND_US else MILLISECOND_US
+        return cls(window.start_us // unit * unit, -(-width // unit) * unit)
+
+    def cell(self, time: int) -> int:
+        """Return the number of the cell that holds ``time``."""
+        return (time - self.origin_us) // self.width_us
+
+    def bounds(self, time: int) -> tuple[int, int]:
+        """Return the times, half open, of the cell that holds ``time``."""
+        low = self.origin_us + self.cell(time) * self.width_us
+        return low, low + self.width_us
+
+    def line_near(self, time: int, low: int, high: int) -> int | None:
+        """Return the line nearest to ``time`` between ``low`` and ``high``, both exclusive; None: there is none."""
+        first, last = self.cell(low) + 1, self.cell(high - 1)
+        if first > last:
+            return None
+        nearest = self.cell(time + self.width_us // 2)
+        return self.origin_us + max(first, min(nearest, last)) * self.width_us
+
+    def split(self, window: Window, parts: int) -> list[tuple[int, int]]:
+        """Split a window into at most ``parts`` ranges along lines, newest first."""
+        start, end = window.start_us, window.end_us
+        wanted = (start + (end - start) * number // parts for number in range(1, parts))
+        lines = {self.line_near(time, start, end) for time in wanted} - {None}
+        edges = [start, *sorted(line for line in lines if line is not None), end]
+        return list(pairwise(edges))[::-1]
+
+
+def _power_of_two(number: int) -> int:
+    """Return the next power of two that is not below ``number``, so that a few late events change no line."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+#: Seconds between two looks for something to do; news of it come earlier.
+_TICK_S = 0.5
+
+#: Pages that a reader must have left, the one under way included, before another one takes some of them: each
+#: slice costs a request that shows its end.
+PAGES_WORTH_CUTTING = 3
+
+#: How full the pages of a piece should be by what is known: were there a few events more, it would need one more.
+FULL = 0.97
+
+
+@dataclass(eq=False)
+class Slice:
+    """A part of the window that one thread reads.
+
+    :param number: names it in the journal.
+    :param end: exclusive upper bound, microseconds since 1970.
+    :param reader: reads it, and knows its lower bound, which moves up when the slice gives some away.
+    :param files: what is staged of it.
+    """
+
+    number: int
+    end: int | None
+    reader: SliceReader
+    files: list[StagedFile] = field(default_factory=list)
+
+    @property
+    def bounds(self) -> tuple[int | None, int | None]:
+        """The slice's times, half open."""
+        return self.reader.start, self.end
+
+
+class WorkShare:
+    """Hands out slices to the threads that read.
+
+    :param slices: newest first.
+    :param grid: slices are cut along its lines.
+    :param cut: cuts a slice at a time and returns the older piece, or None where it is too late for that.
+    :param page_size: gives the events that a page has at present.
+    """
+
+    def __init__(
+        self,
+        slices: Sequence[Slice],
+        grid: Grid,
+        cut: Callable[[Slice, int], Slice | None],
+        page_size: Callable[[], int],
+    ) -> None:
+        self._changed = threading.Condition()
+        self._waiting = list(slices)
+        self._reading: list[Slice] = []
+        self._grid = grid
+        self._cut = cut
+        self._page_size = page_size
+        self.slices = list(slices)
+
+    def next(self, stop: threading.Event) -> Slice | None:
+        """Return a slice to read, None when there is nothing left to do.
+
+        :param stop: set when it is over.
+        """
+        with self._changed:
+            while not stop.is_set():
+                piece = self._waiting.pop(0) if self._waiting else self._piece_of_another()
+                if piece is not None:
+                    self._reading.append(piece)
+                    return piece
+                if not self._reading:
+                    return None
+                self._changed.wait(_TICK_S)
+        return None
+
+    def went_on(self) -> None:
+        """Tell that a reader got further: there may be more, or less, to share."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def finished(self, piece: Slice) -> None:
+        """Tell that a slice has been read."""
+        with self._changed:
+            self._reading.remove(piece)
+            self._changed.notify_all()
+
+    def _piece_of_another(self) -> Slice | None:
+        page_size = self._page_size()
+        for busy in sorted(self._reading, key=lambda each: each.reader.events_left, reverse=True):
+            unread, left = busy.reader.unread, busy.reader.events_left
+            if unread is None or left < PAGES_WORTH_CUTTING * page_size:
+                continue
+            # Whole pages, so that sharing makes no more of them.
+            share = ceil(left / page_size) // 2 * page_size * FULL / left
+            low, high = unread
+            line = self._grid.line_near(low + int((high - low) * share), low, high)
+            piece = None if line is None else self._cut(busy, line)
+            if piece is not None:
+                self.slices.append(piece)
+                return piece
+        return None
+
+
+T = TypeVar("T")
+
+#: Seconds that readers get to put down what they hold once the export is over; one that waits for the
+#: server's answer is not waited for.
+GRACE_S = 2.0
+
+#: Seconds between two looks at whether to go on.
+TICK_S = 0.5
+
+
+def run_side_by_side(
+    jobs: Sequence[Callable[[], T]],
+    stop: threading.Event,
+    is_stopped: Callable[[], bool],
+    on_wait: Callable[[], None],
+) -> list[T]:
+    """Run each job in a thread, return their results; the first error ends all, and so does being stopped.
+
+    In daemon threads rather than an executor's: those would hold up the end of the process until a slow
+    answer has come.
+
+    :param jobs: what to run.
+    :param stop: set when it is over; the jobs look at it.
+    :param is_stopped: whether somebody wants it to end.
+    :param on_wait: called every half second.
+    :raises ExportStoppedError: somebody does.
+    """
+    futures: list[Future[T]] = [Future() for _ in jobs]
+
+    def work(job: Callable[[], T], future: Future[T]) -> None:
+        try:
+            future.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            future.set_exception(error)
+
+    threads = [
+        threading.Thread(target=work, args=pair, name=f"honeyhive-reader-{number}", daemon=True)
+        for number, pair in enumerate(zip(jobs, futures, strict=True))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=TICK_S, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if pending and is_stopped():
+                raise ExportStoppedError("the export was stopped; what is staged waits for a retry")
+            on_wait()
+    finally:
+        stop.set()
+        until = time.monotonic() + GRACE_S
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+    return [future.result() for future in futures]

@@ -1,0 +1,93 @@
+"""The export to XCom."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.events.raw import load_event
+from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
+from airflow_provider_honeyhive.export.workers import run_side_by_side
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError
+from airflow_provider_honeyhive.reading.pagination import READINGS
+from airflow_provider_honeyhive.reading.stream import _reader_of, log
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+def collect_events(
+    client: HoneyHiveClient,
+    request: ExportRequest,
+    *,
+    max_bytes: int,
+    page_size: int | None = None,
+    min_events: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return the events of the request's window, newest first.
+
+    :param max_bytes: most bytes of JSON that they may have.
+    :param page_size: most events in one request; None: by the size of the answers.
+    :param min_events: fewer events than this are an error.
+    :raises TooLargeForXComError: they have more bytes.
+    :raises TooFewEventsError: there are fewer.
+    :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
+    """
+    reader = _reader_of(client, request, page_size)
+
+    def collect() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        size = 0
+        for batch in reader.read():
+            raw_events = list(map(request.rules.apply, batch.raw_events))
+            size += sum(map(len, raw_events))
+            if size > max_bytes:
+                raise TooLargeForXComError(size, max_bytes)
+            found.extend(map(load_event, raw_events))
+        return found
+
+    def collect_whole() -> list[dict[str, Any]]:
+        for _ in range(READINGS - 1):
+            try:
+                return collect()
+            except ReadAgainError as error:
+                log.warning("Reading again: %s", error)
+                reader.start_over()
+        try:
+            return collect()
+        except ReadAgainError as error:
+            raise error.incomplete from error
+
+    # In a thread, so that a signal finds the main thread free to act.
+    (events,) = run_side_by_side([collect_whole], threading.Event(), lambda: client.is_stopped, lambda: None)
+    if len(events) < (min_events or 0):
+        raise TooFewEventsError(min_events or 0, len(events))
+    return events
+
+
+#: Halves of surrogate pairs, which texts cut at UTF-16 units end with, and NUL.
+_UNFIT_CHARACTERS = re.compile("[\ud800-\udfff\0]")
+
+
+def fit_for_xcom(value: Any) -> Any:
+    """Return decoded JSON with what XCom cannot carry replaced by the nearest thing that it can.
+
+    Workers of Airflow 3 send results as MessagePack and strict JSON, and PostgreSQL keeps them as JSONB. So half a
+    surrogate pair and NUL become U+FFFD, integers beyond 64 bits become text, and NaN and the infinities None.
+
+    :param value: what :func:`json.loads` gives.
+    """
+    if isinstance(value, str):
+        return _UNFIT_CHARACTERS.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {fit_for_xcom(key): fit_for_xcom(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fit_for_xcom(item) for item in value]
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

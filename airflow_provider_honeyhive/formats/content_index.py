@@ -1,0 +1,183 @@
+"""What an export has written, in short: a hash of each event's identity, and one of what it says.
+
+A record has 24 bytes, so the index of a million events takes 24 MB. Equal as JSON values are equal here: the order of
+the keys and the white space do not matter, and numbers are compared as doubles, integers to 64 bits. The index is made
+of what is written, after fields were taken out or replaced, so nothing that is not in the files is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from contextlib import closing
+from hashlib import blake2b, sha256
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from airflow_provider_honeyhive.events.scan import members, text_of
+from airflow_provider_honeyhive.exceptions import DestinationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+_IDENTITY_BYTES, _CONTENT_BYTES = 16, 8
+
+_RECORD = Struct(f"{_IDENTITY_BYTES}s{_CONTENT_BYTES}s")
+
+RECORD_BYTES = _RECORD.size
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def records_of(events: Iterable[RawEvent]) -> bytes:
+    """Return the records of events.
+
+    :param events: their JSON texts, as they are written.
+    """
+    return b"".join(map(_record_of, events))
+
+
+def _record_of(event: RawEvent) -> bytes:
+    event_id, text = _told_apart_by(event)
+    content = blake2b(text, digest_size=_CONTENT_BYTES).digest()
+    # What has no id can only be told apart by what it says.
+    is_id = isinstance(event_id, str | int) and event_id != ""
+    # ASCII, and with the quotes that tell the text "1" from the number 1.
+    identity = json.dumps(event_id).encode() if is_id else text
+    return _RECORD.pack(blake2b(identity, digest_size=_IDENTITY_BYTES).digest(), content)
+
+
+def _told_apart_by(event: RawEvent) -> tuple[Any, bytes]:
+    """Return the event's id, and a text that is the same for equal events."""
+    try:
+        found = _decode(event)
+        return found.get("event_id"), _encode(found)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
+        # JSON allows more than msgspec takes.
+        raw = bytes(event)
+        ids = [raw[start:end] for name, _, start, end in members(raw, 0, len(raw)) if name == "event_id"]
+        return _plain(ids[-1]) if ids else None, raw
+
+
+def _plain(token: bytes) -> str | int | None:
+    if token.startswith(b'"'):
+        return text_of(token)
+    return int(token) if token.lstrip(b"-").isdigit() else None
+
+
+class ExportedContent:
+    """The newest record of each event that earlier runs have written, as a context manager.
+
+    In a temporary file of SQLite, which goes when it is closed; in memory is only a small part of it. May be shared by
+    threads.
+    """
+
+    def __init__(self) -> None:
+        # The empty name stands for a file that nobody else sees.
+        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("CREATE TABLE exported (identity BLOB, content BLOB)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def add(self, chunks: Iterable[bytes], index: IndexFile, where: str) -> None:
+        """Take the records of one export. Of an event that several have, the last one added counts.
+
+        :param chunks: bytes of its index.
+        :param index: what its manifest says of it.
+        :param where: the index, for messages.
+        :raises DestinationError: they are not what the manifest says.
+        """
+        digest = sha256()
+        self._db.execute("BEGIN")
+        for records in _whole_records(chunks):
+            digest.update(records)
+            self._db.executemany("INSERT INTO exported VALUES (?, ?)", _RECORD.iter_unpack(records))
+        self._db.execute("COMMIT")
+        if digest.hexdigest() != index.sha256:
+            raise DestinationError(
+                f"{where} is not what its manifest says, so what came late or changed cannot be told; clear the task "
+                "that exported it, or set lookback=0"
+            )
+
+    def finish(self) -> None:
+        """Make it ready to be asked; to be called when all is added."""
+        self._db.execute("CREATE INDEX by_identity ON exported (identity)")
+
+    def contents_of(self, records: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield for each record what it says of the content, and what the newest one of the same event says.
+
+        :param records: of :func:`records_of`; the second is None for an event that was not exported.
+        """
+        query = "SELECT content FROM exported WHERE identity = ? ORDER BY rowid DESC LIMIT 1"
+        with self._lock, closing(self._db.cursor()) as cursor:
+            found = [
+                (content, cursor.execute(query, (identity,)).fetchone())
+                for identity, content in _RECORD.iter_unpack(records)
+            ]
+        for content, row in found:
+            yield content, None if row is None else row[0]
+
+
+def _whole_records(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        data = rest + chunk
+        whole = len(data) // RECORD_BYTES * RECORD_BYTES
+        yield data[:whole]
+        rest = data[whole:]
+    if rest:
+        raise DestinationError(f"an index ends within a record, {len(rest)} bytes after its beginning")
+
+
+def count_records(size_bytes: int) -> int:
+    """Return how many records an index of that size has."""
+    return size_bytes // RECORD_BYTES
+
+
+class IndexFile(BaseModel):
+    """What was written, in short, for runs that look back.
+
+    :param path: relative to the manifest.
+    :param record_count: events in it, those of corrections included.
+    :param size_bytes: bytes on disk.
+    :param sha256: of the bytes on disk.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    record_count: int
+    size_bytes: int
+    sha256: str
+
+
+def _index_problems(index: IndexFile, store: Store) -> Iterator[str]:
+    digest, size = sha256(), 0
+    for chunk in store.chunks(index.path):
+        digest.update(chunk)
+        size += len(chunk)
+    yield from (
+        f"{what} is {found}, the manifest says {wanted}"
+        for what, found, wanted in (
+            ("size", size, index.size_bytes),
+            ("SHA-256", digest.hexdigest(), index.sha256),
+            ("number of records", size / RECORD_BYTES, index.record_count),
+        )
+        if found != wanted
+    )

@@ -1,0 +1,173 @@
+"""Events of a block -> its bytes, a member for each partition; what is to stay behind is taken out first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from airflow_provider_honeyhive.events.raw import load_event
+from airflow_provider_honeyhive.formats.compression import COMPRESS
+from airflow_provider_honeyhive.formats.text import _TEXT_FORMATS
+from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.formats.rows import Encode, Encoded
+    from airflow_provider_honeyhive.models.layout import Layout
+
+
+class Member(NamedTuple):
+    """One block, or what a partition has of it, in a staged file.
+
+    :param size_bytes: bytes it takes there.
+    :param event_count: events in it.
+    :param without_time: events of it that have no usable ``start_time``.
+    :param min_us: earliest ``start_time``, microseconds since 1970, None where no event has one.
+    :param max_us: latest ``start_time``.
+    :param partition: folders of the partition that the events belong to, empty where there are none; where it is
+        :data:`.layout.INDEX_PARTITION`, there are no events but records of them.
+    :param misfits: values that did not fit their columns, by column.
+    """
+
+    size_bytes: int
+    event_count: int
+    without_time: int
+    min_us: int | None
+    max_us: int | None
+    partition: str = ""
+    misfits: dict[str, int] = {}
+
+
+#: What Hive, and whoever reads its partitions, calls the folder of NULL.
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+class _Head(msgspec.Struct):
+    event_type: Any = None
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def _event_date(raw: RawEvent, time: int | None) -> str | None:
+    return None if time is None else datetime.fromtimestamp(time // 1_000_000, UTC).date().isoformat()
+
+
+def _event_type(raw: RawEvent, time: int | None) -> str | None:
+    try:
+        found = _head_decoder.decode(raw).event_type
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = load_event(bytes(raw)).get("event_type")
+    return found if isinstance(found, str) and found else None
+
+
+#: One for each of :data:`.layout.PARTITION_KEYS`.
+_VALUES: dict[str, Callable[[RawEvent, int | None], str | None]] = {
+    "event_date": _event_date,
+    "event_type": _event_type,
+}
+
+
+class Encoder:
+    """Makes the bytes of blocks.
+
+    :param encode: of the file format.
+    :param prepare: gives an event without what is not to be exported; called before anything is written.
+    :param partition_by: keys of :data:`.layout.PARTITION_KEYS`.
+    :param index: makes records of events as they are written; they follow each block. None: there is no index.
+    """
+
+    def __init__(
+        self,
+        encode: Encode,
+        prepare: Callable[[RawEvent], RawEvent] | None = None,
+        partition_by: Sequence[str] = (),
+        index: Callable[[Sequence[RawEvent]], bytes] | None = None,
+    ) -> None:
+        self._encode = encode
+        self._prepare = prepare
+        self._keys = [(name, _VALUES[name]) for name in partition_by]
+        self._index = index
+
+    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Member]]:
+        """Return the bytes of each partition's events, with what is known of them, and then their records."""
+        prepared = self._prepared(raw_events)
+        members = [
+            self._member(partition, [prepared[at] for at in places], [times[at] for at in places])
+            for partition, places in self._by_partition(raw_events, times)
+        ]
+        if self._index is not None:
+            records = self._index(prepared)
+            members.append((records, Member(len(records), 0, 0, None, None, INDEX_PARTITION)))
+        return members
+
+    def records(self, raw_events: Sequence[RawEvent]) -> bytes:
+        """Return the records that events have when they are written; nothing where there is no index."""
+        return b"" if self._index is None else self._index(self._prepared(raw_events))
+
+    def _prepared(self, raw_events: Sequence[RawEvent]) -> Sequence[RawEvent]:
+        return raw_events if self._prepare is None else list(map(self._prepare, raw_events))
+
+    def _by_partition(
+        self, raw_events: Sequence[RawEvent], times: Sequence[int | None]
+    ) -> Iterator[tuple[str, Sequence[int]]]:
+        if not self._keys:
+            yield "", range(len(raw_events))
+            return
+        found: dict[str, list[int]] = {}
+        for at, (raw, time) in enumerate(zip(raw_events, times, strict=True)):
+            found.setdefault("/".join(_folder(name, key(raw, time)) for name, key in self._keys), []).append(at)
+        yield from sorted(found.items())
+
+    def _member(
+        self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None]
+    ) -> tuple[bytes, Member]:
+        data, misfits = self._encode(raw_events)
+        known = [time for time in times if time is not None]
+        return data, Member(
+            len(data),
+            len(raw_events),
+            len(raw_events) - len(known),
+            min(known, default=None),
+            max(known, default=None),
+            partition,
+            dict(misfits),
+        )
+
+
+def _folder(name: str, value: str | None) -> str:
+    return f"{name}={NULL_PARTITION if value is None else quote(value, safe=' ')}"
+
+
+def encoder(layout: Layout, *, staged_cheaply: bool) -> Encode:
+    """Return what makes the bytes of a block.
+
+    :param staged_cheaply: where blocks are staged, bytes cost little.
+    :raises InvalidArgumentError: pyarrow is needed and not installed.
+    """
+    if layout.file_format == "parquet":
+        from airflow_provider_honeyhive.formats.parquet import block_encoder  # noqa: PLC0415
+
+        return block_encoder(compressed=not staged_cheaply)
+    rows, compress = _TEXT_FORMATS[layout.file_format].rows, COMPRESS[layout.compression]
+
+    def encode(raw_events: Sequence[RawEvent]) -> Encoded:
+        text, misfits = rows(raw_events)
+        return compress(text), misfits
+
+    return encode
+
+
+def is_instant(layout: Layout, *, staged_cheaply: bool) -> bool:
+    """Return whether a block is ready sooner than another thread would begin: nothing is read or compressed.
+
+    :param staged_cheaply: where blocks are staged, bytes cost little.
+    """
+    if layout.file_format == "parquet":
+        return staged_cheaply
+    return layout.file_format in ("jsonl", "json") and layout.compression == "none"

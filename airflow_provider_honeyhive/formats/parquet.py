@@ -1,0 +1,240 @@
+"""Parquet files, streamed: blocks are staged as lists of raw events, and become row groups when all are there.
+
+Taking events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
+neither of them while answers are received, which needs the lock, too. Needs pyarrow, the extra ``parquet``.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+from msgspec import msgpack
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
+from airflow_provider_honeyhive.formats.compression import COMPRESS, DECOMPRESS
+from airflow_provider_honeyhive.formats.rows import Misfits, restore_event, to_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.formats.rows import Encode, Encoded
+
+try:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+except ImportError:
+    raise InvalidArgumentError(
+        "file_format", "parquet", "it needs pyarrow: install airflow-provider-honeyhive[parquet]"
+    ) from None
+
+#: JSON is a plain string, not Arrow's JSON extension type. Tried with pyarrow 26: it makes Parquet's JSON type, for
+#: which Polars 2.1 has no ``.str`` functions, no comparison, no CSV and no concatenation with a file written by a
+#: pyarrow (before 19) that does not have it; ``pyarrow.compute`` and pandas' pyarrow strings lack functions, too.
+#: DuckDB 2.0 has the same JSON operators for strings.
+_TYPES: dict[Kind, pa.DataType] = {
+    Kind.STRING: pa.string(),
+    Kind.TIME: pa.timestamp("us", tz="UTC"),
+    Kind.NUMBER: pa.float64(),
+    Kind.STRINGS: pa.list_(pa.string()),
+    Kind.JSON: pa.string(),
+}
+
+SCHEMA = pa.schema([pa.field(column.name, _TYPES[column.kind]) for column in COLUMNS])
+
+
+def to_record_batch(raw_events: Sequence[RawEvent]) -> tuple[pa.RecordBatch, Misfits]:
+    """Return events as one record batch of :data:`SCHEMA`, and what did not fit its column.
+
+    Quickest with about 1,000 events at a time, whose parts then stay in the processor's caches; also, what holds the
+    parts of small events takes several times their size.
+
+    :param raw_events: JSON texts of events, as :mod:`.pages` gives them.
+    """
+    rows = to_rows(raw_events)
+    arrays = [_MAKERS.get(column.kind, pa.array)(rows.values[column.name], _TYPES[column.kind]) for column in COLUMNS]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA), rows.misfits
+
+
+def to_events(batch: pa.RecordBatch | pa.Table) -> Iterator[bytes]:
+    """Yield the events again, as JSON texts that are equal as values to those that the batch was made of.
+
+    :param batch: what :func:`to_record_batch` made, or a table of such read from files.
+    """
+    # Times as numbers, because Python's datetime is slow to make and pandas' knows fewer years.
+    kinds = {Kind.TIME: pa.int64()}
+    values = [
+        batch.column(column.name).cast(kinds.get(column.kind, _TYPES[column.kind])).to_pylist() for column in COLUMNS
+    ]
+    for row in zip(*values, strict=True):
+        yield restore_event(dict(zip(COLUMN_NAMES, row, strict=True)))
+
+
+def _texts(texts: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    # Without a Python object for each text: their bytes one after the other, and where each one ends.
+    nulls = texts.count(None)
+    if nulls == len(texts):
+        return pa.nulls(len(texts), kind)
+    bitmap = None
+    if nulls:
+        bitmap = pa.array([text is not None for text in texts]).buffers()[1]
+        texts = [text or b"" for text in texts]
+    data = b"".join(texts)
+    ends = pa.array(list(accumulate(map(len, texts), initial=0)), pa.int32()).buffers()[1]
+    return pa.Array.from_buffers(kind, len(texts), [bitmap, ends, pa.py_buffer(data)], nulls)
+
+
+_MAKERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {Kind.JSON: _texts}
+
+T = TypeVar("T")
+
+#: Bytes in Arrow's memory at which a row group ends, at most, and as a share of a file.
+ROW_GROUP_BYTES = 16 * 1024**2
+
+ROW_GROUPS_IN_A_FILE = 4
+
+#: Bytes that the footer has for each column of a row group, about.
+FOOTER_BYTES = 150
+
+_COMPARED = (Kind.STRING, Kind.TIME, Kind.NUMBER)
+
+_decode_events = msgpack.Decoder(list[memoryview]).decode
+
+
+def _staged_compression(*, compressed: bool) -> str:
+    return "zstd" if compressed else "none"
+
+
+def block_encoder(*, compressed: bool) -> Encode:
+    """Return what makes blocks to be staged: events as they are, since a line break may be part of one.
+
+    :param compressed: which costs more than a local disk but less than a network.
+    """
+    compress = COMPRESS[_staged_compression(compressed=compressed)]
+
+    def encode(raw_events: Sequence[RawEvent]) -> Encoded:
+        return compress(msgpack.encode(raw_events)), {}
+
+    return encode
+
+
+def events_of(block: Iterable[bytes], *, compressed: bool) -> Sequence[RawEvent]:
+    """Return the events of a staged block.
+
+    :param block: its bytes, in pieces.
+    :param compressed: whether it was made so.
+    """
+    return _decode_events(b"".join(DECOMPRESS[_staged_compression(compressed=compressed)](block)))
+
+
+def row_groups(
+    blocks: Iterable[tuple[T, Sequence[RawEvent]]], max_file_size: int | None
+) -> Iterator[tuple[list[T], pa.Table, Misfits]]:
+    """Yield the row groups that blocks make, each with what the blocks in it are called, and its misfits.
+
+    :param blocks: what each is called, and its events.
+    :param max_file_size: bytes that a file should have at most; None: as many as it likes.
+    """
+    share = ROW_GROUP_BYTES if max_file_size is None else max_file_size // ROW_GROUPS_IN_A_FILE
+    most = min(ROW_GROUP_BYTES, share)
+    names: list[T] = []
+    waiting: list[pa.RecordBatch] = []
+    misfits = Misfits()
+    size = 0
+    for name, raw_events in blocks:
+        batch, found = to_record_batch(raw_events)
+        names.append(name)
+        waiting.append(batch)
+        misfits += found
+        size += batch.nbytes
+        if size >= most:
+            yield names, _in_one_piece(waiting), misfits
+            names, waiting, misfits, size = [], [], Misfits(), 0
+    if waiting:
+        yield names, _in_one_piece(waiting), misfits
+
+
+def _in_one_piece(batches: list[pa.RecordBatch]) -> pa.Table:
+    # So that pages end where they would whatever the blocks were; also quicker to write.
+    return pa.Table.from_batches(batches, SCHEMA).combine_chunks()
+
+
+class ParquetFile:
+    """A Parquet file being written, as a context manager.
+
+    :param sink: a binary file; gets the bytes as they come.
+    :param compression: of the columns.
+    :param metadata: for the footer.
+    :param max_file_size: bytes that the file should have at most; None: as many as it likes.
+    """
+
+    def __init__(
+        self, sink: Any, compression: str, metadata: Mapping[str, str], max_file_size: int | None = None
+    ) -> None:
+        self._sink = _Counted(sink)
+        self._max_file_size = max_file_size
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"),
+            SCHEMA,
+            compression=compression,
+            # JSON texts seldom repeat.
+            use_dictionary=[column.name for column in COLUMNS if column.kind is Kind.STRING],
+            # Engines other than Arrow's own read no extension of the schema that they do not know.
+            store_schema=False,
+            # The least and the greatest JSON text help nobody, and each takes its length in the footer twice.
+            write_statistics=[column.name for column in COLUMNS if column.kind in _COMPARED],
+        )
+        self._writer.add_key_value_metadata({key: value for key, value in metadata.items() if value})
+        self._last_group_bytes = 0
+        self._group_count = 0
+
+    def __enter__(self) -> ParquetFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self._writer.close()
+        # Else the sink is thrown away, and a footer would be wasted on it.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another row group like the last one would be too much."""
+        if self._max_file_size is None:
+            return False
+        footer = FOOTER_BYTES * len(COLUMNS) * (self._group_count + 1)
+        return bool(self._group_count) and self._sink.size + self._last_group_bytes + footer > self._max_file_size
+
+    def write(self, row_group: pa.Table) -> None:
+        """Append a row group."""
+        before = self._sink.size
+        self._writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
+        self._last_group_bytes = self._sink.size - before
+        self._group_count += 1
+
+
+class _Counted:
+    """A sink as the file that pyarrow wants to write."""
+
+    closed = False
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._sink.write(bytes(data))
+        self.size += size
+        return size
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        """Do nothing: the sink does so when it is closed."""
+
+    def close(self) -> None:
+        """Leave the sink open: whoever made it closes it."""

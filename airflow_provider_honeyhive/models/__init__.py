@@ -1,0 +1,20 @@
+"""What a user asks for: window, filters, fields, layout, options. Checked when made; knows nothing but exceptions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.models.filters import EventFilter
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+__all__ = ["EventFilter", "ExportRequest"]
+
+_MODULES = {"EventFilter": "filters", "ExportRequest": "request"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,230 @@
+r"""Which fields of an event are exported: projected, taken out, or replaced by a keyed hash.
+
+A path is the names of fields on the way down, with dots between them: ``inputs``, ``outputs.content``,
+``user_properties.email``. Lists on the way are walked through, however nested: ``outputs.choices.message``
+means the ``message`` of each choice. A key that itself holds dots counts as so many names, as tracing
+libraries write them: ``metadata.gen_ai.prompt`` also means the key ``gen_ai.prompt`` in ``metadata``, and so
+does ``metadata.gen_ai``. Keys are compared by what they say, so ``"\u0069nputs"`` is ``inputs``; of a key that
+comes twice both values are meant. Upper and lower case differ, as in JSON.
+
+Only fields are left out, not what they say: a text that quotes an excluded value, or holds JSON text of its
+own with such a field in it, stays as it is. Exclude the field that holds the text.
+
+Light enough for DAG parsing: :mod:`~airflow_provider_honeyhive.editing` does the work.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import SecretStr
+
+    from airflow_provider_honeyhive.events.masking import Editor
+
+
+#: What every exported event keeps as it is, and why.
+KEPT_FIELDS = {
+    "event_id": "events are told apart, counted and corrected by it, and parent_id points at it",
+    "start_time": "the window, the manifest's proof and partitions by date go by it",
+    "project": "it says whose events these are, and the manifest names the project all the same",
+    "project_id": "it says whose events these are, and the manifest names the project all the same",
+    "session_id": "it joins the events of a trace, and the session's own event_id is the same id",
+}
+
+#: Of these, what comes too where ``projections`` does not name it: the reader and the check of the project need it.
+ALWAYS_PROJECTED = ("event_id", "start_time", "project", "project_id")
+
+MOST_NAMES = 50
+
+SHORTEST_KEY = 16
+
+#: What other path languages write for the elements of a list, or for everything.
+_FOREIGN = re.compile(r"\*+|\$|\d+|.*\[(\d+|\*)?\]")
+
+_FORMS = "allowed: a list of dotted paths such as ['inputs', 'outputs.content'], or its JSON text"
+
+
+@dataclass(frozen=True)
+class FieldRules:
+    """What to keep, take out and replace in each event. Without rules, events stay as they are.
+
+    :param projections: top-level fields to keep, beside those that always come too; None keeps all.
+    :param exclude_fields: paths of what to take out.
+    :param redact: paths of what to replace by a keyed hash. Equal values have equal hashes, wherever they
+        are, as long as the key is the same; null stays null. See :mod:`~airflow_provider_honeyhive.redaction`
+        for what counts as equal and what a hash does not hide.
+    :param redact_secret: the secret of these hashes, needed where there is something to redact.
+    :raises InvalidArgumentError: a path that cannot be right, a field that no event may be without, fields
+        both kept and excluded, or both excluded and redacted, or no key to redact with.
+    """
+
+    projections: tuple[str, ...] | None = None
+    exclude_fields: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+    redact_secret: SecretStr | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self.projections, self.exclude_fields, self.redact)
+        if self.redact:
+            _check_key(self.redact, self.redact_secret)
+
+    @classmethod
+    def parse(
+        cls, *, projections: Any = None, exclude_fields: Any = None, redact: Any = None, redact_secret: Any = None
+    ) -> FieldRules:
+        """Make rules of arguments as users, templates and connections write them.
+
+        :param projections: names of fields, or a JSON text of a list of them; empty keeps all.
+        :param exclude_fields: paths, or a JSON text of a list of them.
+        :param redact: the same.
+        :param redact_secret: a ``SecretStr`` or a text; white space around it is not part of it.
+        :raises InvalidArgumentError: names the argument, what came and what is allowed.
+        """
+        return cls(
+            projections=_parse_paths("projections", projections) or None,
+            exclude_fields=_parse_paths("exclude_fields", exclude_fields),
+            redact=_parse_paths("redact", redact),
+            redact_secret=_parse_key(redact_secret),
+        )
+
+    @property
+    def active(self) -> bool:
+        """Whether there is any rule."""
+        return bool(self.projections or self.exclude_fields or self.redact)
+
+    @property
+    def key_id(self) -> str | None:
+        """What tells the key of the hashes from others without showing it: exports with the same id join."""
+        if not self.redact or self.redact_secret is None:
+            return None
+        from airflow_provider_honeyhive.events.redaction import key_id  # noqa: PLC0415
+
+        return key_id(self.redact_secret.get_secret_value().encode())
+
+    def apply(self, raw: bytes | memoryview) -> bytes | memoryview:
+        """Return one event without what the rules take out; every other byte stays as it was.
+
+        A member is taken out with the comma and the white space that part it from its neighbour.
+
+        :param raw: the JSON text of one event, as :mod:`~airflow_provider_honeyhive.pages` gives it: from the
+            brace that opens it to the one that closes it. Without rules it is what comes back.
+        :raises HoneyHiveResponseError: it cannot be read as an object, so nothing of it may pass.
+        """
+        return self._editor.edit(bytes(raw)) if self.active else raw
+
+    @cached_property
+    def _editor(self) -> Editor:
+        from airflow_provider_honeyhive.events.masking import Editor  # noqa: PLC0415
+
+        kept = None if self.projections is None else frozenset((*self.projections, *ALWAYS_PROJECTED))
+        key = self.redact_secret.get_secret_value().encode() if self.redact_secret else b""
+        return Editor(kept, self.exclude_fields, self.redact, key)
+
+
+def check_fields(projections: Any = None, exclude_fields: Any = None, redact: Any = None) -> None:
+    """Check everything but the key, which only the connection knows: for literals when a DAG is parsed.
+
+    :raises InvalidArgumentError: as :class:`FieldRules` does.
+    """
+    kept = _parse_paths("projections", projections)
+    excluded = _parse_paths("exclude_fields", exclude_fields)
+    redacted = _parse_paths("redact", redact)
+    for name in kept:
+        if "." in name:
+            raise InvalidArgumentError(
+                "projections", name, "allowed: names of top-level fields; exclude_fields takes out parts of one"
+            )
+        if name in excluded:
+            raise InvalidArgumentError("exclude_fields", name, "projections asks to keep this field: name it in one")
+    for argument, paths in (("exclude_fields", excluded), ("redact", redacted)):
+        for path in paths:
+            _check_may_go(argument, path)
+    for path in redacted:
+        for other in excluded:
+            if _covers(other, path) or _covers(path, other):
+                raise InvalidArgumentError(
+                    "redact", path, f"exclude_fields takes out {other!r}: what is taken out cannot be replaced too"
+                )
+
+
+def _parse_paths(argument: str, value: Any) -> tuple[str, ...]:
+    """Return the different paths of an argument.
+
+    :raises InvalidArgumentError: they are none.
+    """
+    if isinstance(value, str):
+        try:
+            paths = json.loads(value) if value.strip() else None
+        except ValueError:
+            raise InvalidArgumentError(argument, value, _FORMS) from None
+    else:
+        paths = value
+    if paths is None:
+        return ()
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) for path in paths):
+        raise InvalidArgumentError(argument, value, _FORMS)
+    for path in paths:
+        for problem in _problems(path):
+            raise InvalidArgumentError(argument, path, problem)
+    return tuple(dict.fromkeys(paths))
+
+
+def _problems(path: str) -> Iterator[str]:
+    names = path.split(".")
+    if len(names) > MOST_NAMES:
+        yield f"allowed: at most {MOST_NAMES} names in a path"
+    for name in names:
+        if not name or name != name.strip():
+            yield "allowed: names of fields with one dot between them, without white space around a name"
+        if _FOREIGN.fullmatch(name):
+            yield (
+                f"{name!r} is not the name of a field: there are no wildcards, and lists are walked through, "
+                "so leave their indexes out, as in 'outputs.choices.message'"
+            )
+
+
+def _check_may_go(argument: str, path: str) -> None:
+    field = path.split(".", 1)[0]
+    if field in KEPT_FIELDS:
+        raise InvalidArgumentError(
+            argument, path, f"{field} stays in every event: {KEPT_FIELDS[field]}. Other fields may be named"
+        )
+
+
+def _covers(outer: str, inner: str) -> bool:
+    return inner == outer or inner.startswith(outer + ".")
+
+
+def _parse_key(key: Any) -> SecretStr | None:
+    if key is None:
+        return None
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    if not isinstance(key, str | SecretStr):
+        raise InvalidArgumentError("redact_secret", type(key).__name__, "allowed: a text, in the connection's extra")
+    text = (key if isinstance(key, str) else key.get_secret_value()).strip()
+    return SecretStr(text) if text else None
+
+
+def _check_key(redact: tuple[str, ...], key: SecretStr | None) -> None:
+    advice = (
+        "put a long random text, such as `openssl rand -hex 32` prints, into the extra redact_secret of the "
+        "HoneyHive connection, and keep it: another key gives other hashes"
+    )
+    if key is None:
+        raise InvalidArgumentError("redact", list(redact), f"there is no key to hash with: {advice}")
+    if len(key.get_secret_value()) < SHORTEST_KEY:
+        raise InvalidArgumentError(
+            "redact_secret",
+            f"{len(key.get_secret_value())} characters",
+            f"allowed: at least {SHORTEST_KEY}, since whoever guesses the key can try out values; {advice}",
+        )

@@ -1,0 +1,162 @@
+"""Names on disk: what ``output_path`` means, what its suffix says, how parts and manifests are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+
+_TEXT = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+_PARQUET = ("zstd", "snappy", "gzip", "lz4", "brotli", "none")
+
+#: File format -> compression -> suffix. The first compression is the default.
+FORMATS: dict[str, dict[str, str]] = {
+    **{
+        name: {compression: f".{name}{_TEXT[compression]}" for compression in ("gzip", "zstd", "none")}
+        for name in ("jsonl", "csv", "json")
+    },
+    # Parquet compresses inside of the file.
+    "parquet": dict.fromkeys(_PARQUET, ".parquet"),
+}
+
+#: Suffix -> (file format, compression); of several compressions, the default.
+SUFFIXES: dict[str, tuple[str, str]] = {
+    suffix: (name, compression)
+    for name, suffixes in FORMATS.items()
+    for compression, suffix in reversed(suffixes.items())
+}
+
+FILE_FORMATS = tuple(FORMATS)
+
+COMPRESSIONS = tuple(dict.fromkeys(compression for suffixes in FORMATS.values() for compression in suffixes))
+
+DEFAULT_FORMAT = "jsonl"
+
+#: What events can be partitioned by, into folders such as ``event_date=2026-11-22``.
+PARTITION_KEYS = ("event_date", "event_type")
+
+MANIFEST_NAME = "_manifest.json"
+
+#: Folder of what came late or has changed since earlier runs exported it, and the key of the folders in there.
+CORRECTIONS_FOLDER = "_corrections"
+
+REASON_KEY = "reason"
+
+#: What folders of data files are called, or their names begin with.
+FOLDER_KEYS = (*PARTITION_KEYS, CORRECTIONS_FOLDER, REASON_KEY)
+
+#: Stands for a partition where what is staged is no event but the index of events.
+INDEX_PARTITION = "_index"
+
+STAGING_PREFIX = "_staging-"
+
+OBJECT_MANIFEST_SUFFIX = ".manifest.json"
+
+_PART_NAME = re.compile(
+    rf"(?:.*/)?part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})|{INDEX_PARTITION}-[0-9a-f]{{12}}\.bin"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an export goes.
+
+    :param file_format: one of :data:`FORMATS`.
+    :param compression: one of the format's.
+    :param object_name: name of the one object; None: a folder of parts.
+    """
+
+    file_format: str
+    compression: str
+    object_name: str | None
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of every data file."""
+        return FORMATS[self.file_format][self.compression]
+
+    @property
+    def manifest_name(self) -> str:
+        """Name of the manifest, relative to the store's folder."""
+        return MANIFEST_NAME if self.object_name is None else f"{self.object_name}{OBJECT_MANIFEST_SUFFIX}"
+
+    def staging_name(self, fingerprint: str) -> str:
+        """Name of the folder that holds what is not published yet; engines skip names with ``_``."""
+        return f"{STAGING_PREFIX}{fingerprint}"
+
+    def part_name(self, number: int, sha256: str, partition: str = "") -> str:
+        """Name of a data file: by content, so that a new run's files never overwrite an old run's.
+
+        :param partition: the folders of its partition, such as ``event_date=2026-11-22``.
+        """
+        if partition == INDEX_PARTITION:
+            return f"{INDEX_PARTITION}-{sha256[:12]}.bin"
+        folder = f"{partition}/" if partition else ""
+        return self.object_name or f"{folder}part-{number:05d}-{sha256[:12]}{self.suffix}"
+
+    def owns(self, name: str) -> bool:
+        """Return whether a name in the folder is one that an export of this kind gives."""
+        return name == self.object_name if self.object_name else _PART_NAME.fullmatch(name) is not None
+
+
+def choose_layout(path: Any, file_format: str | None = None, compression: str | None = None) -> tuple[Any, Layout]:
+    """Return the folder to write into, and the layout.
+
+    A path with a known suffix is one object; any other is a folder.
+
+    :param path: ``output_path``, path-like or a text.
+    :param file_format: None: by the suffix, else ``jsonl``.
+    :param compression: None: by the suffix, else the format's default.
+    :raises InvalidArgumentError: format or compression are unknown, do not fit each other, or contradict the
+        suffix; the suffix is unknown; the path climbs with ``..``.
+    """
+    _known("file_format", file_format, FILE_FORMATS)
+    _known("compression", compression, COMPRESSIONS)
+    text = str(path)
+    if ".." in text.replace("\\", "/").split("/"):
+        raise InvalidArgumentError("output_path", text, "it must not climb with '..'")
+    name = text.rpartition("/")[2]
+    suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), None)
+    if suffix is None:
+        _no_other_suffix(text, name)
+        wanted = file_format or DEFAULT_FORMAT
+        return path, Layout(wanted, _compression_for(wanted, compression), None)
+    by_suffix = SUFFIXES[suffix][0]
+    if file_format not in (None, by_suffix):
+        raise _contradiction("file_format", file_format, suffix, by_suffix)
+    compressions = [each for each, its_suffix in FORMATS[by_suffix].items() if its_suffix == suffix]
+    if compression is not None and compression not in compressions:
+        raise _contradiction("compression", compression, suffix, " or ".join(compressions))
+    folder = Path(path).parent if isinstance(path, str) else path.parent  # a text only names, it is not opened
+    return folder, Layout(by_suffix, compression or compressions[0], object_name=name)
+
+
+def _compression_for(file_format: str, compression: str | None) -> str:
+    allowed = tuple(FORMATS[file_format])
+    if compression is not None and compression not in allowed:
+        raise InvalidArgumentError(
+            "compression", compression, f"allowed for {file_format}: {', '.join(map(repr, allowed))}"
+        )
+    return compression or allowed[0]
+
+
+def _contradiction(argument: str, given: str | None, suffix: str, implied: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        argument, given, f"output_path ends in {suffix!r}, which means {implied!r}; leave one of them out"
+    )
+
+
+def _known(argument: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise InvalidArgumentError(argument, value, f"allowed: {', '.join(map(repr, allowed))}")
+
+
+def _no_other_suffix(text: str, name: str) -> None:
+    # A typed suffix that nobody writes would silently become a folder of that name.
+    foreign = (".ndjson", ".gz", ".zst", ".zip", ".bz2", ".txt", ".tsv", ".avro", ".orc")
+    if name.endswith(foreign):
+        raise InvalidArgumentError("output_path", text, f"allowed: a folder, or a file ending in {', '.join(SUFFIXES)}")

@@ -1,0 +1,165 @@
+"""Points and spans of time: every form users and servers write them in, as UTC microseconds.
+
+Knows nothing of HTTP and nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from calendar import timegm
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+MICROSECOND = timedelta(microseconds=1)
+
+MILLISECOND_US = 1_000
+
+SECOND_US = 1_000_000
+
+#: Unix times are told apart by size: below 1e11 seconds (until the year 5138), then milliseconds,
+#: microseconds, nanoseconds (from 1973 on for each).
+_LEAST_MILLISECONDS, _MOST_MILLISECONDS = 10**11, 10**14
+
+_UNIX_UNITS = ((_LEAST_MILLISECONDS, 1_000_000), (_MOST_MILLISECONDS, 1_000), (10**17, 1))
+
+_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
+
+_COMPACT_DAY = re.compile(r"\d{8}")
+
+_TIME_FORMS = (
+    "allowed: a datetime (naive means UTC), an ISO 8601 text such as '2026-11-22T06:00:00Z' or '2026-11-22', "
+    "or Unix seconds or milliseconds"
+)
+
+
+def to_micros(value: Any) -> int | None:
+    """Return ``value`` as microseconds since 1970 in UTC, or None where it is not a time.
+
+    Fractions of a microsecond are cut off towards the past, so that ``t < end`` means the same
+    before and after.
+
+    :param value: datetime (naive: UTC), ISO 8601 text (without a zone: UTC), or Unix seconds,
+        milliseconds, microseconds or nanoseconds as a number or a text.
+    """
+    if type(value) is int and _LEAST_MILLISECONDS <= value < _MOST_MILLISECONDS:
+        # What nearly every event has, and so not worth a second look.
+        return value * 1_000
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return _unix_micros(value)
+    if isinstance(value, str):
+        return _text_micros(value.strip())
+    if isinstance(value, float):
+        # By its shortest text: 1711000000000.001 means the microsecond it shows, not the binary
+        # fraction just below it.
+        return _unix_micros(Decimal(repr(value))) if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        try:
+            # Not by subtraction: pendulum's own kind of difference cannot be divided by a timedelta.
+            return timegm(aware.utctimetuple()) * SECOND_US + aware.microsecond
+        except OverflowError:  # the first and the last day there are, in a zone that makes them others
+            return None
+    return None
+
+
+def _unix_micros(value: int | Decimal) -> int | None:
+    if not -(10**20) < value < 10**20:
+        return None
+    for below, micros in _UNIX_UNITS:
+        if -below < value < below:
+            return math.floor(value * micros)
+    return math.floor(value / 1000) if isinstance(value, Decimal) else value // 1000
+
+
+def _text_micros(text: str) -> int | None:
+    # Eight digits are a day (Airflow's ``ds_nodash``); any other number is a Unix time, although
+    # ``fromisoformat`` would read dates into some of them.
+    if _NUMBER.fullmatch(text) and not _COMPACT_DAY.fullmatch(text):
+        return _unix_micros(Decimal(text))
+    try:
+        return to_micros(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the UTC datetime of ``micros`` microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def parse_time(value: Any, argument: str = "time") -> datetime:
+    """Return ``value`` as an aware datetime in UTC.
+
+    :param value: see :func:`to_micros`.
+    :param argument: name for the error message.
+    :raises InvalidArgumentError: it is not a time.
+    """
+    micros = to_micros(value)
+    if micros is None:
+        raise InvalidArgumentError(argument, value, _TIME_FORMS)
+    return from_micros(micros)
+
+
+def format_time(value: datetime) -> str:
+    """Return ``value`` in UTC as ISO 8601 text to the microsecond, as manifests and results say it."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The half-open span ``[start, end)`` in UTC that one task exports."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def parse(cls, start_time: Any, end_time: Any) -> Window:
+        """Make a window of two times in any form that :func:`parse_time` takes.
+
+        :raises InvalidArgumentError: not a time, or ``end_time`` not after ``start_time``.
+        """
+        start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
+        if end <= start:
+            raise InvalidArgumentError(
+                "end_time", format_time(end), f"it must be after start_time, {format_time(start)}"
+            )
+        return cls(start, end)
+
+    def __str__(self) -> str:
+        return f"[{format_time(self.start)}, {format_time(self.end)})"
+
+    @property
+    def start_us(self) -> int:
+        """The start in microseconds since 1970."""
+        return (self.start - EPOCH) // MICROSECOND
+
+    @property
+    def end_us(self) -> int:
+        """The end in microseconds since 1970."""
+        return (self.end - EPOCH) // MICROSECOND
+
+    def split(self, parts: int) -> tuple[Window, ...]:
+        """Split the window by time into at most ``parts`` adjacent windows, each of at least a second.
+
+        Inner bounds lie on whole seconds, because some servers cut date bounds to them.
+        """
+        parts = max(1, min(parts, (self.end_us - self.start_us) // SECOND_US))
+        step = (self.end_us - self.start_us) / parts
+        inner = sorted({round((self.start_us + step * n) / SECOND_US) * SECOND_US for n in range(1, parts)})
+        bounds = [self.start_us, *(b for b in inner if self.start_us < b < self.end_us), self.end_us]
+        return tuple(Window(from_micros(low), from_micros(high)) for low, high in pairwise(bounds))
+
+
+def wire_time(value: datetime) -> str:
+    """Return a UTC time as the API's date ranges and filters say it: ISO 8601 to the millisecond."""
+    return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"

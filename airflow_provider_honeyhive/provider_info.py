@@ -1,0 +1,58 @@
+"""What Airflow is told of the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_honeyhive import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Tell Airflow what this provider brings; plain data, imports nothing heavy."""
+    from airflow_provider_honeyhive.api.connection_form import connection_type_info  # noqa: PLC0415
+
+    return {
+        "package-name": "airflow-provider-honeyhive",
+        "name": "HoneyHive",
+        "description": "Scheduled, complete and proved exports of HoneyHive events.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "HoneyHive",
+                "external-doc-url": "https://docs.honeyhive.ai/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": ["airflow_provider_honeyhive.hooks.honeyhive"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": [
+                    "airflow_provider_honeyhive.operators.honeyhive",
+                    "airflow_provider_honeyhive.operators.mapped",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": ["airflow_provider_honeyhive.sensors.honeyhive"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "HoneyHive",
+                "python-modules": [
+                    "airflow_provider_honeyhive.triggers.honeyhive",
+                    "airflow_provider_honeyhive.triggers.moment",
+                ],
+            }
+        ],
+        "extra-links": ["airflow_provider_honeyhive.links.honeyhive.HoneyHiveEventsLink"],
+        "connection-types": [connection_type_info()],
+    }

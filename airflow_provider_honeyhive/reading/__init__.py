@@ -1,0 +1,1 @@
+"""Reads every event of a window once, and proves it. Knows pages; nothing of files and Airflow."""

@@ -1,0 +1,331 @@
+"""Reads every event of a slice once: seeks down in time instead of counting pages.
+
+Page numbers over a list that is sorted newest first and changes while it is read lose and repeat events.
+So each request asks for ``[start, cursor]``, where the cursor is the oldest time seen: the events at the
+cursor (the *seam*) must come again, which shows that nothing lies between two answers. What needs care is
+written at the method that takes it. Knows nothing of HTTP and of files.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.api.retries import is_heavy
+from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveRequestError, HoneyHiveResponseError
+from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError, Taking, round_up, sort_newest_first
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from airflow_provider_honeyhive.api.pages import Page
+    from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
+    from airflow_provider_honeyhive.reading.fetcher import Asker
+
+
+log = logging.getLogger(__name__)
+
+#: Passes through one timestamp that bring nothing new before it counts as read, where the order of the
+#: answers changes: each such pass misses a given event with a probability below 1/e.
+IDLE_PASSES = 12
+
+#: Fewer events than this need to come in the same order this often more before the order counts as stable.
+FEW, SAME_FEW = 8, 3
+
+#: Events of the seam, as a rule few, that a page shows again.
+SEAM_EVENTS = 10
+
+#: How often a slice is read before it is given up as incomplete.
+READINGS = 3
+
+
+class SliceReader:
+    """Reads the events of ``[start, end)``, or of all time.
+
+    :param asker: asks for ranges.
+    :param start: microseconds since 1970, inclusive; None: from the beginning of time.
+    :param end: microseconds since 1970, exclusive; None: until the end of time.
+    :param cursor: where an earlier reading stopped; None begins at the end.
+    :param expected: how many events there may be, where somebody has a guess.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        start: int | None,
+        end: int | None,
+        cursor: Cursor | None = None,
+        expected: float | None = None,
+    ) -> None:
+        self._asker = asker
+        self._taking = Taking(start, end, cursor, expected, stats=asker.stats, untimed=asker.untimed)
+        self._readings = 1
+        self._lost_at: int | None = None
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the reading stands."""
+        return self._taking.cursor
+
+    @property
+    def start(self) -> int | None:
+        """Inclusive lower bound of the slice, microseconds since 1970."""
+        return self._taking.start
+
+    @property
+    def unread(self) -> tuple[int, int] | None:
+        """The times that may hold unread events, where some of them could be given away."""
+        return self._taking.unread
+
+    @property
+    def events_left(self) -> float:
+        """A guess at the number of events that are not read yet."""
+        return self._taking.events_left
+
+    def give_away_below(self, time: int) -> float | None:
+        """Leave the events before ``time`` to another reader, see :meth:`.taking.Taking.give_away_below`."""
+        return self._taking.give_away_below(time)
+
+    def read(self) -> Iterator[Batch]:
+        """Yield the events once each, newest first where the server sorts.
+
+        :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
+        """
+        if not self._taking.any_order:
+            yield from self._seek()
+        else:
+            yield from self._halve_all()
+        self._prove()
+        self.cursor.done = True
+
+    def start_over(self) -> None:
+        """Forget what was read; the last reading trusts no order."""
+        self._readings += 1
+        self._lost_at = None
+        unsorted = self._readings == READINGS and self._taking.high is not None
+        self._taking.start_over(any_order=self._taking.any_order or unsorted)
+
+    # ------------------------------------------------------------------------------- sorted answers
+
+    def _seek(self) -> Iterator[Batch]:
+        cursor = self.cursor
+        while True:
+            page = self._contiguous_page()
+            if not _newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
+                self._taking.any_order = True
+                raise self._again("the answers are not sorted newest first")
+            self._taking.note_total(page)
+            fresh = self._taking.take(page)
+            self._taking.correct_total(page)
+            is_last = fresh is None and not self._asker.may_hide_more(page)
+            times = [time for time in page.times if time is not None]
+            oldest = min(times, default=None)
+            del page  # one answer in memory at a time
+            if fresh:
+                yield fresh
+            del fresh
+            if is_last:
+                return
+            if oldest is None:
+                # Only events without a time: they have no place to seek to.
+                yield from self._page_through(self._taking.low, cursor.upper)
+                return
+            next_upper = self._round_up(oldest)
+            if cursor.upper is None or next_upper < cursor.upper:
+                self._step_to(next_upper, times)
+            else:
+                # The answer ends within the cursor's own timestamp, so the cursor cannot pass it.
+                below = cursor.upper - cursor.unit
+                if not self._shows_known(self._asker.ask(below, cursor.upper)):
+                    if cursor.unit == SECOND_US:
+                        raise self._again("events that had been read are missing from the next answer")
+                    cursor.unit = SECOND_US
+                    cursor.upper = self._round_up(oldest)
+                    continue
+                yield from self._page_through(below, cursor.upper)
+                self._step_to(below, times)
+                cursor.expect_seam = False
+            if self._taking.low is not None and cursor.upper is not None and cursor.upper < self._taking.low:
+                return
+
+    def _hides_newer(self, page: Page) -> bool:
+        """Return whether a first answer whose few different times do not show its order lacks newer events."""
+        times = {time for time in page.times if time is not None}
+        if self.cursor.upper is None or not times or len(times) >= FEW or not self._asker.may_hide_more(page):
+            return False
+        newest = max(times)
+        above = newest // MILLISECOND_US * MILLISECOND_US + MILLISECOND_US
+        if above >= self.cursor.upper:
+            return False
+        return any(time is not None and time > newest for time in self._asker.ask(above, self.cursor.upper).times)
+
+    def _contiguous_page(self) -> Page:
+        """Ask from the cursor down; where the seam is missing, from further above it.
+
+        The seam is missing where its events were deleted, where the server treats its upper bound as
+        exclusive, or where it cuts bounds to seconds. Asking from the next whole second answers all three,
+        as long as some event that was taken shows again.
+        """
+        cursor = self.cursor
+        page = self._ask_down(cursor.upper, self.events_left + SEAM_EVENTS)
+        if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
+            return page
+        if cursor.upper == self._lost_at:
+            raise self._again("the same events are missing from the answers again")
+        self._lost_at = cursor.upper
+        seam = {id_ for id_, time in cursor.known.items() if time is not None and time <= cursor.upper}
+        second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
+        times = sorted(time for time in cursor.known.values() if time is not None)
+        for wider in sorted({second, *(round_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
+            page = self._ask_down(wider)
+            if self._shows_known(page):
+                if not seam.isdisjoint(page.ids) or self._asker.may_hide_more(page):
+                    # Still there, so it was the bound that hid it; or too far down to be shown.
+                    cursor.unit = SECOND_US
+                cursor.upper = wider
+                return page
+        raise self._again("events that had been read are missing from the next answer")
+
+    def _ask_down(self, upper: int | None, left: float = 0) -> Page:
+        return self._asker.ask(self._taking.next_low(), upper, left=left)
+
+    def _shows_known(self, page: Page) -> bool:
+        return any(id_ in self.cursor.known for id_ in page.ids)
+
+    def _round_up(self, time: int) -> int:
+        if self.cursor.unit == MILLISECOND_US:
+            return round_up(time, MILLISECOND_US)
+        # To the next whole second even from a whole second: the bound may be exclusive.
+        return time // SECOND_US * SECOND_US + SECOND_US
+
+    def _step_to(self, upper: int, times: list[int]) -> None:
+        """Move the cursor down, keeping in mind the events that may show again.
+
+        These are the ones of the seam, those until the next whole second, should the server's bounds turn
+        out to be that coarse, and a stretch above for the case that the seam is deleted.
+        """
+        cursor = self.cursor
+        cursor.upper, cursor.expect_seam = upper, True
+        times = sorted(times)
+        keep = max(upper // SECOND_US * SECOND_US + SECOND_US, times[len(times) // 4])
+        cursor.known = {id_: time for id_, time in cursor.known.items() if time is None or time <= keep}
+
+    # ------------------------------------------------------------------------ within one timestamp
+
+    def _page_through(self, low: int | None, high: int | None) -> Iterator[Batch]:
+        """Page by number through a range that cannot be divided.
+
+        Where passes show the same order, one would have done. Where the order changes from request to
+        request, each pass may miss some events, so passes go on until many have brought nothing new; the
+        reported total, once reached, shortens that to one, but no number is an end by itself.
+        """
+        seen: set[Hashable] = set()
+        last_pass: list[Hashable] = []
+        idle = same = 0
+        while idle < IDLE_PASSES:
+            this_pass: list[Hashable] = []
+            before = len(seen)
+            total: int | None = None
+            for page in self._pages(low, high, seen):
+                if not this_pass and page.total is not None and (page.total > len(page) or self.cursor.total):
+                    total = page.total
+                this_pass.extend(page.ids)
+                seen.update(page.ids)
+                fresh = self._taking.take(page)
+                del page
+                if fresh:
+                    yield fresh
+                del fresh
+            idle = idle + 1 if len(seen) == before else 0
+            same = same + 1 if this_pass == last_pass else 0
+            last_pass = this_pass
+            # Few events come in the same order by chance.
+            stable = same >= (SAME_FEW if len(this_pass) < FEW and self._asker.limit > 1 else 1)
+            if stable and (total is None or len(seen) >= total):
+                return
+
+    def _pages(self, low: int | None, high: int | None, seen: set[Hashable]) -> Iterator[Page]:
+        """Yield the pages of one pass; the caller adds their ids to ``seen``."""
+        limit = self._asker.limit
+        number, shown = 1, 0
+        while True:
+            try:
+                page = self._asker.ask(low, high, page=number, limit=limit)
+            except HoneyHiveRequestError as error:
+                if number > 1 and error.status_code in (400, 404, 422):
+                    return  # some servers refuse pages past the last
+                raise
+            except HoneyHiveError as error:
+                if limit > 1 and is_heavy(error):
+                    # Page numbers count from the start again with the new size.
+                    limit, number, shown = self._asker.shrink(limit), 1, 0
+                    continue
+                raise
+            # Nothing new is the end only after as many events as there are: the order may have changed.
+            if not len(page) or (shown >= len(seen) and seen.issuperset(page.ids)):
+                return
+            shown += len(page)
+            number += 1
+            yield page
+            del page
+
+    # ----------------------------------------------------------------------------- unsorted answers
+
+    def _halve_all(self) -> Iterator[Batch]:
+        if self._taking.high is None:
+            raise HoneyHiveResponseError(
+                "the answers are not sorted newest first: give start_time and end_time to read them"
+            )
+        yield from self._halve(self._taking.low or 0, self._taking.high, None)
+
+    def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
+        """Halve the range until an answer is so short that it holds all of it, which works in any order."""
+        if page is None:
+            page = self._asker.ask(low, high)
+        if (low, high) == (self._taking.low or 0, self._taking.high):
+            self._taking.note_total(page)
+        if not self._asker.may_hide_more(page):
+            fresh = self._taking.take(page)
+            if fresh:
+                yield sort_newest_first(fresh)
+            return
+        unit = SECOND_US if high - low > 2 * SECOND_US else self.cursor.unit
+        middle = (low + high) // 2 // unit * unit
+        if not low < middle < high:
+            yield from self._page_through(low, high)
+            return
+        upper, lower = self._asker.ask(middle, high), self._asker.ask(low, middle)
+        if unit < SECOND_US and (
+            not {*upper.ids, *lower.ids}.issuperset(page.ids)
+            or any(time is not None and time < middle for time in upper.times)
+        ):
+            # The halves lack events of the whole, or overlap: the server's bounds are coarser than this range.
+            yield from self._page_through(low, high)
+            return
+        del page, lower  # one answer in memory at a time
+        yield from self._halve(middle, high, upper)
+        yield from self._halve(low, middle, None)
+
+    # ---------------------------------------------------------------------------- proving
+
+    def _prove(self) -> None:
+        """Compare what was seen with what the server reported, now and at the start.
+
+        Events may have been deleted meanwhile, so the lower of the two counts.
+        """
+        cursor = self.cursor
+        seen = cursor.distinct + cursor.repeated
+        if cursor.total is None or seen >= cursor.total:
+            return
+        now = self._asker.ask(self._taking.low, self._taking.high, limit=1).total
+        if now is None or seen < now:
+            raise self._again("fewer events were read than the server reports")
+
+    def _again(self, reason: str) -> ReadAgainError:
+        return ReadAgainError(reason, self.cursor.total or 0, self.cursor.distinct)
+
+
+def _newest_first(page: Page) -> bool:
+    times = [time for time in page.times if time is not None]
+    return times == sorted(times, reverse=True)

@@ -1,0 +1,1 @@
+"""Generated events: traces, what is in them, when they happen."""

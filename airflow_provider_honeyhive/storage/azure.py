@@ -1,0 +1,101 @@
+"""A prefix of an Azure container, past its driver where that falls short.
+
+The driver (adlfs 2026.8) does not wait for copies, takes a folder such as ``scheduled__2026-11-22T00:00:00`` for a
+host with a port once the file is written, and lists every neighbour whose name begins alike. What is staged and
+never completed Azure removes by itself after a week.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.storage.base import failing
+from airflow_provider_honeyhive.storage.object_store import Entry, FsspecStore
+
+#: Seconds between two looks at a copy that the store has only begun.
+COPY_POLL_S = 0.5
+
+
+class AzureStore(FsspecStore):
+    """A prefix of an Azure container, with or without a hierarchical namespace."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write in one request."""
+        with failing("write", self.url(name)):
+            self._run(self._upload, self._key(name), data, overwrite=True)
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write on condition that there is none, which the store itself checks."""
+        with failing("write", self.url(name)):
+            try:
+                self._run(self._upload, self._key(name), data, overwrite=False)
+            except Exception as error:
+                if getattr(error, "error_code", None) == "BlobAlreadyExists":
+                    return False
+                raise
+        return True
+
+    async def _upload(self, key: str, data: bytes, *, overwrite: bool) -> None:
+        container, blob, _ = self._fs.split_path(key)
+        async with self._fs.service_client.get_blob_client(container, blob) as client:
+            await client.upload_blob(data, overwrite=overwrite)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy the blob, and wait until the store has done it: it may answer before."""
+        super().copy(source, target)
+        with failing("write", self.url(target)):
+            status = self._run(self._copy_status, self._key(target))
+            if status in ("aborted", "failed"):
+                self.delete(target)
+                raise DestinationError(f"cannot write {self.url(target)}: the copy of {self.url(source)} {status}")
+
+    async def _copy_status(self, key: str) -> str | None:
+        container, blob, _ = self._fs.split_path(key)
+        async with self._fs.service_client.get_blob_client(container, blob) as client:
+            while True:
+                status: str | None = (await client.get_blob_properties()).copy.status
+                if status != "pending":
+                    return status
+                await asyncio.sleep(COPY_POLL_S)
+
+    def _list(self, folder: str) -> list[Entry]:
+        with failing("list", self.url(folder)):
+            entries: list[Entry] = self._run(self._walk, self._key(folder))
+        return entries
+
+    async def _walk(self, key: str) -> list[Entry]:
+        container, folder, _ = self._fs.split_path(key)
+        prefix = f"{folder}/" if folder else ""
+        async with self._fs.service_client.get_container_client(container) as client:
+            found = client.walk_blobs(name_starts_with=prefix, include=["metadata"])
+            try:
+                return [_entry(item, prefix) async for item in found]
+            except Exception as error:
+                if getattr(error, "status_code", None) == 404:
+                    return []
+                raise
+
+    def remove_folder(self, folder: str = "") -> None:
+        """Remove the folder where the account has real ones; the store keeps one that is not empty."""
+        if not folder:
+            return
+        key = self._key(folder)
+        with suppress(Exception):
+            if self._fs.info(key, refresh=True)["type"] == "directory":
+                self._fs.rm_file(key)
+
+    def _run(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        from fsspec.asyn import sync  # noqa: PLC0415 - only needed here
+
+        return sync(self._fs.loop, function, *args, **kwargs)
+
+
+def _entry(item: Any, prefix: str) -> Entry:
+    name = item.name.removeprefix(prefix).rstrip("/")
+    # With a hierarchical namespace, a folder is a blob with a mark.
+    marks = {key.lower(): value for key, value in (item.get("metadata") or {}).items()}
+    is_folder = not item.has_key("size") or marks.get("hdi_isfolder") == "true"
+    return Entry(name, 0 if is_folder else item["size"], is_folder)

@@ -1,0 +1,107 @@
+"""Store, Sink; errors without secrets."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_honeyhive.exceptions import DestinationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+
+#: Characters of a store's own message in an error.
+LONGEST_REASON = 400
+
+#: Queries carry signatures and the tokens of uploads, what stands before an ``@`` passwords of proxies.
+_SECRET = re.compile(r"(?<=\?)[^\s'\"<>]+|(?<=//)[^\s'\"<>/@]+(?=@)")
+
+
+@contextmanager
+def failing(what: str, where: str) -> Iterator[None]:
+    """Turn what a store raises into an error that says what could not be done, and where.
+
+    :param what: a verb.
+    :param where: a path or URL.
+    :raises DestinationError: something was raised inside.
+    """
+    try:
+        yield
+    except DestinationError:
+        raise
+    except Exception as error:
+        # Each store has its own tree of errors; all of them mean the same here.
+        raise DestinationError(f"cannot {what} {where}: {type(error).__name__}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = "; ".join(part.strip() for part in _SECRET.sub("…", text).splitlines() if part.strip())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
+
+
+#: Bytes that an upload holds in memory before they go out as one part of it.
+UPLOAD_BLOCK = 8 * 1024**2
+
+#: Bytes that a read holds in memory at once.
+READ_BLOCK = 4 * 1024**2
+
+
+class Sink(Protocol):
+    """A file being written."""
+
+    def write(self, data: bytes, /) -> Any:
+        """Append ``data``."""
+
+
+class Store(Protocol):
+    """A folder, and the files below it by their names relative to it.
+
+    Every method raises :class:`~airflow_provider_honeyhive.exceptions.DestinationError` where the store fails.
+    """
+
+    #: Whether reading a file again costs next to nothing.
+    reads_cheaply: bool
+
+    def url(self, name: str = "") -> str:
+        """Return where ``name`` is, as a user would write it."""
+
+    def create(self, name: str) -> AbstractContextManager[Sink]:
+        """Open ``name`` for writing; it shows whole at the end, and not at all after an exception inside."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a small file, visible whole or not at all, replacing what has that name."""
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write a small file unless there is one of that name; return whether it was written."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return a small file's bytes, None where there is none."""
+
+    def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield bytes of a file in pieces of at most :data:`READ_BLOCK` bytes.
+
+        :param offset: the first byte.
+        :param length: number of bytes; None: all to the end. A file that has fewer is an error.
+        """
+
+    def copy(self, source: str, target: str) -> None:
+        """Let ``target`` be what ``source`` is, whole or not at all, replacing what has that name."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def files(self, folder: str = "") -> dict[str, int]:
+        """Return the files right in ``folder``: names relative to it, and sizes in bytes."""
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders right in ``folder``."""
+
+    def abort(self) -> None:
+        """Throw away what is being written, for those who cannot do it themselves any more."""
+
+    def remove_folder(self, folder: str = "") -> None:
+        """Remove ``folder`` if nothing is left in it, where the store has folders at all."""

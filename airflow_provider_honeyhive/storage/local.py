@@ -1,0 +1,179 @@
+"""A folder on the local file system: what is written stands beside its name first; a rename makes it count."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.storage.base import READ_BLOCK, failing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_provider_honeyhive.storage.base import Sink
+
+
+#: Begins the names of files that are about to get their own; one left by a killed process is litter.
+TEMPORARY_PREFIX = "_new-"
+
+
+class LocalStore:
+    """A folder on the local file system; see :class:`~airflow_provider_honeyhive.stores.Store`."""
+
+    reads_cheaply = True
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._root_is_ours = not root.exists()
+        self._being_written: set[Path] = set()
+
+    def url(self, name: str = "") -> str:
+        """Return the path as a text."""
+        return str(self._root / name)
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[Sink]:
+        """Write beside the name, then rename onto it.
+
+        Does not wait for the disk: :meth:`copy` does, for what gets its final name.
+        """
+        with self._beside(name) as temporary:
+            with failing("create", self.url(name)):
+                file = temporary.open("xb")
+            with file:
+                yield _GuardedFile(file, self.url(name))
+                with failing("write", self.url(name)):
+                    file.flush()
+            with failing("write", self.url(name)):
+                temporary.replace(self._root / name)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write beside the name, to the disk, then rename onto it."""
+        with self._beside(name) as temporary, failing("write", self.url(name)):
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._root / name)
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write beside the name, then link onto it, which refuses a name that is taken."""
+        path = self._root / name
+        with failing("write", str(path)), self._beside(name) as temporary:
+            temporary.write_bytes(data)
+            try:
+                try:
+                    os.link(temporary, path)
+                except FileExistsError:
+                    raise
+                except OSError:
+                    # Some file systems know no links, but all know files that must be new.
+                    with path.open("xb") as file:
+                        file.write(data)
+            except FileExistsError:
+                return False
+        return True
+
+    @contextmanager
+    def _beside(self, name: str) -> Iterator[Path]:
+        """Give a temporary path in the folder of ``name``; whatever is there in the end is removed."""
+        path = (self._root / name).with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+        with failing("create", self.url(name)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._being_written.add(path)
+        try:
+            yield path
+        finally:
+            self._being_written.discard(path)
+            _remove(path)
+
+    def abort(self) -> None:
+        """Remove what is being written; whoever writes it fails when it should get its name."""
+        for path in list(self._being_written):
+            _remove(path)
+
+    def get(self, name: str) -> bytes | None:
+        """Return the file's bytes, None where there is none."""
+        with failing("read", self.url(name)):
+            try:
+                return (self._root / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield bytes of the file."""
+        with failing("read", self.url(name)), (self._root / name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            end = size if length is None else offset + length
+            if end > size:
+                raise DestinationError(f"{self.url(name)} has {size} bytes, not {end}")
+            file.seek(offset)
+            for start in range(offset, end, READ_BLOCK):
+                yield file.read(min(READ_BLOCK, end - start))
+
+    def copy(self, source: str, target: str) -> None:
+        """Link beside the name, which costs nothing, or copy; to the disk; then rename onto it."""
+        with failing("write", self.url(target)), self._beside(target) as temporary:
+            try:
+                os.link(self._root / source, temporary)
+            except OSError:
+                # Some file systems know no links.
+                shutil.copyfile(self._root / source, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(self._root / target)
+
+    def delete(self, name: str) -> None:
+        """Remove the file, if it is there."""
+        with failing("delete", self.url(name)), suppress(FileNotFoundError, NotADirectoryError):
+            (self._root / name).unlink()
+
+    def files(self, folder: str = "") -> dict[str, int]:
+        """Return names and sizes of the files in the folder."""
+        found = {}
+        with failing("list", self.url(folder)):
+            for path in self._list(folder):
+                # Another run may take it away meanwhile.
+                with suppress(FileNotFoundError):
+                    if path.is_file():
+                        found[path.name] = path.stat().st_size
+        return found
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders in the folder."""
+        return [path.name for path in self._list(folder) if path.is_dir()]
+
+    def _list(self, folder: str = "") -> list[Path]:
+        with failing("list", self.url(folder)):
+            try:
+                return sorted((self._root / folder).iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def remove_folder(self, folder: str = "") -> None:
+        """Remove the folder if it is empty; the root only if it was not there before."""
+        if folder or self._root_is_ours:
+            with suppress(OSError):
+                (self._root / folder).rmdir()
+
+
+class _GuardedFile:
+    """Tells errors of the disk from errors of whoever writes."""
+
+    def __init__(self, file: Any, where: str) -> None:
+        self._file = file
+        self._where = where
+
+    def write(self, data: bytes) -> None:
+        with failing("write", self._where):
+            self._file.write(data)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

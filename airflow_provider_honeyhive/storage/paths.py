@@ -1,0 +1,82 @@
+"""Files in a folder of any store: what must be atomic is, and what fails says where.
+
+Two kinds, told apart once: the local file system, where a rename publishes, and everything that fsspec
+reaches, where an upload or a copy shows when it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.storage.azure import AzureStore
+from airflow_provider_honeyhive.storage.base import Store, failing
+from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.storage.object_store import FsspecStore
+
+_LOCAL_PROTOCOLS = {"file", "local"}
+
+_AZURE_PROTOCOLS = {"abfs", "abfss", "adl", "az"}
+
+
+def as_path(path: Any) -> Any:
+    """Return a text as a path, local or ``upath.UPath`` where it is a URL; a path as it is."""
+    if not isinstance(path, str):
+        return path
+    if "://" not in path:
+        return Path(path)
+    # Here, because only URLs need it.
+    from upath import UPath  # noqa: PLC0415
+
+    return UPath(path)
+
+
+def open_store(path: Any) -> Store:
+    """Return the store of a folder.
+
+    :param path: anything path-like: :class:`pathlib.Path`, ``upath.UPath``, ``ObjectStoragePath``.
+    :raises DestinationError: the path's connection or its driver is not there, or does not work.
+    """
+    url = _without_user(path)
+    with failing("open", url):
+        # The first look at it connects.
+        fs = getattr(path, "fs", None)
+    if fs is None:
+        return LocalStore(Path(path))
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if protocols & _LOCAL_PROTOCOLS:
+        return LocalStore(Path(path.path))
+    return (AzureStore if protocols & _AZURE_PROTOCOLS else FsspecStore)(fs, path.path, url)
+
+
+def _without_user(path: Any) -> str:
+    """Return the path as a text, without the connection id that Airflow writes into it, and without passwords."""
+    scheme, separator, rest = str(path).partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if not at or (scheme in _AZURE_PROTOCOLS and not getattr(path, "conn_id", None)):
+        # abfs://container@account is no user.
+        return str(path)
+    return f"{scheme}{separator}{rest.removeprefix(f'{user}@')}"
+
+
+def path_of(text: str, argument: str) -> Any:
+    """Return the path that is meant, absolute where it is local.
+
+    :param text: a local path, relative to the working directory and with ``..`` if need be, or a URL.
+    :param argument: its name on the command line.
+    :raises InvalidArgumentError: nothing is installed for the URL's scheme.
+    """
+    if "://" not in text:
+        return as_path(os.path.abspath(text))
+    try:
+        path = as_path(text)
+        _ = path.fs
+    except (ImportError, ValueError) as error:
+        raise InvalidArgumentError(
+            argument,
+            text,
+            f"it cannot be reached: {error}. Install its extra: airflow-provider-honeyhive[s3], [gcs] or [azure]",
+        ) from None
+    return path

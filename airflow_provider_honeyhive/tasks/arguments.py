@@ -1,0 +1,173 @@
+"""What the operator, the sensor and the event trigger take alike: checks of literals, and the request made of them.
+
+Light enough for DAG parsing. Of Airflow it only knows the shape of a task's context.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive._compat import ObjectStoragePath
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.sessions import check_root_filters, check_sessions
+from airflow_provider_honeyhive.models.window import Window, parse_time
+from airflow_provider_honeyhive.tasks.run_window import run_window
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+    from airflow_provider_honeyhive.manifest import AirflowFacts
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+def is_literal(value: Any) -> bool:
+    """Return whether the value is final: no template in it, nothing that another task will give."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value and value != ""
+    if isinstance(value, Mapping):
+        return all(map(_is_literal_or_none, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_literal_or_none, value))
+    return isinstance(value, int | float | date)
+
+
+def _is_literal_or_none(value: Any) -> bool:
+    return value is None or value == "" or is_literal(value)
+
+
+def as_plain_data(filters: Any) -> Any:
+    """Return filters with each EventFilter as a dict: Airflow renders templates in those, not in frozen models."""
+    if hasattr(filters, "to_wire"):
+        return [filters.to_wire()]
+    if isinstance(filters, list | tuple):
+        return [item.to_wire() if hasattr(item, "to_wire") else item for item in filters]
+    return filters
+
+
+def check_literals(*, filters: Any = (), times: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
+    """Check what is known when the DAG is parsed; templates and results of other tasks are not.
+
+    :param filters: as :func:`as_plain_data` gives them.
+    :param times: arguments that are times, by name.
+    :param texts: arguments that are texts, by name.
+    :raises InvalidArgumentError: one of them cannot be right.
+    """
+    for name, value in texts.items():
+        if isinstance(value, int | float | list | tuple | dict):
+            raise InvalidArgumentError(name, value, "allowed: a text")
+    for name, value in times.items():
+        if is_literal(value):
+            parse_time(value, name)
+    if is_literal(filters) and filters:
+        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
+
+        parse_filters(filters)
+
+
+def seconds_of(argument: str, value: Any, *, above_zero: bool = False) -> float:
+    """Return a span of time in seconds.
+
+    :param value: timedelta, or a number of seconds.
+    :param above_zero: zero is too short.
+    :raises InvalidArgumentError: it is neither, or too short.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, timedelta) or is_number:
+        seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        if math.isfinite(seconds) and (seconds > 0 or (seconds == 0 and not above_zero)):
+            return seconds
+    bound = "above 0" if above_zero else "from 0 on"
+    raise InvalidArgumentError(argument, value, f"allowed: a timedelta, or a number of seconds, {bound}")
+
+
+def window_of(start_time: Any, end_time: Any, context: Mapping[str, Any]) -> Window:
+    """Return the window of both times, or without any the run's own.
+
+    :raises InvalidArgumentError: only one is given, they are no window, or the run has none of its own.
+    """
+    given = {"start_time": start_time, "end_time": end_time}
+    missing = [name for name, value in given.items() if value in (None, "")]
+    if not missing:
+        return Window.parse(start_time, end_time)
+    if len(missing) == 1:
+        raise InvalidArgumentError(missing[0], given[missing[0]], "give both start_time and end_time, or neither")
+    return run_window(context)
+
+
+def request_of(hook: HoneyHiveHook, *, project: Any, **arguments: Any) -> ExportRequest:
+    """Return the request of these arguments, for the connection's project unless one is given.
+
+    :param arguments: see :meth:`~airflow_provider_honeyhive.models.ExportRequest.parse`.
+    :raises InvalidArgumentError: one of them cannot be right, or there is no project.
+    """
+    from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
+
+    request = ExportRequest.parse(project=project or hook.settings.project, **arguments)
+    if request.project is None:
+        raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
+    return request
+
+
+def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
+    """Return which task, run and try this is, as manifests name it."""
+    from airflow_provider_honeyhive.manifest import AirflowFacts  # noqa: PLC0415
+
+    ti = context["ti"]
+    return AirflowFacts(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        try_number=ti.try_number,
+        map_index=getattr(ti, "map_index", None),
+    )
+
+
+def as_path(output_path: Any, conn_id: str | None) -> Any:
+    """Return the path to write to, with its connection.
+
+    :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
+    """
+    check_absolute(output_path)
+    if isinstance(output_path, str):
+        # Airflow 2.11 takes None for "no connection", also where the URL names one.
+        output_path = ObjectStoragePath(output_path, **({} if conn_id is None else {"conn_id": conn_id}))
+    try:
+        _ = output_path.fs if hasattr(output_path, "protocol") else None
+    except (ImportError, ValueError) as error:
+        raise InvalidArgumentError(
+            "output_path",
+            str(output_path),
+            f"this Airflow cannot write there: {error}. Install the store's extra: "
+            "airflow-provider-honeyhive[s3], [gcs] or [azure]",
+        ) from None
+    return output_path
+
+
+def check_absolute(path: Any) -> None:
+    """Refuse a relative path.
+
+    :raises InvalidArgumentError: it is one.
+    """
+    # Relative to what? Each worker has a working directory of its own.
+    if not str(path).startswith("/") and "://" not in str(path):
+        raise InvalidArgumentError(
+            "output_path", str(path), "allowed: an absolute path or a URL such as s3://bucket/folder/"
+        )
+
+
+def check_task(sessions: Any, filters: Any, output_path: Any) -> None:
+    """Check what is known of a task when the DAG is parsed.
+
+    :param filters: as :func:`~airflow_provider_honeyhive.arguments.as_plain_data` gives them.
+    :raises InvalidArgumentError: no such choice, roots cannot meet the filters, or the events would go to XCom.
+    """
+    if check_sessions(sessions) is None:
+        return
+    if output_path is None:
+        raise InvalidArgumentError("sessions", sessions, "allowed only with output_path: whole sessions go to files")
+    if filters and is_literal(filters):
+        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
+
+        check_root_filters(parse_filters(filters))

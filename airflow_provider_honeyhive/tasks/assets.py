@@ -1,0 +1,175 @@
+"""Tells those who watch Airflow what a task has exported: its assets, OpenLineage, the link, the task's log."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_honeyhive._compat import ASSETS, Asset, AssetAlias
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink
+from airflow_provider_honeyhive.models.window import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from airflow_provider_honeyhive._compat import BaseOperatorLink, Context
+    from airflow_provider_honeyhive.export.result import Outcome
+    from airflow_provider_honeyhive.formats.datafile import PartFile
+    from airflow_provider_honeyhive.manifest import Manifest
+
+
+#: As Airflow's own cron partitions are called, in UTC.
+_PARTITION_KEY = "%Y-%m-%dT%H:%M:%S"
+
+#: What stands in URLs as it is; all else is percent-encoded, because assets take ASCII only.
+_URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
+
+
+def asset_facts(outcome: Outcome) -> dict[str, str | int | None]:
+    """Return what an asset event says of an export, as a flat object.
+
+    No list of files, which may be long, and which aliases of Airflow 2.11 could not carry: the manifest has it.
+    """
+    facts: dict[str, str | int | None] = {
+        "project": outcome.project,
+        "start_time": outcome.start_time,
+        "end_time": outcome.end_time,
+        "event_count": outcome.event_count,
+    }
+    if outcome.corrected is not None:
+        facts |= dict(zip(("late_count", "changed_count"), outcome.corrected, strict=True))
+    files = outcome.files
+    if files is not None:
+        facts |= {
+            "reported_total": outcome.reported_total,
+            "output_path": files.url,
+            "manifest_path": files.manifest_url,
+            "file_count": files.file_count,
+            "size_bytes": files.size_bytes,
+            "file_format": files.file_format,
+            "compression": files.compression,
+        }
+    return facts
+
+
+def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], outcome: Outcome) -> None:
+    """Give the events of a task's assets the facts of its export, beside what is there already.
+
+    An alias gets the asset of what was written, by its URL; none where the events are the task's result. Outlets that
+    are no assets are let be. In a DAG with ``PartitionedAtRuntime``, whose run has no partition, the assets' events
+    get the window's start as their partition key; in all other runs with a partition Airflow gives them the run's.
+
+    :param outlets: of the task.
+    :param context: of the task.
+    :param outcome: of the export.
+    """
+    facts, partition_key = asset_facts(outcome), _partition_key(context, outcome)
+    for outlet in outlets:
+        if isinstance(outlet, AssetAlias):
+            if outcome.files is not None:
+                context["outlet_events"][outlet].add(Asset(uri=asset_uri(outcome.files.url)), extra=dict(facts))
+        elif isinstance(outlet, ASSETS):
+            event = context["outlet_events"][outlet]
+            event.extra.update(facts)
+            if partition_key is not None and not event.partition_keys:
+                event.add_partitions(partition_key)
+
+
+def asset_uri(url: str) -> str:
+    """Return the URI of the asset that a file or a folder is.
+
+    :param url: a URL or a local path.
+    """
+    return quote(url, safe=_URL_CHARACTERS) if "://" in url else PurePosixPath(url).as_uri()
+
+
+def _partition_key(context: Mapping[str, Any], outcome: Outcome) -> str | None:
+    at_runtime = getattr(getattr(context.get("dag"), "timetable", None), "partitioned_at_runtime", False)
+    has_one = getattr(context.get("dag_run"), "partition_key", None) is not None
+    if not at_runtime or has_one or outcome.start_time is None:
+        return None
+    return parse_time(outcome.start_time).strftime(_PARTITION_KEY)
+
+
+log = logging.getLogger(__name__)
+
+#: Files that the log lists; the manifest has them all.
+MOST_FILES_SHOWN = 50
+
+
+class Announcing:
+    """An operator that exports, and says so."""
+
+    operator_extra_links: Collection[BaseOperatorLink] = (HoneyHiveEventsLink(),)
+    outlets: list[Any]
+    #: What the task has exported; None: nothing yet.
+    outcome: Outcome | None = None
+    #: Where the link leads; empty: there is none.
+    events_url: str = ""
+
+    def announce(self, context: Context, outcome: Outcome, app_url: str | None) -> None:
+        """Tell assets, lineage and the link.
+
+        :param context: of the task.
+        :param outcome: of its export.
+        :param app_url: base URL of HoneyHive's web app; None: no link.
+        """
+        self.outcome = outcome
+        tell_outlets(self.outlets, context, outcome)
+        self.events_url = _link(app_url, outcome)
+        if self.events_url:
+            context["ti"].xcom_push(key=HoneyHiveEventsLink.xcom_key, value=self.events_url)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what the task has read and written; called by Airflow's OpenLineage provider.
+
+        :param task_instance: of the task.
+        """
+        from airflow_provider_honeyhive.tasks.lineage import operator_lineage  # noqa: PLC0415
+
+        return operator_lineage(self.outcome)
+
+
+def log_files(manifest: Manifest) -> None:
+    """List the files of an export in the log, folded up."""
+    files = [*manifest.files, *manifest.corrections]
+    with log_group(f"Files: {len(files):,}"):
+        for part in files[:MOST_FILES_SHOWN]:
+            log.info("%s: %s events, %.1f MB%s", part.path, f"{part.event_count:,}", part.size_bytes / 1e6, _span(part))
+        if len(files) > MOST_FILES_SHOWN:
+            log.info("and %s more, which the manifest lists", f"{len(files) - MOST_FILES_SHOWN:,}")
+
+
+@contextmanager
+def log_group(title: str) -> Iterator[None]:
+    """Fold up in Airflow's web interface what is logged inside.
+
+    :param title: of the group, which is always seen.
+    """
+    log.info("::group::%s", title)
+    try:
+        yield
+    finally:
+        log.info("::endgroup::")
+
+
+def _span(part: PartFile) -> str:
+    return f", {part.min_start_time} to {part.max_start_time}" if part.min_start_time else ""
+
+
+def _link(app_url: str | None, outcome: Outcome) -> str:
+    from airflow_provider_honeyhive.links.honeyhive import events_url  # noqa: PLC0415
+
+    if not app_url:
+        return ""
+    try:
+        return events_url(app_url, outcome, datetime.now(UTC))
+    except InvalidArgumentError as error:
+        # What was exported is worth more than a link to it.
+        log.warning("No link to HoneyHive: the connection's extra %s", error)
+        return ""

@@ -1,0 +1,108 @@
+"""An export in OpenLineage's words: the project's window is read, files are written.
+
+Needs the package ``apache-airflow-providers-openlineage``, which alone calls this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_honeyhive.formats.columns import COLUMNS
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.export.result import Files, Outcome
+
+
+#: File formats whose columns are always the same; the others hold whole events, whose fields are open.
+_TABULAR = ("parquet", "csv")
+
+
+def operator_lineage(outcome: Outcome | None) -> Any:
+    """Return a task's ``OperatorLineage``.
+
+    :param outcome: of its export; None: it has exported nothing.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
+
+    if outcome is None:
+        return OperatorLineage()
+    return OperatorLineage(
+        inputs=[_input(outcome)],
+        outputs=[_output(outcome.files, outcome.event_count)] if outcome.files else [],
+    )
+
+
+def dataset_name(url: str) -> tuple[str, str]:
+    """Return what OpenLineage calls a file or a folder: namespace and name.
+
+    :param url: a URL or a local path.
+    """
+    parts = urlsplit(url) if "://" in url else None
+    if parts is None or parts.scheme == "file":
+        return "file", (url if parts is None else parts.path).rstrip("/") or "/"
+    return f"{parts.scheme}://{parts.netloc}", url.split("://", 1)[1].partition("/")[2].strip("/") or "/"
+
+
+def _input(outcome: Outcome) -> Any:
+    from openlineage.client.generated.base import InputDataset  # noqa: PLC0415
+    from openlineage.client.generated.data_quality_metrics_input_dataset import (  # noqa: PLC0415
+        ColumnMetrics,
+        DataQualityMetricsInputDatasetFacet,
+    )
+
+    metrics = DataQualityMetricsInputDatasetFacet(
+        rowCount=outcome.event_count,
+        bytes=outcome.bytes_read,
+        columnMetrics={"start_time": ColumnMetrics(nullCount=outcome.events_without_time)},
+    )
+    return InputDataset(
+        namespace=f"honeyhive://{outcome.api_host}",
+        name=outcome.project or "",
+        inputFacets={"dataQualityMetrics": metrics, **_window(outcome)},
+    )
+
+
+def _window(outcome: Outcome) -> dict[str, Any]:
+    """Return the facet that says which part of the project was read; none where there are no words for it."""
+    try:
+        from openlineage.client.generated import base_subset_dataset as subset  # noqa: PLC0415
+    except ImportError:
+        # OpenLineage's client has it since 2025.
+        return {}
+    if outcome.start_time is None or outcome.end_time is None or outcome.whole_sessions:
+        return {}
+
+    def compare(comparison: str, bound: str) -> Any:
+        field = subset.FieldBaseCompareExpression(field="start_time")
+        return subset.CompareSubsetCondition(
+            left=field, right=subset.LiteralCompareExpression(value=bound), comparison=comparison
+        )
+
+    condition = subset.BinarySubsetCondition(
+        left=compare("GREATER_EQUAL_THAN", outcome.start_time),
+        right=compare("LESS_THAN", outcome.end_time),
+        operator="AND",
+    )
+    return {"subset": subset.InputSubsetInputDatasetFacet(inputCondition=condition)}
+
+
+def _output(files: Files, event_count: int) -> Any:
+    from openlineage.client.generated.base import OutputDataset  # noqa: PLC0415
+    from openlineage.client.generated.output_statistics_output_dataset import (  # noqa: PLC0415
+        OutputStatisticsOutputDatasetFacet,
+    )
+    from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields  # noqa: PLC0415
+    from openlineage.client.generated.storage_dataset import StorageDatasetFacet  # noqa: PLC0415
+
+    namespace, name = dataset_name(files.url)
+    facets: dict[str, Any] = {
+        "storage": StorageDatasetFacet(storageLayer=namespace.partition(":")[0], fileFormat=files.file_format)
+    }
+    if files.file_format in _TABULAR:
+        fields = [SchemaDatasetFacetFields(name=column.name, type=column.kind.value) for column in COLUMNS]
+        facets["schema"] = SchemaDatasetFacet(fields=fields)
+    statistics = OutputStatisticsOutputDatasetFacet(
+        rowCount=event_count, size=files.size_bytes, fileCount=files.file_count
+    )
+    return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets={"outputStatistics": statistics})

@@ -1,0 +1,158 @@
+"""One question asked of one connection again and again, by whoever waits for the answer to change."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from airflow_provider_honeyhive._compat import airflow_version
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.models.window import format_time, parse_time
+from airflow_provider_honeyhive.reading.observation import Observation
+from airflow_provider_honeyhive.tasks.arguments import request_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+T = TypeVar("T")
+
+
+class Inquiry:
+    """A client and a request, made when they are first needed, and made anew after an error.
+
+    So a key that has been replaced in the connection is used without a restart. Blocks: never to be asked
+    in the triggerer's event loop.
+
+    :param honeyhive_conn_id: id of the HoneyHive connection.
+    :param most_retries: how often a request is sent again at most; the connection may say less. Whoever
+        waits asks again anyway.
+    :param leaves_long_waits: raise where the server asks for a wait of more than a minute, instead of waiting.
+    :param arguments: of :func:`~airflow_provider_honeyhive.arguments.request_of`.
+    """
+
+    def __init__(
+        self, honeyhive_conn_id: str, *, most_retries: int, leaves_long_waits: bool = False, **arguments: Any
+    ) -> None:
+        self._conn_id = honeyhive_conn_id
+        self._most_retries = most_retries
+        self._leaves_long_waits = leaves_long_waits
+        self._arguments = arguments
+        self._open: tuple[HoneyHiveClient, ExportRequest] | None = None
+
+    def ask(self, question: Callable[[HoneyHiveClient, ExportRequest], T]) -> T:
+        """Return what ``question`` makes of the client and the request.
+
+        :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
+        """
+        try:
+            if self._open is None:
+                self._open = self._opened()
+            return question(*self._open)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections, and let what is being asked end soon; safe to call from a signal handler."""
+        if self._open is not None:
+            client, _ = self._open
+            self._open = None
+            client.stop()
+            client.close()
+
+    def _opened(self) -> tuple[HoneyHiveClient, ExportRequest]:
+        from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
+
+        hook = HoneyHiveHook(self._conn_id)
+        request = request_of(hook, **self._arguments)
+        retries = min(hook.settings.max_retries, self._most_retries)
+        settings = hook.settings.model_copy(update={"max_retries": retries})
+        client = HoneyHiveClient(settings, user_agent=f"apache-airflow/{airflow_version}")
+        client.leaves_long_waits = self._leaves_long_waits
+        return client, request
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """An observation, and since when every further one has been the same."""
+
+    observation: Observation
+    since: datetime
+
+    @classmethod
+    def follow(cls, last: Self | None, observation: Observation, at: datetime) -> Self:
+        """Return what is known after one more observation: ``last`` where nothing has changed."""
+        return last if last is not None and last.observation == observation else cls(observation, at)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data, for whoever keeps it between two looks."""
+        newest = self.observation.newest
+        return {
+            "event_count": self.observation.event_count,
+            "newest": format_time(newest) if newest else None,
+            "since": format_time(self.since),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Make it of what :meth:`to_json` returned."""
+        newest = data["newest"]
+        observation = Observation(int(data["event_count"]), parse_time(newest, "newest") if newest else None)
+        return cls(observation, parse_time(data["since"], "since"))
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is waited for.
+
+    :param min_events: the fewest events the window must hold.
+    :param settled_for: seconds that its count and its newest event must have stayed the same; 0: any.
+    """
+
+    min_events: int
+    settled_for: float = 0.0
+
+    def is_reached(self, still: Still, at: datetime) -> bool:
+        """Return whether the wait is over."""
+        return still.observation.event_count >= self.min_events and self.seconds_left(still, at) <= 0
+
+    def seconds_left(self, still: Still, at: datetime) -> float:
+        """Return how much longer nothing may change."""
+        return (still.since + timedelta(seconds=self.settled_for) - at).total_seconds()
+
+    def describe(self, still: Still, at: datetime) -> str:
+        """Return in words what there is and what is missing."""
+        count, newest = still.observation.event_count, still.observation.newest
+        found = f"{count:,} events" + (f", the newest of {format_time(newest)}" if newest else "")
+        if count < self.min_events:
+            return f"{found}; waiting for at least {self.min_events:,}"
+        if not self.settled_for:
+            return found
+        unchanged = max(0.0, (at - still.since).total_seconds())
+        return f"{found}; unchanged for {unchanged:.0f} of {self.settled_for:.0f} s"
+
+
+#: Most calls at the same time, of all triggers of this provider in one triggerer.
+THREADS = 8
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    # Not the event loop's own pool: a server that hangs must not take the threads of other providers' triggers.
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="honeyhive")
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns, while the event loop goes on."""
+    # Here, because DAG parsing needs no threads.
+    from asgiref.sync import sync_to_async  # noqa: PLC0415
+
+    # Not asyncio.to_thread: Airflow 3.0 to 3.2 can look up a connection only in a thread that asgiref has made.
+    return await sync_to_async(call, thread_sensitive=False, executor=_pool())()

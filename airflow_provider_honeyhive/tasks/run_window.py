@@ -1,0 +1,138 @@
+"""The window of a run, whatever kind of run it is.
+
+Of Airflow it knows the shape of a task's context; nothing in it asks how earlier runs went, so that runs may be
+repeated, caught up and run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+TIMES = ("start_time", "end_time")
+
+_BY_ASSETS = {"asset_triggered", "dataset_triggered"}
+
+_REMEDIES = (
+    'Trigger the run with the dag_run.conf {"start_time": ..., "end_time": ...}; or give the task start_time and '
+    "end_time (both templated); or schedule the DAG with a cron expression, a timedelta, CronDataIntervalTimetable or "
+    "CronTriggerTimetable(interval=...), whose runs have windows of their own"
+)
+
+
+def run_window(context: Mapping[str, Any]) -> Window:
+    """Return the window of a task's run: the one it was given, else its own.
+
+    :param context: the task's context.
+    :raises InvalidArgumentError: it has neither; the message names the remedies.
+    """
+    window = given_window(context) or own_window(context)
+    if window is None:
+        raise no_window()
+    return window
+
+
+def given_window(context: Mapping[str, Any]) -> Window | None:
+    """Return the window that whoever triggered the run has given, None where nobody has.
+
+    :param context: ``start_time`` and ``end_time`` are looked for in its ``dag_run.conf``, then in its ``params``.
+    :raises InvalidArgumentError: only one of them is there, or they are no window.
+    """
+    conf = getattr(context.get("dag_run"), "conf", None)
+    for place, values in (("dag_run.conf", conf), ("params", context.get("params"))):
+        given = {name: values.get(name) for name in TIMES} if isinstance(values, Mapping) else {}
+        given = {name: value for name, value in given.items() if value not in (None, "")}
+        if given:
+            return _parse(place, given)
+    return None
+
+
+def _parse(place: str, given: dict[str, Any]) -> Window:
+    names = {name: f'{place}["{name}"]' for name in TIMES}
+    for name in TIMES:
+        if name not in given:
+            raise InvalidArgumentError(names[name], None, "give both start_time and end_time, or neither")
+    start, end = (parse_time(given[name], names[name]) for name in TIMES)
+    if end <= start:
+        raise InvalidArgumentError(
+            names["end_time"], format_time(end), f"it must be after {names['start_time']}, {format_time(start)}"
+        )
+    return Window(start, end)
+
+
+def own_window(context: Mapping[str, Any]) -> Window | None:
+    """Return the window that belongs to a run by its schedule, None where there is none.
+
+    Its data interval, where that has a length. Else, of a partitioned run, the partition's period. Else the last
+    whole period of the DAG's schedule that was over at the run's tick, or when the run was triggered; runs that assets
+    have triggered have none.
+
+    :raises InvalidArgumentError: the run is of a partition whose period cannot be known.
+    """
+    # Here, because only tasks that run need it.
+    from airflow_provider_honeyhive.tasks.schedule import partition_period, period_before  # noqa: PLC0415
+
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    if start is not None and end is not None and parse_time(start) < parse_time(end):
+        return Window.parse(start, end)
+    timetable = getattr(context.get("dag"), "timetable", None)
+    partition_date = context.get("partition_date")
+    if partition_date is not None:
+        window = partition_period(timetable, partition_date)
+        if window is None:
+            raise _no_period(format_time(parse_time(partition_date)))
+        return window
+    run = context.get("dag_run")
+    run_type = getattr(run, "run_type", None)
+    if getattr(run_type, "value", run_type) in _BY_ASSETS:
+        return None
+    moment = end or triggered_at(context)
+    period = None if moment is None else period_before(timetable, moment)
+    partition_key = getattr(run, "partition_key", None)
+    if period is not None and partition_key is not None:
+        # Airflow 3.2 does not say which date the key stands for; it need not be that of the run.
+        raise _no_period(partition_key)
+    return period
+
+
+def triggered_at(context: Mapping[str, Any]) -> datetime | None:
+    """Return when the run was triggered, the same at each try of it, in UTC; None where the context does not say.
+
+    Airflow 2.11 says it only by the data interval or the logical date.
+    """
+    run = context.get("dag_run")
+    found = getattr(run, "run_after", None) or context.get("data_interval_end") or context.get("logical_date")
+    return None if found is None else parse_time(found)
+
+
+def no_window(
+    why: str = "Only HoneyHiveExportEventsOperator can continue where an earlier run has ended",
+) -> InvalidArgumentError:
+    """Return the error for a run that has no window, with the remedies.
+
+    :param why: it cannot continue where an earlier run has ended either.
+    """
+    return InvalidArgumentError(
+        "start_time",
+        None,
+        "this run has no window of its own: it has no data interval and no partition, and its DAG no schedule with "
+        f"periods. {why}. {_REMEDIES}",
+    )
+
+
+def _no_period(partition: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "start_time",
+        None,
+        f"this run is of the partition {partition}, but what time that is cannot be told by the DAG's schedule: only "
+        "cron schedules and the StartOf...Mappers of Airflow 3.3 say it. Give the task both times, such as "
+        'start_time="{{ partition_date }}" and end_time="{{ partition_date + macros.timedelta(days=1) }}"; or trigger '
+        'the run with the dag_run.conf {"start_time": ..., "end_time": ...}',
+    )

@@ -1,0 +1,255 @@
+"""Where the windows of runs that have none of their own begin: at the end of the last one that was published.
+
+Knows nothing of Airflow. Kept is one small JSON object for each task and request: the end of the last published
+window, and the windows of the last runs, so that a run which is tried or cleared again gets the same one. Whoever
+calls this sees to it that the runs of one task come one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from airflow_provider_honeyhive._compat import ObjectStoragePath
+from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.models.window import (
+    MILLISECOND_US,
+    Window,
+    format_time,
+    from_micros,
+    parse_time,
+    to_micros,
+)
+from airflow_provider_honeyhive.tasks.run_window import given_window, no_window, own_window, triggered_at
+from airflow_provider_honeyhive.tasks.state import Place, _AssetPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_provider_honeyhive._compat import Context
+    from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+
+
+_TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
+
+#: Those that give the same in each run.
+_STEADY = re.compile(r"{{\s*(var|conn|dag)\.")
+
+
+def take_window(
+    task: HoneyHiveExportEventsOperator, context: Context, project: str | None
+) -> tuple[Window, Watermark | None]:
+    """Return the window of a task that has no times, and the watermark to advance when it is published, if any.
+
+    :param task: with its templates rendered.
+    :param context: of the task.
+    :param project: that is exported.
+    :raises InvalidArgumentError: there is no window; the message names the remedies.
+    """
+    given = given_window(context)
+    if given is not None:
+        return given, _watermark_unless_scheduled(task, context, project)
+    own = own_window(context)
+    if own is not None:
+        return own, None
+    watermark = _open_watermark(task, context, project)
+    until = triggered_at(context)
+    window = None if until is None else watermark.take(_whole_milliseconds(until))
+    if window is None:
+        raise no_window(
+            "It would continue where an earlier run has ended, but none has exported anything yet: give the first run "
+            "its times"
+        )
+    return window, watermark
+
+
+def _whole_milliseconds(moment: datetime) -> datetime:
+    # Towards the past, as far as the API can tell times apart; the next window begins there.
+    micros = to_micros(moment) or 0
+    return from_micros(micros - micros % MILLISECOND_US)
+
+
+def _watermark_unless_scheduled(
+    task: HoneyHiveExportEventsOperator, context: Context, project: str | None
+) -> Watermark | None:
+    """Return the watermark that a run with given times starts or moves; none where runs have windows of their own."""
+    try:
+        return None if own_window(context) else _open_watermark(task, context, project)
+    except InvalidArgumentError:
+        return None
+
+
+def _open_watermark(task: HoneyHiveExportEventsOperator, context: Context, project: str | None) -> Watermark:
+    """Return the task's watermark.
+
+    :raises InvalidArgumentError: it cannot have one.
+    """
+    from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
+
+    filters = [one.to_wire() for one in parse_filters(task.filters)]
+    asked = [task.honeyhive_conn_id, project, filters, task.evaluation_id]
+    key = watermark_key([context["ti"].dag_id, context["ti"].task_id, *asked])
+    place = _AssetPlace.of(task, context, key) or _file_place(task, context, key)
+    hindrances = []
+    if context["dag"].max_active_runs != 1:
+        hindrances.append("two runs of the DAG must not be at work at once: set its max_active_runs=1")
+    if task.output_path is None:
+        hindrances.append("only what is exported to files is known to be published: give output_path")
+    elif place is None:
+        hindrances.append(
+            "there is no place to remember it: begin output_path with a folder in which no template stands, or, on "
+            "Airflow 3.3, give the task an asset as its outlet"
+        )
+    if hindrances or place is None:
+        raise no_window(f"It cannot continue where an earlier run has ended: {'; '.join(hindrances)}")
+    return Watermark(place, context["ti"].run_id)
+
+
+def _file_place(task: HoneyHiveExportEventsOperator, context: Context, key: str) -> Any:
+    from airflow_provider_honeyhive.storage.paths import open_store  # noqa: PLC0415
+    from airflow_provider_honeyhive.tasks.state import FilePlace  # noqa: PLC0415
+
+    folder = steady_folder(str(task.output_path_template))
+    if folder is None:
+        return None
+    path = ObjectStoragePath(task.render_template(folder, context), conn_id=task.output_conn_id)
+    return FilePlace(open_store(path), key)
+
+
+def steady_folder(template: str) -> str | None:
+    """Return the folder of a path that is the same in each run, None where it has none.
+
+    :param template: the path before it is rendered. Only ``var``, ``conn`` and ``dag`` give the same in each run.
+    """
+    changing = (found.start() for found in _TEMPLATE.finditer(template) if not _STEADY.match(found[0]))
+    folder = template[: next(changing, len(template))].rpartition("/")[0]
+    return folder if folder.partition("://")[2] or ("://" not in template and folder) else None
+
+
+log = logging.getLogger(__name__)
+
+#: Runs whose windows are remembered; all of them fit into the 64 KiB that Airflow's asset state store takes.
+MOST_RUNS = 100
+
+
+class Given(BaseModel):
+    """The window that a run was given.
+
+    :param published: its events have been published.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start_time: str
+    end_time: str
+    published: bool
+
+    @classmethod
+    def of(cls, window: Window, *, published: bool) -> Given:
+        """Return what is kept of a run's window."""
+        return cls(start_time=format_time(window.start), end_time=format_time(window.end), published=published)
+
+
+class Kept(BaseModel):
+    """What is kept of a task's exports of one request.
+
+    :param end_time: the watermark: everything before it is published; None where nothing is.
+    :param runs: windows of the last runs, by run id.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    end_time: str | None = None
+    runs: dict[str, Given] = {}
+
+    @property
+    def end(self) -> datetime | None:
+        """The watermark."""
+        return None if self.end_time is None else parse_time(self.end_time)
+
+    def with_run(self, run_id: str, given: Given) -> Kept:
+        """Return this with a run's window; of too many the earliest go."""
+        runs = {**self.runs, run_id: given}
+        last = sorted(runs, key=lambda one: runs[one].end_time)[-MOST_RUNS:]
+        return self.model_copy(update={"runs": {one: runs[one] for one in last}})
+
+
+class Watermark:
+    """The watermark of a task, as one of its runs uses it.
+
+    :param place: where it is kept.
+    :param run_id: of the run.
+    """
+
+    def __init__(self, place: Place, run_id: str) -> None:
+        self._place = place
+        self._run_id = run_id
+
+    def take(self, until: datetime) -> Window | None:
+        """Return the run's window, from the watermark on, and keep it for the run's further tries.
+
+        :param until: end of the window, the same at each try.
+        :returns: None where nothing was published yet.
+        :raises InvalidArgumentError: a later run has already exported that time.
+        """
+        kept = self._load()
+        mark, given = kept.end, kept.runs.get(self._run_id)
+        if given is not None:
+            window = Window.parse(given.start_time, given.end_time)
+            if given.published or mark is None or mark <= window.start:
+                return window
+        if mark is None:
+            return None
+        if until <= mark:
+            raise InvalidArgumentError(
+                "start_time",
+                None,
+                f"nothing is left for this run, which was triggered at {format_time(until)}: other runs have exported "
+                f"everything up to {format_time(mark)}. Mark it as a success, or, to export some time again, trigger "
+                'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
+            )
+        window = Window(mark, until)
+        self._save(kept.with_run(self._run_id, Given.of(window, published=False)))
+        return window
+
+    def advance(self, window: Window) -> None:
+        """Take note that the run's window is published.
+
+        The watermark is set by the first window, and moved by one that begins at it or before and ends behind it.
+
+        :param window: what the run has published.
+        """
+        kept = self._load()
+        mark = kept.end
+        if mark is None or window.start <= mark < window.end:
+            kept = kept.model_copy(update={"end_time": format_time(window.end)})
+            log.info("The next run without a window of its own begins at %s", kept.end_time)
+        elif window.start > mark:
+            log.warning("The watermark stays at %s, since this run's window %s begins later", kept.end_time, window)
+        self._save(kept.with_run(self._run_id, Given.of(window, published=True)))
+
+    def _load(self) -> Kept:
+        data = self._place.load()
+        try:
+            return Kept() if data is None else Kept.model_validate(data)
+        except ValidationError:
+            raise DestinationTakenError(
+                f"{self._place} holds no watermark of this provider; remove it to begin again"
+            ) from None
+
+    def _save(self, kept: Kept) -> None:
+        self._place.save(kept.model_dump())
+
+
+def watermark_key(facts: Sequence[Any]) -> str:
+    """Return a short digest of the task and of all that decides which events it exports.
+
+    :param facts: anything that JSON can say.
+    """
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

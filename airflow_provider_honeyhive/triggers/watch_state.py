@@ -1,0 +1,168 @@
+"""Which matching events are new: what a watcher has seen, and what it says of the rest. Plain Python, no Airflow.
+
+Events come late and back-dated, so a watcher asks for the same stretch of time again and again and remembers
+what it has seen there; what it remembers is small enough for Airflow's database.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, format_time, from_micros
+from airflow_provider_honeyhive.reading.counting import lean
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+
+#: How many ids an announcement names, and how many characters of JSON they may be together, since they go
+#: through Airflow's database. The rest is counted.
+SHOWN_IDS, SHOWN_CHARACTERS = 100, 8_000
+
+_VERSION = 1
+
+_DIGEST_SIZE = 8
+
+#: Digest of an id, and its time in seconds after the state's ``since``.
+_SEEN = struct.Struct(f">{_DIGEST_SIZE}sI")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """What a watcher has to know to go on.
+
+    :param since: microseconds since 1970; no older event is asked for any more.
+    :param seen: digests of the ids of matching events from ``since`` on, and their times.
+    :param pending: an announcement that Airflow may not have got.
+    """
+
+    since: int
+    seen: Mapping[bytes, int] = field(default_factory=dict)
+    pending: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data: 16 characters for each event seen."""
+        # Whole seconds will do: the next look shows the exact times again.
+        packed = b"".join(_SEEN.pack(digest, (time - self.since) // SECOND_US) for digest, time in self.seen.items())
+        return {
+            "version": _VERSION,
+            "since": self.since,
+            "seen": base64.b64encode(packed).decode(),
+            "pending": self.pending,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Make it of what :meth:`to_json` returned.
+
+        :raises ValueError: it is something else.
+        """
+        if data.get("version") != _VERSION:
+            raise ValueError(f"the watcher's state is of version {data.get('version')!r}, not {_VERSION}")
+        since = int(data["since"])
+        packed = base64.b64decode(data["seen"])
+        seen = {digest: since + seconds * SECOND_US for digest, seconds in _SEEN.iter_unpack(packed)}
+        return cls(since, seen, data["pending"])
+
+
+def look(
+    client: HoneyHiveClient, request: ExportRequest, state: WatchState, *, now: int, lookback: int, capacity: int
+) -> WatchState:
+    """Ask for the matching events from ``state.since`` to now, and return the new state.
+
+    New events are in its ``pending``.
+
+    :param now: microseconds since 1970.
+    :param lookback: microseconds before ``now`` in which late events are looked for from then on.
+    :param capacity: most events to remember; more shorten the lookback.
+    :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
+    """
+    if now <= state.since:
+        return state
+    window = Window(from_micros(state.since), from_micros(now))
+    shown = _read(client, request.model_copy(update={"window": window}), now)
+    fresh = {id_: time for id_, time in shown.items() if _digest(id_) not in state.seen}
+    seen = {**state.seen, **{_digest(id_): time for id_, time in shown.items()}}
+    since = _floor(seen.values(), max(state.since, now - lookback), capacity)
+    return WatchState(
+        since,
+        {digest: time for digest, time in seen.items() if time >= since},
+        announcement(request, fresh) if fresh else None,
+    )
+
+
+def is_shortened(state: WatchState, *, now: int, lookback: int, before: WatchState) -> bool:
+    """Return whether more events than can be remembered have shortened the lookback."""
+    return state.since > max(before.since, now - lookback)
+
+
+def announcement(request: ExportRequest, fresh: Mapping[Hashable, int]) -> dict[str, Any]:
+    """Return what a watcher says of new events: facts and ids, no content.
+
+    ``start_time`` and ``end_time`` are the smallest window that holds them, which together with ``project`` and
+    ``filters`` makes an export of them. ``batch`` is the same for the same events.
+    """
+    by_time = sorted(fresh, key=lambda id_: (-fresh[id_], str(id_)))
+    ids = [id_ if isinstance(id_, str) else _hex(id_) for id_ in by_time]
+    shown = list(_shown(ids))
+    oldest, newest = min(fresh.values()), max(fresh.values())
+    return {
+        "batch": blake2b(json.dumps(ids).encode(), digest_size=8).hexdigest(),
+        "project": request.project,
+        "filters": [item.to_wire() for item in request.filters],
+        "event_count": len(ids),
+        "event_ids": shown,
+        "event_ids_left_off": len(ids) - len(shown),
+        "oldest": format_time(from_micros(oldest)),
+        "newest": format_time(from_micros(newest)),
+        "start_time": format_time(from_micros(oldest // MILLISECOND_US * MILLISECOND_US)),
+        "end_time": format_time(from_micros(newest // MILLISECOND_US * MILLISECOND_US + MILLISECOND_US)),
+    }
+
+
+def without_pending(state: WatchState) -> WatchState:
+    """Return the state once Airflow has got the announcement."""
+    return replace(state, pending=None)
+
+
+def _read(client: HoneyHiveClient, request: ExportRequest, now: int) -> dict[Hashable, int]:
+    """Return the ids of the request's events with their times; ``now`` for one without a time."""
+    # Here, and so in a thread: in the triggerer's event loop it would hold up all triggers.
+    from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
+
+    return {
+        id_: now if time is None else time
+        for batch in iter_batches(client, lean(client, request))
+        for id_, time in zip(batch.ids, batch.times, strict=True)
+    }
+
+
+def _floor(times: Iterable[int], since: int, capacity: int) -> int:
+    """Return from when on ids are remembered, so that they are not more than ``capacity``."""
+    newest_first = sorted((time for time in times if time >= since), reverse=True)
+    return since if len(newest_first) <= capacity else newest_first[capacity] + 1
+
+
+def _shown(ids: Iterable[str]) -> Iterable[str]:
+    left = SHOWN_CHARACTERS
+    for _, id_ in zip(range(SHOWN_IDS), ids, strict=False):
+        left -= len(json.dumps(id_)) + len(", ")
+        if left < 0:
+            return
+        yield id_
+
+
+def _digest(id_: Hashable) -> bytes:
+    return blake2b(f"{type(id_).__name__}:{id_!r}".encode(), digest_size=_DIGEST_SIZE).digest()
+
+
+def _hex(id_: Hashable) -> str:
+    return id_.hex() if isinstance(id_, bytes) else str(id_)

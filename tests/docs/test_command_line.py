@@ -1,0 +1,175 @@
+"""The page on the command line: its commands run against the sandbox, its tables are those of the code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_honeyhive.cli import export as export_command
+from airflow_provider_honeyhive.cli import main as cli
+from airflow_provider_honeyhive.cli.terminal import MEANINGS
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.sandbox import Sandbox
+
+from .documents import ROOT, Document, code, codes
+from .test_readme import DAY, DAY_END, PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = Document("docs/command-line.md")
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Give a function that runs a block of the page in an empty folder, against a sandbox of the page's project."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    python = bin_folder / "python"
+    # No link: it would lose the packages of this Python's environment.
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    with Sandbox(count=300, end=DAY_END, project=PROJECT, key="hh_KEY") as sandbox:
+
+        def run(text: str, **env: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["/bin/bash", "-euc", text],
+                env={
+                    "PATH": f"{bin_folder}:{os.environ['PATH']}",
+                    "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
+                    "HH_API_URL": sandbox.url,
+                    **env,
+                },
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+
+        run.sandbox = sandbox
+        yield run
+
+
+def test_the_first_block_exports_a_day_and_verifies_it(run, tmp_path):
+    done = run(PAGE.the("bash", "verify out\n"))
+
+    assert done.returncode == 0, done.stderr
+    assert Manifest.read(tmp_path / "out/2026-11-22").event_count == len(run.sandbox.event_ids(DAY, DAY_END))
+    assert "exports: 1, events: 300," in done.stdout
+
+
+def test_the_block_with_many_options_exports_what_they_say(run, tmp_path):
+    done = run(PAGE.the("bash", "--partition-by"), HH_API_KEY="hh_KEY")
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert set(result) == set(json.loads(Document("docs/operator.md").the("json", '"manifest_path"')))
+    manifest = Manifest.read(tmp_path / "out/failed-model-calls")
+    assert manifest.event_count == result["event_count"]
+    assert (manifest.file_format, manifest.partition_by) == ("parquet", ["event_type"])
+    assert manifest.request.exclude_fields == ["inputs", "outputs.content"]
+    assert [one["field"] for one in manifest.request.filters] == ["event_type", "error"]
+    assert (manifest.start_time, manifest.end_time) == ("2026-11-22T06:00:00.000000Z", "2026-11-22T12:00:00.000000Z")
+
+
+def test_a_uri_without_a_key_takes_it_from_the_environment(run, tmp_path):
+    done = run(PAGE.the("bash", "--connection-uri"))
+
+    assert done.returncode == 0, done.stderr
+    manifest = Manifest.read(tmp_path / "out/day.jsonl.gz")
+    assert manifest.request.endpoint == "search"
+    assert manifest.event_count == 300
+
+
+def test_the_block_for_cron_exports_yesterday(run, tmp_path):
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    done = run(PAGE.the("bash", "date -u"), HH_API_KEY="hh_KEY")
+
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "nightly").iterdir()
+    manifest = Manifest.read(folder)
+    assert folder.name == f"{midnight - timedelta(days=1):%Y-%m-%d}"
+    assert manifest.end_time == f"{midnight:%Y-%m-%d}T00:00:00.000000Z"
+    assert done.stderr == ""
+
+
+def test_the_blocks_that_verify_find_what_is_wrong(run, tmp_path):
+    assert run(PAGE.the("bash", "verify out\n")).returncode == 0
+    verify = PAGE.the("bash", "--allow-gaps")
+    assert run(verify).returncode == 0
+    (part,) = (tmp_path / "out/2026-11-22").glob("part-*")
+    part.write_bytes(part.read_bytes()[:-1])
+
+    done = run(verify)
+
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+
+
+def test_the_sandbox_of_the_page_serves(tmp_path):
+    words = PAGE.the("bash", "sandbox --port").split()
+    words[words.index("--port") + 1] = "0"
+    with subprocess.Popen(
+        [sys.executable, *words[1:]],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            line = process.stdout.readline()
+        finally:
+            process.terminate()
+    assert re.match(r"HoneyHive sandbox url=http://127\.0\.0\.1:\d+ project=demo key=hh_sandbox events=2001 ", line)
+    assert process.returncode == 0
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+def options_of(command: str) -> dict[str, argparse.Action]:
+    parser = cli.build_parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    actions = commands.choices[command]._actions
+    return {name: action for action in actions for name in action.option_strings if name not in ("-h", "--help")}
+
+
+def rows_in(heading: str) -> dict[str, list[str]]:
+    """Return the rows of all tables of options in a section."""
+    section = PAGE.text.partition(f"\n## `{heading}`\n")[2].partition("\n## ")[0]
+    return {
+        code(line): [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("| `--")
+    }
+
+
+@pytest.mark.parametrize("command", ["export", "verify", "sandbox"])
+def test_every_option_is_in_a_table(command):
+    assert set(rows_in(command)) == set(options_of(command))
+
+
+def test_options_are_the_arguments_that_the_table_says():
+    rows = {name: codes(row[1])[0] for name, row in rows_in("export").items() if row[1].startswith("`")}
+    named = {option: argument for argument, option in export_command._OPTIONS.items() if option.startswith("--")}
+    assert rows == {**named, "--no-replace": "replace=False"}
+
+
+def test_defaults_of_the_sandbox_are_those_of_the_table():
+    for name, row in rows_in("sandbox").items():
+        if row[1].startswith("`"):
+            assert str(options_of("sandbox")[name].default) == code(row[1]), name
+
+
+def test_the_table_of_exit_codes_is_that_of_the_code():
+    assert {int(row[0]): row[1] for row in PAGE.table("Code")} == MEANINGS

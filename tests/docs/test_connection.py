@@ -1,0 +1,106 @@
+"""The page on the connection: each form of it is read, its tables are those of the code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS
+from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
+from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, INGESTION_KEY_PREFIX, ClientSettings
+from airflow_provider_honeyhive.exceptions import HoneyHiveError
+from airflow_provider_honeyhive.hooks import honeyhive
+from airflow_provider_honeyhive.models.fields import SHORTEST_KEY
+from airflow_provider_honeyhive.sandbox import Fault
+
+from .documents import Document, code, codes, literal_of
+from .test_readme import airflow_home, run_shell, sandbox
+
+__all__ = ["airflow_home", "sandbox"]
+
+PAGE = Document("docs/connection.md")
+FORMS = [one for one in PAGE.snippets("bash") if one.text.startswith("export AIRFLOW_CONN_HONEYHIVE_DEFAULT=")]
+
+
+def settings_of(text, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", run_shell(text))
+    return honeyhive.HoneyHiveHook().settings
+
+
+def test_there_is_a_form_as_json_one_with_all_fields_and_one_as_uri():
+    assert len(FORMS) == 3
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_every_form_is_read(form, monkeypatch):
+    settings = settings_of(form.text, monkeypatch)
+    assert settings.api_key.get_secret_value() == "hh_KEY"
+    assert settings.project in ("my-project", "my project")
+
+
+def test_the_form_with_all_fields_has_every_extra_and_each_is_taken(monkeypatch):
+    text = PAGE.the("bash", "our-ca.pem")
+    extra = json.loads(run_shell(text))["extra"]
+    assert set(extra) == set(EXTRA_FIELDS)
+    settings = settings_of(text, monkeypatch)
+    for name, value in extra.items():
+        found = getattr(settings, name)
+        assert (found.get_secret_value() if name == "redact_secret" else found) == value
+
+
+def test_the_uri_says_what_its_pieces_mean(monkeypatch):
+    settings = settings_of(PAGE.the("bash", "honeyhive://"), monkeypatch)
+    assert settings.api_url == "https://honeyhive.example.com:8443"
+    assert (settings.project, settings.timeout, settings.verify) == ("my project", 60, False)
+
+
+def test_the_table_of_extras_is_that_of_the_connection():
+    rows = {code(row[0]): literal_of(row[1]) for row in PAGE.table("Extra")}
+    assert rows == {name: ClientSettings.model_fields[name].default for name in EXTRA_FIELDS}
+
+
+def test_its_bounds_are_those_of_the_code():
+    (timeout,) = (row[2] for row in PAGE.table("Extra") if code(row[0]) == "timeout")
+    (retries,) = (row[2] for row in PAGE.table("Extra") if code(row[0]) == "max_retries")
+    (secret,) = (row[2] for row in PAGE.table("Extra") if code(row[0]) == "redact_secret")
+    assert "above 0, at most 86,400" in timeout
+    assert "0 to 100" in retries
+    assert f"at least {SHORTEST_KEY} characters" in secret
+    for wrong in ({"timeout": 0}, {"timeout": 86_401}, {"max_retries": -1}, {"max_retries": 101}):
+        with pytest.raises(HoneyHiveError):
+            ClientSettings.parse(api_key="hh_KEY", **wrong)
+    ClientSettings.parse(api_key="hh_KEY", timeout=86_400, max_retries=100)
+
+
+def test_the_table_of_endpoints_is_that_of_the_code_in_the_order_of_auto():
+    rows = PAGE.table("`endpoint`", "Path")
+    assert [code(row[0]) for row in rows] == list(ENDPOINTS)
+    for name, path, limit, leaves_out, project in rows:
+        endpoint = ENDPOINTS[code(name)]
+        assert code(path) == endpoint.path
+        assert limit == f"{endpoint.max_limit:,}"
+        assert leaves_out == ("yes" if endpoint.projects else "no")
+        assert ("body" in project, "path" in project) == (endpoint.sends_project, "{project}" in endpoint.path)
+
+
+def test_hosts_are_read_as_the_page_says():
+    assert f"`{DEFAULT_API_URL}`" in PAGE.text
+    assert f"`{INGESTION_KEY_PREFIX}…`" in PAGE.text
+    for host, url in (("far.example.com", "https://far.example.com"), ("localhost:1", "http://localhost:1")):
+        assert ClientSettings.parse(api_key="hh_KEY", api_url=host).api_url == url
+    assert ClientSettings.parse(api_key="hh_KEY", api_url="https://a.example.com/path").api_url.endswith("/path")
+    for wrong in ("https://me@a.example.com", "https://a.example.com?x=1", "https://a.example.com#x", "http://far"):
+        with pytest.raises(HoneyHiveError):
+            ClientSettings.parse(api_key="hh_KEY", api_url=wrong)
+
+
+def test_what_a_failed_test_begins_with_is_named(sandbox):
+    (sentence,) = (line for line in PAGE.text.split("\n\n") if "A\nfailure begins with" in line)
+    kinds = codes(sentence)
+    assert set(honeyhive._KINDS.values()) | {"HoneyHive"} == set(kinds)
+    sandbox.faults.append(Fault.answer(401))
+    ok, said = honeyhive.HoneyHiveHook().test_connection()
+    assert not ok
+    assert said.startswith("API key: ")
+    assert len(sandbox.requests) == 1

@@ -1,0 +1,293 @@
+"""The page on formats: its snippets read real exports, its tables are those of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.events.raw import load_event
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.formats.columns import COLUMNS, FIELD_COLUMNS, MISSING, Kind
+from airflow_provider_honeyhive.formats.datafile import PartFile
+from airflow_provider_honeyhive.formats.encoder import NULL_PARTITION, Encoder
+from airflow_provider_honeyhive.formats.parquet import (
+    ROW_GROUP_BYTES,
+    ROW_GROUPS_IN_A_FILE,
+    block_encoder,
+    to_record_batch,
+)
+from airflow_provider_honeyhive.formats.text import to_csv
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
+from airflow_provider_honeyhive.models import layout
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.sandbox import Sandbox
+
+from .documents import Document, code, codes, run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = Document("docs/formats.md")
+#: The window that the examples speak of.
+DAY = datetime(2026, 11, 22, tzinfo=UTC)
+END = DAY + timedelta(days=1)
+#: Where the page says that exports are.
+EXPORTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "honeyhive": ("parquet", ()),
+    "by-type": ("parquet", ("event_date", "event_type")),
+    "csv": ("csv", ()),
+    "jsonl": ("jsonl", ()),
+}
+NULLS = {MISSING: "not there", "null": "null"}
+#: Readers that are not among the tests'.
+ONLY_COMPILED = "pyspark"
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(count=300, end=END, project="my-project") as sandbox:
+        error = {"event_id": "e", "start_time": int(DAY.timestamp() * 1000), "error": {"message": "m"}}
+        sandbox.add([error | {"project": "my-project", "event_type": "model"}])
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def exports(sandbox, tmp_path_factory) -> Path:
+    """Return the folder below which the page's exports are."""
+    folder = tmp_path_factory.mktemp("data")
+    request = ExportRequest(project="my-project", window=Window(DAY, END))
+    with HoneyHiveClient(ClientSettings.parse(api_key=sandbox.key, api_url=sandbox.url)) as client:
+        for place, (file_format, partition_by) in EXPORTS.items():
+            options = ExportOptions(file_format=file_format, partition_by=partition_by, max_file_size=100_000)
+            export_events(client, request, folder / place / "2026-11-23", options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def events(sandbox) -> list[dict[str, Any]]:
+    day = sandbox.event_ids(DAY, END)
+    return [load_event(event.raw) for event in sandbox.events() if event.event_id in day]
+
+
+def at_home(text: str, exports: Path) -> str:
+    """Return a snippet with the places where the exports are."""
+    found = re.sub(r"/data/(?=[\w-]+/2026-11-23)", f"{exports}/", text)
+    assert found != text
+    assert "/data/" not in found.replace(str(exports), "")
+    return found
+
+
+# ------------------------------------------------------------------------------------------ snippets
+
+
+def cost_of(events: list[dict[str, Any]]) -> float:
+    return sum((event.get("metadata") or {}).get("cost", 0) for event in events)
+
+
+def test_the_error_rate_counts_errors_that_are_no_texts(exports, events):
+    ((rate,),) = duckdb.sql(at_home(PAGE.the("sql", "error_rate"), exports)).fetchall()
+    errors = [event["error"] for event in events if event.get("error") is not None]
+    assert any(not isinstance(error, str) for error in errors)
+    assert rate == pytest.approx(len(errors) / len(events))
+    manifest = Manifest.read(exports / "honeyhive" / "2026-11-23")
+    assert manifest.misfits == {"error": 1}
+
+
+def test_the_events_come_back(exports, events):
+    found = run_python(at_home(PAGE.the("python", "to_events"), exports))["events"]
+    assert {event["event_id"]: event for event in found} == {event["event_id"]: event for event in events}
+
+
+def test_the_manifests_files_hold_all_events_partitioned_or_not(exports, events):
+    text = at_home(PAGE.the("python", "Manifest.read"), exports)
+    for place in ("honeyhive", "by-type"):
+        assert run_python(text.replace("honeyhive/2026", f"{place}/2026"))["table"].num_rows == len(events)
+
+
+def test_duckdb_reads_parquet(exports, events):
+    rows = duckdb.sql(at_home(PAGE.the("sql", "GROUP BY event_type"), exports)).fetchall()
+    assert sum(count for _, count, _ in rows) == len(events)
+    assert sum(cost or 0 for *_, cost in rows) == pytest.approx(cost_of(events))
+
+
+def test_duckdb_reads_partitions(exports, events):
+    rows = duckdb.sql(at_home(PAGE.the("sql", "hive_partitioning"), exports)).fetchall()
+    assert {name for name, _ in rows} == {e.get("event_name") for e in events if e["event_type"] == "model"}
+
+
+def test_duckdb_reads_csv(exports, events):
+    text = PAGE.the("sql", "read_csv")
+    ((count, duration, first),) = duckdb.sql(at_home(text, exports)).fetchall()
+    assert count == len(events)
+    assert duration == pytest.approx(sum(event.get("duration", 0) for event in events))
+    assert first == DAY
+
+
+def test_duckdb_reads_json_lines(exports, events):
+    ((cost,),) = duckdb.sql(at_home(PAGE.the("sql", "read_json"), exports)).fetchall()
+    assert cost == pytest.approx(cost_of(events))
+
+
+def test_each_sql_has_its_test():
+    assert len(PAGE.snippets("sql")) == 5
+
+
+def test_polars_reads_all(exports, events, capsys):
+    run_python(at_home(PAGE.the("python", "polars"), exports))
+    heights = [int(height) for height in re.findall(r"shape: \((\d+), \d+\)", capsys.readouterr().out)]
+    types = {event["event_type"] for event in events}
+    models = [event for event in events if event["event_type"] == "model"]
+    assert heights == [len(types), len(models), len(events), len(events)]
+
+
+def test_pyarrow_and_pandas_read_all(exports, events):
+    pytest.importorskip("pandas")
+    made = run_python(at_home(PAGE.the("python", "import pandas"), exports))
+    assert made["table"].num_rows == len(made["frame"]) == len(made["by_type"]) == len(events)
+
+
+def test_without_the_hint_partitions_by_type_are_refused_as_the_page_says(exports):
+    with pytest.raises(pyarrow.ArrowTypeError):
+        pyarrow.parquet.read_table(exports / "by-type" / "2026-11-23")
+
+
+@pytest.mark.parametrize("snippet", PAGE.snippets("python"), ids=str)
+def test_python_compiles_and_fits_the_page(snippet):
+    compile(snippet.text, "formats.md", "exec")
+    assert max(map(len, snippet.text.splitlines())) <= 120
+
+
+def test_only_spark_is_not_run():
+    run = ("to_events", "Manifest.read", "polars", "import pandas")
+    rest = [one for one in PAGE.snippets("python") if not any(part in one.text for part in run)]
+    assert [ONLY_COMPILED in one.text for one in rest] == [True]
+
+
+# -------------------------------------------------------------------------------------------- tables
+
+
+def test_the_table_of_formats_is_that_of_the_code():
+    rows = {code(row[0]): (codes(row[2]), codes(row[3])) for row in PAGE.table("`file_format`")}
+    assert rows == {
+        name: (list(suffixes), list(dict.fromkeys(suffixes.values()))) for name, suffixes in layout.FORMATS.items()
+    }
+    kind, compression = layout.DEFAULT_FORMAT, next(iter(layout.FORMATS[layout.DEFAULT_FORMAT]))
+    assert f"Without either: `{kind}` with `{compression}`." in PAGE.text
+
+
+def test_the_table_of_columns_is_that_of_the_code():
+    rows = [(code(row[0]), code(row[1]), row[2]) for row in PAGE.table("Column", "Type")]
+    assert [(name, kind) for name, kind, _ in rows] == [(column.name, column.kind) for column in COLUMNS]
+    assert [null for *_, null in rows[: len(FIELD_COLUMNS)]] == [NULLS[column.null] for column in FIELD_COLUMNS]
+    assert f"the same {len(COLUMNS)} columns" in PAGE.text
+
+
+def test_the_table_of_types_is_what_readers_find(exports):
+    rows = {code(row[0]): row for row in PAGE.table("Type")}
+    assert list(rows) == list(Kind)
+    source = f"read_parquet('{exports}/honeyhive/2026-11-23/*.parquet')"
+    in_duckdb = {name: kind for name, kind, *_ in duckdb.sql(f"describe from {source}").fetchall()}
+    in_arrow = pyarrow.dataset.dataset(exports / "honeyhive" / "2026-11-23").schema
+    for column in COLUMNS:
+        _, arrow, duck, _, _ = rows[column.kind]
+        assert code(arrow) == str(in_arrow.field(column.name).type)
+        assert code(duck) == in_duckdb[column.name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (Kind.STRING, "event_name", '"text"'),
+        (Kind.TIME, "start_time", "1795391987777"),
+        (Kind.NUMBER, "duration", "824.8056"),
+        (Kind.STRINGS, "children_ids", '["a","b"]'),
+        (Kind.JSON, "metadata", '{"cost":0.1}'),
+    ],
+)
+def test_the_cells_of_csv_are_those_that_the_page_shows(kind, name, value):
+    usual, _ = to_csv([b'{"parent_id":null,"error":null}'])
+    line, _ = to_csv([b'{"parent_id":null,"error":null,"%s":%s}' % (name.encode(), value.encode())])
+    (shown,) = (code(row[4]) for row in PAGE.table("Type") if code(row[0]) == kind)
+    place = [column.name for column in COLUMNS].index(name)
+    assert line.decode() == usual.decode().replace("\r\n", "")[:place] + shown + usual.decode()[place:]
+
+
+@pytest.mark.parametrize("row", PAGE.table("Of the event"), ids=lambda row: row[0])
+def test_what_does_not_fit_is_where_the_table_says(row):
+    event, shown, extra, sent_as = row
+    raw = code(event).encode()
+    (name,) = json.loads(raw)
+    # Null, as they usually are, so that sent_as tells of the row's field alone.
+    usual = b"".join(b'"%s":null,' % other for other in (b"parent_id", b"error") if other != name.encode())
+    (found,) = to_record_batch([b"{" + usual + raw[1:]])[0].to_pylist()
+    if name in found:
+        value = found[name]
+        text = f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
+        assert text == (None if shown == "NULL" else code(shown))
+    else:
+        assert shown == "none"
+    assert [found["extra"], found["sent_as"]] == [None if cell == "NULL" else code(cell) for cell in (extra, sent_as)]
+
+
+def test_the_partitions_are_called_as_the_page_says():
+    (tree,) = (one.text for one in PAGE.snippets("text"))
+    names = re.findall(r"(event_date=\S+?)/|(event_type=\S+?)/", tree)
+    dates, types = {date for date, _ in names if date}, {kind for _, kind in names if kind}
+    encode = Encoder(block_encoder(compressed=True), partition_by=layout.PARTITION_KEYS)
+    raw_events = [b"{}", *(b'{"event_type":"%s"}' % kind for kind in (b"model", b"tool", b"a/b"))]
+    made = encode(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
+    folders = {member.partition for _, member in made}
+    assert {folder.partition("/")[0] for folder in folders} <= dates
+    assert {folder.partition("/")[2] for folder in folders} == types | {"event_type=a%2Fb"}
+    assert f"`{NULL_PARTITION}`" in PAGE.text
+    assert "`event_type=a%2Fb`" in PAGE.text
+    assert f"partition_by={json.dumps(list(layout.PARTITION_KEYS))}" in PAGE.text
+    for name in re.findall(r"/(part-\S+)", tree):
+        assert layout.choose_layout("out", "parquet")[1].owns(name)
+
+
+def test_its_numbers_are_those_of_the_code():
+    assert f"about {ROW_GROUP_BYTES // 1024**2} MiB in memory, or a quarter" in PAGE.text
+    assert ROW_GROUPS_IN_A_FILE == 4
+
+
+def test_the_footer_has_the_keys_that_the_page_names(exports):
+    (file, *_) = sorted((exports / "honeyhive" / "2026-11-23").glob("*.parquet"))
+    footer = {key.decode() for key in pyarrow.parquet.read_metadata(file).metadata}
+    assert footer == set(re.findall(r"`(honeyhive\.\w+)`", PAGE.text))
+
+
+# ------------------------------------------------------------------------------------------ manifest
+
+
+def test_the_manifest_has_the_keys_that_manifests_have():
+    example = json.loads(PAGE.the("json", '"schema_version"'))
+    assert list(example) == list(Manifest.model_fields)
+    assert list(example["request"]) == list(RequestFacts.model_fields)
+    assert list(example["airflow"]) == list(AirflowFacts.model_fields)
+    for part in example["files"]:
+        assert list(part) == list(PartFile.model_fields)
+    assert example["provider_version"] == __version__
+
+
+def test_the_table_of_keys_names_keys_of_manifests():
+    named = {name for row in PAGE.table("Key") for name in codes(row[0])}
+    assert named - {"files[].path"} <= set(Manifest.model_fields)
+
+
+def test_the_manifest_of_one_object_is_called_as_the_page_says():
+    _, one_object = layout.choose_layout("out/day.jsonl.gz")
+    assert f"`{one_object.object_name}`" in PAGE.text
+    assert f"`{one_object.manifest_name}`" in PAGE.text

@@ -1,0 +1,66 @@
+"""The page on the operator: it speaks of every argument, and its tables are those of the code."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+from airflow_provider_honeyhive.models import filters
+from airflow_provider_honeyhive.models import request as models
+
+from .documents import Document, code, codes, run_python
+from .test_readme import airflow_home
+
+__all__ = ["airflow_home"]
+
+PAGE = Document("docs/operator.md")
+
+
+def test_every_argument_is_explained():
+    from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator as Operator
+
+    explained = {
+        name for line in PAGE.text.splitlines() if line.startswith("- `") for name in codes(line.partition(": ")[0])
+    }
+    arguments = inspect.signature(inspect.unwrap(Operator.__init__)).parameters.keys() - {"self", "kwargs"}
+    assert arguments <= explained
+
+
+def test_the_table_of_results_is_that_of_the_example():
+    example = json.loads(PAGE.the("json", '"manifest_path"'))
+    assert [code(row[0]) for row in PAGE.table("Key")] == list(example)
+
+
+def test_the_filters_are_read_as_the_page_says():
+    from airflow.providers.common.compat.sdk import DAG
+
+    from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+
+    with DAG("filters", schedule=None):
+        task = HoneyHiveExportEventsOperator(
+            task_id="export", filters=run_python(PAGE.the("python", "\nfilters = ["))["filters"]
+        )
+
+    task.render_template_fields({"params": {"slow_ms": 1000}})
+
+    assert [(one.field, one.operator, one.value, one.type) for one in models.parse_filters(task.filters)] == [
+        ("event_type", "is", "model", "string"),
+        ("duration", "greater than", 1000, "number"),
+        ("error", "exists", None, "string"),
+        ("config.template", "contains", "Answer {{question}}", "string"),
+    ]
+
+
+def test_the_table_of_operators_is_that_of_the_filters():
+    rows = {code(row[0]): tuple(codes(row[1])) for row in PAGE.table("Type")}
+    assert rows == filters._OPERATORS
+
+
+def test_texts_that_templates_give_are_read_as_json():
+    for argument in ("filters", "projections"):
+        assert f"`{argument}=" in PAGE.text
+    request = models.ExportRequest.parse(
+        filters='[{"field": "error", "operator": "exists"}]', projections='["event_name", "metadata"]'
+    )
+    assert [one.field for one in request.filters] == ["error"]
+    assert request.projections == ("event_name", "metadata")

@@ -1,0 +1,72 @@
+"""The page on waiting: what sensor and watcher say is what it shows, its numbers are those of the code."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window, parse_time, to_micros
+from airflow_provider_honeyhive.reading.observation import Observation
+from airflow_provider_honeyhive.tasks import state as watch_stores
+from airflow_provider_honeyhive.triggers import watch_state as watching
+
+from .documents import Document, code, run_python
+from .test_readme import airflow_home
+
+__all__ = ["airflow_home"]
+
+PAGE = Document("docs/waiting.md")
+
+
+def micros(text: str) -> int:
+    return to_micros(parse_time(text))
+
+
+def test_the_result_of_the_sensor_is_that_of_the_code():
+    example = json.loads(PAGE.the("json", '"newest": "2026-11-22T23'))
+    window = Window.parse(example["start_time"], example["end_time"])
+    request = ExportRequest(project="my-project", window=window)
+    observation = Observation(example["event_count"], datetime(2026, 11, 22, 23, 59, 47, 777_000, tzinfo=UTC))
+    assert observation.result(request) == example
+
+
+def test_the_announcement_of_the_watcher_is_that_of_the_code():
+    example = json.loads(PAGE.the("json", '"batch"'))
+    request = ExportRequest.parse(project=example["project"], filters=example["filters"])
+    newest, oldest = example["event_ids"]
+    said = watching.announcement(request, {newest: micros(example["newest"]), oldest: micros(example["oldest"])})
+    assert {**said, "batch": example["batch"]} == example
+    assert len(said["batch"]) == len(example["batch"])
+    assert [code(row[0]) for row in PAGE.table("Key")] == list(said)
+
+
+def test_the_numbers_are_those_of_the_code():
+    assert f"at most {watching.SHOWN_IDS} |" in PAGE.text
+    assert f"About {watch_stores.AssetStore.capacity:,} are remembered" in PAGE.text
+    assert f"{watch_stores.FileStore.capacity:,} in a file" in PAGE.text
+
+
+@pytest.fixture
+def watched():
+    return run_python(PAGE.the("python", "AssetWatcher"))
+
+
+def test_the_watched_asset_starts_the_dag(watched):
+    (watcher,) = watched["disliked"].watchers
+    trigger = watched["trigger"]
+    assert watcher.trigger is trigger
+    assert trigger.lookback == 7 * 86_400
+    assert json.loads(trigger.filters) == json.loads(PAGE.the("json", '"batch"'))["filters"]
+
+
+def test_the_task_of_the_page_makes_exports_of_announcements(watched):
+    class Happened:
+        extra = {"payload": json.loads(PAGE.the("json", '"batch"'))}
+
+    (export,) = watched["windows"].function({watched["disliked"]: [Happened]})
+
+    assert Window.parse(export["start_time"], export["end_time"])
+    assert set(export) == {"filters", "start_time", "end_time"}

@@ -1,0 +1,52 @@
+"""The bytes of an answer are held once, however they come; one larger than is worth its memory is not read."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from airflow_provider_honeyhive.api.transport import AnswerBody
+from airflow_provider_honeyhive.exceptions import AnswerTooLargeError
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.reading import fetcher as asking
+from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at, ids_of
+
+
+@pytest.mark.parametrize("announced", [0, 5, 3_000_000, 9_000_000])
+def test_bytes_come_out_as_they_went_in_whatever_was_announced(announced):
+    chunks = [random.Random(number).randbytes(400_000 + number) for number in range(8)]
+    body = AnswerBody(announced)
+    for chunk in chunks:
+        body.append(chunk)
+    assert bytes(body.view()) == b"".join(chunks)
+    assert body.size == sum(map(len, chunks))
+
+
+def test_a_view_outlives_the_body():
+    body = AnswerBody(3)
+    body.append(b"abc")
+    view = body.view()[1:]
+    del body
+    assert bytes(view) == b"bc"
+
+
+def test_a_larger_answer_than_allowed_is_refused_by_what_it_announces(sandbox_with, client_of):
+    client = client_of(sandbox_with(count=300, **GENERATED))
+    with pytest.raises(AnswerTooLargeError, match="larger than 10000 bytes"):
+        client.fetch_page(DEMO, limit=300, max_bytes=10_000)
+    assert len(client.fetch_page(DEMO, limit=300, max_bytes=10_000_000)) == 300
+
+
+def test_pages_of_events_that_grow_huge_are_asked_for_in_smaller_ones(sandbox_with, client_of, tmp_path, monkeypatch):
+    """The first events are small, so that pages are long; then come some of 200 times the size."""
+    monkeypatch.setattr(asking, "LEAST_TARGET_BYTES", 100_000)
+    monkeypatch.setattr(asking, "TARGET_BYTES", 100_000)
+    sandbox = sandbox_with(count=0)
+    start = DAY.start.timestamp() * 1000
+    sandbox.add(event_at(start + 1_000_000 + number, number, text="x" * 100) for number in range(1_000))
+    sandbox.add(event_at(start + number, 2_000 + number, text="x" * 20_000) for number in range(200))
+    expected = sandbox.event_ids(DAY.start, DAY.end)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", ExportOptions(concurrency=1))
+    assert sorted(ids_of(tmp_path / "out")) == sorted(expected)

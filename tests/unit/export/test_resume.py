@@ -1,0 +1,386 @@
+"""A retry goes on from what was staged, and the result is whole and exactly once however the earlier try died."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
+from airflow_provider_honeyhive.export.checkpoint import Journal, Plan
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault
+from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.storage.paths import open_store
+
+from .test_exporter import DAY, DEMO, GENERATED, ids, ids_of, published, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Seconds for the loop over random moments of death; longer by the environment.
+KILL_LOOP_S = float(os.environ.get("HONEYHIVE_KILL_LOOP_SECONDS", "25"))
+
+SMALL_PARTS = ExportOptions(max_file_size=100_000, page_size=200, concurrency=2)
+
+EXPORT = """
+import os, signal, sys
+from pathlib import Path
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.storage import paths as stores
+from tests.unit.export.test_exporter import DEMO
+
+url, output, die_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+calls = 0
+
+def deadly(method):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return method(*args, **kwargs)
+    return call
+
+for name in ("create", "put", "put_new", "copy", "delete", "remove_folder"):
+    setattr(stores.LocalStore, name, deadly(getattr(stores.LocalStore, name)))
+
+client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url))
+signal.signal(signal.SIGTERM, lambda *_: client.stop())
+print("ready", flush=True)
+export_events(client, DEMO, output, ExportOptions(max_file_size=100_000, page_size=200, concurrency=2))
+"""
+
+
+def start(url: str, output: Path, die_at: int = 0) -> subprocess.Popen[str]:
+    """Start an export in a process of its own, and wait until it begins."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", EXPORT, url, str(output), str(die_at)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def assert_whole_and_alone(path: Path, folder: Path, expected: set[str]) -> None:
+    assert Counter(ids_of(path)) == Counter(expected)
+    Manifest.read(path).verify()
+    assert tree(folder) == published(folder)
+    assert len([name for name in tree(folder) if "manifest" in name or "_" in name.split("/")[-1]]) == 1
+
+
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
+def test_a_retry_reads_only_what_was_not_staged(sandbox_with, client_of, tmp_path, name):
+    sandbox = sandbox_with(count=4_000, **GENERATED)
+    options = ExportOptions(max_file_size=100_000, page_size=200, concurrency=1)
+    sandbox.fault_at[14] = Fault.answer(503)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / name, options)
+    assert published(tmp_path) == {}
+    first = sum(request.event_count for request in sandbox.requests)
+    requests = len(sandbox.requests)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / name, options)
+    second = sum(request.event_count for request in sandbox.requests[requests:])
+    assert first > 2_000
+    # What was read and not staged when it failed is at most a part's worth, and one answer comes twice.
+    assert second <= 4_000 - first + 2 * 200 + 200
+    assert manifest.event_count == manifest.reported_total == 4_000
+    assert manifest.request.endpoint == "export"
+    assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_a_changed_request_begins_afresh(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    options = ExportOptions(max_file_size=50_000, page_size=200)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+    narrower = DEMO.model_copy(update={"evaluation_id": "none"})
+    assert export_events(client_of(sandbox), narrower, tmp_path / "out", options).event_count == 0
+
+
+def test_a_staged_file_that_is_gone_is_read_again(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    options = ExportOptions(max_file_size=50_000, page_size=200)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+    staged = sorted(path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == "")
+    staged[0].unlink()
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+
+
+@pytest.mark.parametrize("target", ["part", "record"])
+def test_a_staged_file_that_is_not_whole_is_read_again(sandbox_with, client_of, tmp_path, target):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    options = ExportOptions(max_file_size=50_000, page_size=200)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+    staged = sorted(path for path in tmp_path.rglob("0*") if (path.suffix == "") == (target == "part"))
+    staged[0].write_bytes(staged[0].read_bytes()[:100])
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_a_failure_that_no_retry_mends_leaves_nothing_staged(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(403)
+    with pytest.raises(Exception, match="403"):
+        export_events(client_of(sandbox), DEMO, tmp_path / "out", ExportOptions(max_file_size=50_000, page_size=200))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_staged_long_ago_is_read_again(sandbox_with, client_of, tmp_path, monkeypatch):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    options = ExportOptions(max_file_size=50_000, page_size=200)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+    monkeypatch.setattr("airflow_provider_honeyhive.export.checkpoint.LONGEST_AGE", -(DAY.end - DAY.start))
+    requests = len(sandbox.requests)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert sum(request.event_count for request in sandbox.requests[requests:]) >= 2_000
+
+
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
+def test_killed_at_any_step_of_writing_the_retry_is_whole(sandbox_with, tmp_path, name):
+    sandbox = sandbox_with(count=900, **GENERATED)
+    expected = sandbox.event_ids(DAY.start, DAY.end)
+    killed = 0
+    # Steps grow apart: the first ones and the last ones differ most, those between are alike.
+    for die_at in [1, 2, 3, 4, 5, 7, 10, 14, 17, 18, 19, 20, 21, 22, 23, 24, 26]:
+        folder = tmp_path / str(die_at)
+        process = start(sandbox.url, folder / name, die_at)
+        killed += process.wait(60) == -signal.SIGKILL
+        assert all(name.rpartition("/")[2].startswith(("part-", "one.jsonl.gz", "_")) for name in published(folder))
+        assert start(sandbox.url, folder / name).wait(60) == 0
+        assert_whole_and_alone(folder / name, folder, expected)
+    assert killed >= 10
+
+
+def test_killed_at_random_moments_again_and_again_the_retry_is_whole(sandbox_with, tmp_path):
+    sandbox = sandbox_with(count=3_000, behaviour=Behaviour(latency=0.02), **GENERATED)
+    expected = sandbox.event_ids(DAY.start, DAY.end)
+    moments = random.Random(7)
+    until = time.monotonic() + KILL_LOOP_S
+    rounds = 0
+    while time.monotonic() < until:
+        rounds += 1
+        folder = tmp_path / str(rounds)
+        # Longer lives from try to try, so that a slow machine gets there, too.
+        for life in itertools.count(1):
+            process = start(sandbox.url, folder / "out")
+            try:
+                assert process.wait(moments.uniform(0.02, 0.9) * (1 + life / 10)) == 0
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        assert_whole_and_alone(folder / "out", folder, expected)
+    assert rounds > 1
+
+
+def test_a_terminated_export_ends_although_the_server_does_not_answer(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=900, **GENERATED)
+    sandbox.fault_at[4] = Fault.delayed(120)
+    process = start(sandbox.url, tmp_path / "out")
+    while len(sandbox.requests) < 3:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(60) == 1
+    assert published(tmp_path) == {}
+    sandbox.fault_at.clear()
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", SMALL_PARTS)
+    assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_a_stopped_client_does_not_wait_for_its_next_try(sandbox_with, tmp_path):
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.api.settings import ClientSettings
+
+    sandbox = sandbox_with(**GENERATED)
+    sandbox.faults.extend([Fault.answer(503, retry_after=250)] * 9)
+    with HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=sandbox.url)) as client:
+        threading.Timer(0.2, client.stop).start()
+        with pytest.raises(ExportStoppedError):
+            export_events(client, DEMO, tmp_path / "out")
+
+
+def test_two_runs_of_one_window_at_the_same_time_leave_one_of_them_whole(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=1_500, behaviour=Behaviour(insert_per_request=1), **GENERATED)
+    for round_ in range(6):
+        folder = tmp_path / str(round_)
+        outcomes: list[object] = []
+
+        def run(run_id: str, folder: Path = folder, outcomes: list[object] = outcomes) -> None:
+            facts = AirflowFacts(dag_id="d", task_id="t", run_id=run_id)
+            try:
+                outcomes.append(export_events(client_of(sandbox), DEMO, folder / "out", SMALL_PARTS, facts))
+            except DestinationError as error:
+                outcomes.append(error)
+
+        runs = [threading.Thread(target=run, args=(f"run-{number}",)) for number in range(2)]
+        for thread in runs:
+            thread.start()
+        for thread in runs:
+            thread.join()
+        manifest = Manifest.read(folder / "out")
+        manifest.verify()
+        assert manifest.model_dump() in [made.model_dump() for made in outcomes if isinstance(made, Manifest)]
+        assert set(published(folder)) == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
+
+
+def test_two_processes_of_the_same_try_leave_a_whole_result(sandbox_with, client_of, tmp_path):
+    # Airflow may take a task for dead that is not, and start it again.
+    sandbox = sandbox_with(count=1_500, behaviour=Behaviour(insert_per_request=1), **GENERATED)
+    facts = AirflowFacts(dag_id="d", task_id="t", run_id="r")
+    for round_ in range(8):
+        folder = tmp_path / str(round_)
+
+        def run(folder: Path = folder) -> None:
+            with contextlib.suppress(DestinationError):
+                export_events(client_of(sandbox), DEMO, folder / "out", SMALL_PARTS, facts)
+
+        runs = [threading.Thread(target=run) for _ in range(2)]
+        for thread in runs:
+            thread.start()
+        for thread in runs:
+            thread.join()
+        export_events(client_of(sandbox), DEMO, folder / "out", SMALL_PARTS, facts)
+        manifest = Manifest.read(folder / "out")
+        manifest.verify()
+        assert set(tree(folder)) == {"out/_manifest.json", *(f"out/{part.path}" for part in manifest.files)}
+
+
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
+def test_a_store_that_writes_the_manifest_and_denies_it_loses_nothing(
+    sandbox_with, client_of, tmp_path, monkeypatch, name
+):
+    class Liar(LocalStore):
+        def put(self, name: str, data: bytes) -> None:
+            super().put(name, data)
+            if name.endswith("manifest.json"):
+                raise DestinationError("500")
+
+    sandbox = sandbox_with(**GENERATED)
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_honeyhive.export.exporter.open_store", Liar)
+        with pytest.raises(DestinationError):
+            export_events(client_of(sandbox), DEMO, tmp_path / name)
+    written = Manifest.read(tmp_path / name)
+    assert written.event_count == 200
+    assert all((tmp_path / "out" / part.path).exists() for part in written.files)
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_an_export_that_finds_another_one_publishing_fails_and_goes_on_later(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    lock = open_store(tmp_path / "out")
+    held = b'{"staging": "_staging-other", "task": "d.other", "since": %d}' % time.time()
+    assert lock.put_new("_publishing-manifest.json", held)
+    with pytest.raises(DestinationError, match="d.other is publishing") as caught:
+        export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert caught.value.retryable
+    assert set(published(tmp_path)) == {"out/_publishing-manifest.json"}
+    lock.delete("_publishing-manifest.json")
+    requests = len(sandbox.requests)
+    assert export_events(client_of(sandbox), DEMO, tmp_path / "out").event_count == 300
+    assert len(sandbox.requests) == requests, "all had been staged"
+
+
+def test_the_lock_of_a_run_that_died_long_ago_is_taken_over(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    held = b'{"staging": "_staging-other", "task": "d.other", "since": %d}' % (time.time() - 4_000)
+    open_store(tmp_path / "out").put_new("_publishing-manifest.json", held)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_windows_that_differ_below_the_second_do_not_share_what_is_staged(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    seen = set()
+    for micros in (0, 1, 500_000):
+        window = type(DAY)(DAY.start.replace(microsecond=micros), DAY.end)
+        request = DEMO.model_copy(update={"window": window})
+        sandbox.faults.extend([Fault()] * 2 + [Fault.answer(503)])
+        with pytest.raises(HoneyHiveServerError):
+            export_events(client_of(sandbox, max_retries=0), request, tmp_path / "out", ExportOptions(page_size=100))
+        seen |= {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl"])
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"X"), "SHA-256|cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "size|cannot be read"),
+        (lambda path: path.unlink(), "missing"),
+    ],
+    ids=["a flipped byte", "cut short", "gone"],
+)
+def test_verify_names_the_file_that_is_not_as_it_was(sandbox_with, client_of, tmp_path, name, harm, message):
+    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / name)
+    Manifest.read(tmp_path / name).verify()
+    part = tmp_path / "out" / manifest.files[0].path
+    harm(part)
+    with pytest.raises(DestinationError, match=f"{part.name}.*({message})"):
+        Manifest.read(tmp_path / name).verify()
+
+
+def test_verify_names_a_part_too_many_and_wrong_counts(sandbox_with, client_of, tmp_path):
+    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+    extra = tmp_path / "out" / "part-00009-0123456789ab.jsonl.gz"
+    extra.write_bytes(b"")
+    with pytest.raises(DestinationError, match=f"{extra.name}: not in the manifest"):
+        Manifest.read(tmp_path / "out").verify()
+    extra.unlink()
+    path = tmp_path / "out" / "_manifest.json"
+    path.write_bytes(manifest.model_copy(update={"event_count": 7}).to_json())
+    with pytest.raises(DestinationError, match="hold 300 events, the manifest says 7"):
+        Manifest.read(tmp_path / "out").verify()
+
+
+def test_verify_names_events_from_outside_the_window_and_wrong_times(sandbox_with, client_of, tmp_path):
+    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+    path = tmp_path / "out" / "_manifest.json"
+    path.write_bytes(manifest.model_copy(update={"end_time": "2026-11-22T12:00:00.000000Z"}).to_json())
+    with pytest.raises(DestinationError, match="from outside the window"):
+        Manifest.read(tmp_path / "out").verify()
+    (part,) = manifest.files
+    late = part.model_copy(update={"max_start_time": "2026-11-22T00:00:00.000000Z"})
+    path.write_bytes(manifest.model_copy(update={"files": [late]}).to_json())
+    with pytest.raises(DestinationError, match="latest start_time is"):
+        Manifest.read(tmp_path / "out").verify()
+
+
+def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
+    from airflow_provider_honeyhive.reading.cursor import Cursor
+
+    journal = Journal(open_store(tmp_path), "_staging-x")
+    known = {"\ud83d": 1, 7: None, b"\x00\xff": 3, "pending": 4}
+    journal.write(0, (1, 9), [], Cursor(upper=5, known=known, distinct=4), pending=["pending"])
+    plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=[(1, 9)])
+    records = journal.read(plan) or {}
+    assert records[0].load_cursor() == Cursor(upper=5, known={"\ud83d": 1, 7: None, b"\x00\xff": 3}, distinct=3)

@@ -1,0 +1,145 @@
+"""Records tell events apart and show what has changed, whatever JSON allows; the newest record of an event counts."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from hashlib import sha256
+
+import pytest
+
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.formats.content_index import (
+    RECORD_BYTES,
+    ExportedContent,
+    IndexFile,
+    count_records,
+    records_of,
+)
+from tests.unit.api.test_pages import ODD_EVENTS
+
+EVENT = b'{"event_id":"a","start_time":1,"metrics":{"x":1.5,"y":[1,2]},"feedback":{}}'
+
+
+def identity(event: bytes) -> bytes:
+    return records_of([event])[:16]
+
+
+def content(event: bytes) -> bytes:
+    return records_of([event])[16:]
+
+
+def index_of(data: bytes, **other: object) -> IndexFile:
+    facts = {
+        "path": "_index-0.bin",
+        "record_count": count_records(len(data)),
+        "size_bytes": len(data),
+        "sha256": sha256(data).hexdigest(),
+    }
+    return IndexFile(**{**facts, **other})
+
+
+def exported(*exports: bytes, size: int = 10_000) -> ExportedContent:
+    found = ExportedContent()
+    for data in exports:
+        chunks = (data[start : start + size] for start in range(0, len(data), size))
+        found.add(chunks, index_of(data), "here")
+    found.finish()
+    return found
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        b'{"feedback":{},"metrics":{"y":[1,2],"x":1.5},"start_time":1,"event_id":"a"}',
+        b'{ "event_id" : "a", "start_time":1,"metrics":{"x":1.50,"y":[1, 2]},"feedback":{}}',
+        b'{"event_id":"\\u0061","start_time":1,"metrics":{"x":15e-1,"y":[1,2]},"feedback":{}}',
+    ],
+    ids=["order of keys", "white space", "spelling"],
+)
+def test_how_an_event_is_written_does_not_matter(same):
+    assert records_of([same]) == records_of([EVENT])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b'{"event_id":"a","start_time":1,"metrics":{"x":1.5,"y":[2,1]},"feedback":{}}',
+        b'{"event_id":"a","start_time":1,"metrics":{"x":1.5,"y":[1,2]},"feedback":{"rating":true}}',
+        b'{"event_id":"a","start_time":2,"metrics":{"x":1.5,"y":[1,2]},"feedback":{}}',
+        b'{"event_id":"a","start_time":1,"metrics":{"x":"1.5","y":[1,2]},"feedback":{}}',
+        b'{"event_id":"a","start_time":1,"metrics":{"x":1.5,"y":[1,2]}}',
+    ],
+)
+def test_what_an_event_says_does(other):
+    assert identity(other) == identity(EVENT)
+    assert content(other) != content(EVENT)
+
+
+def test_events_are_told_apart_by_their_ids():
+    ids = ['"a"', '"b"', '"1"', "1", "2", '"\\ud83d"', '"\\ud83e"', '"ü"']
+    assert len({identity(b'{"event_id":%s}' % text.encode()) for text in ids}) == len(ids)
+
+
+@pytest.mark.parametrize("event_id", ["", "null", "true", "1.5", '""', "[]"])
+def test_events_without_an_id_are_told_apart_by_what_they_say(event_id):
+    head = b'"event_id":%s,' % event_id.encode() if event_id and event_id != "true" else b""
+    one, other = (b'{%s"inputs":"%s"}' % (head, text) for text in (b"x", b"y"))
+    assert identity(one) != identity(other)
+    assert identity(one) == identity(one.replace(b'":"', b'": "'))
+
+
+@pytest.mark.parametrize("raw", ODD_EVENTS.values(), ids=ODD_EVENTS)
+def test_every_odd_event_has_a_record_under_its_id(raw):
+    assert len(records_of([raw])) == RECORD_BYTES
+    assert identity(raw) == identity(b'{"event_id":"e"}')
+    changed = raw[:-1] + b',"feedback":1}'
+    assert identity(changed) == identity(raw)
+    assert content(changed) != content(raw)
+
+
+def test_integers_are_compared_to_64_bits_and_more_do_not_fail():
+    number = 2**63 + 1
+    one, other = (b'{"event_id":"a","n":%d}' % n for n in (number, number + 1))
+    assert content(one) != content(other)
+    assert len(records_of([b'{"event_id":"a","n":%d}' % 10**40])) == RECORD_BYTES
+
+
+@pytest.mark.parametrize("size", [1, 23, 24, 1000])
+def test_the_last_record_added_of_an_event_counts(size):
+    events = [json.dumps({"event_id": f"e{number}"}).encode() for number in range(50)]
+    newer = [json.dumps({"event_id": f"e{number}", "feedback": 1}).encode() for number in range(10)]
+    with exported(records_of(events), records_of(newer), size=size) as found:
+        asked = records_of([*newer, *events[10:], b'{"event_id":"unknown"}'])
+        answers = list(found.contents_of(asked))
+    assert [known for _, known in answers[:-1]] == [own for own, _ in answers[:-1]]
+    assert answers[-1][1] is None
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_an_index_that_is_not_what_its_manifest_says_is_an_error(cut):
+    data = records_of([EVENT] * 3)
+    with ExportedContent() as found, pytest.raises(DestinationError):
+        found.add([data[: -RECORD_BYTES + cut]], index_of(data), "here")
+
+
+def test_memory_does_not_grow_with_the_number_of_events():
+    def chunks(count: int):
+        block = 10_000
+        for start in range(0, count, block):
+            yield b"".join(number.to_bytes(RECORD_BYTES) for number in range(start, start + block))
+
+    digest = sha256()
+    for chunk in chunks(200_000):
+        digest.update(chunk)
+    index = index_of(b"", sha256=digest.hexdigest())
+    tracemalloc.start()
+    try:
+        with ExportedContent() as found:
+            found.add(chunks(200_000), index, "here")
+            found.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A dict of as many ids takes 30 MB.
+    assert peak < 5_000_000

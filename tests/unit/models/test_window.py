@@ -1,0 +1,64 @@
+"""Points and spans of time."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.window import SECOND_US, Window, from_micros, to_micros
+
+DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
+micros = st.integers(0, 4_000_000_000 * SECOND_US)
+
+
+@given(micros)
+def test_a_time_survives_the_way_through_text(value):
+    assert to_micros(from_micros(value).isoformat()) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1711000000000, 1711000000000000),
+        (1711000000000.001, 1711000000000001),
+        (1711000000000.25, 1711000000000250),
+        (1711000000, 1711000000000000),
+        (1711000000000000, 1711000000000000),
+        (1711000000000000999, 1711000000000000),
+        ("1711000000000", 1711000000000000),
+        ("2024-04-01 22:38:19", 1712011099000000),
+        ("2024-04-01T22:38:19.123456789Z", 1712011099123456),
+        ("20240401", 1711929600000000),
+        (None, None),
+        (True, None),
+        ({}, None),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00+02:00", None),
+        ("9999-12-31T23:59:59-02:00", None),
+        (10**25, None),
+    ],
+)
+def test_every_form_of_time_is_read_to_the_microsecond_towards_the_past(value, expected):
+    assert to_micros(value) == expected
+
+
+@given(micros, st.integers(1, 10 * 86_400 * SECOND_US), st.integers(1, 64))
+def test_slices_cover_the_window_without_gap_or_overlap(start, length, parts):
+    window = Window(from_micros(start), from_micros(start + length))
+    slices = window.split(parts)
+    assert 1 <= len(slices) <= parts
+    assert (slices[0].start, slices[-1].end) == (window.start, window.end)
+    assert all(earlier.end == later.start for earlier, later in itertools.pairwise(slices))
+    assert all(part.start < part.end for part in slices)
+    assert all(part.start_us % SECOND_US == 0 for part in slices[1:])
+
+
+def test_a_window_must_not_be_empty_or_backwards():
+    for end in (DAY.start, DAY.start - timedelta(seconds=1)):
+        with pytest.raises(InvalidArgumentError, match="end_time.*after start_time"):
+            Window.parse(DAY.start, end)

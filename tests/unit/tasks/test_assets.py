@@ -1,0 +1,153 @@
+"""The extra of asset events."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset, AssetAlias, PartitionedAtRuntime
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from airflow_provider_honeyhive.export.result import Files, Outcome
+from airflow_provider_honeyhive.tasks.assets import asset_facts, asset_uri, tell_outlets
+
+FILES = Files(
+    url="s3://bucket/day/",
+    manifest_url="s3://bucket/day/_manifest.json",
+    file_count=2,
+    size_bytes=60,
+    file_format="parquet",
+    compression="zstd",
+)
+OUTCOME = Outcome(
+    api_host="api.example.com",
+    project="demo",
+    project_id="id-of-demo",
+    start_time="2026-03-10T00:00:00.000000Z",
+    end_time="2026-03-11T00:00:00.000000Z",
+    event_count=5,
+    reported_total=6,
+    files=FILES,
+)
+FACTS = {
+    "project": "demo",
+    "start_time": "2026-03-10T00:00:00.000000Z",
+    "end_time": "2026-03-11T00:00:00.000000Z",
+    "event_count": 5,
+    "reported_total": 6,
+    "output_path": "s3://bucket/day/",
+    "manifest_path": "s3://bucket/day/_manifest.json",
+    "file_count": 2,
+    "size_bytes": 60,
+    "file_format": "parquet",
+    "compression": "zstd",
+}
+EVENTS = Asset("events")
+
+
+def context(**more: Any) -> dict[str, Any]:
+    return {"outlet_events": OutletEventAccessors(), **more}
+
+
+def at_runtime(partition_key: str | None = None) -> dict[str, Any]:
+    return context(
+        dag=SimpleNamespace(timetable=PartitionedAtRuntime()), dag_run=SimpleNamespace(partition_key=partition_key)
+    )
+
+
+def test_an_asset_gets_the_facts_of_the_export():
+    given = context()
+    tell_outlets([EVENTS], given, OUTCOME)
+    assert given["outlet_events"][EVENTS].extra == FACTS
+    assert not given["outlet_events"][EVENTS].partition_keys
+
+
+def test_facts_are_flat_json():
+    facts = asset_facts(OUTCOME)
+    assert json.loads(json.dumps(facts)) == facts
+    hash(frozenset(facts.items()))  # as Airflow 2.11 does to those of aliases
+
+
+def test_events_that_are_the_result_have_no_paths():
+    assert set(asset_facts(replace(OUTCOME, files=None))) == {"project", "start_time", "end_time", "event_count"}
+
+
+def test_corrections_are_counted_where_earlier_windows_were_read_again():
+    assert asset_facts(replace(OUTCOME, corrected=(3, 4))) == {**FACTS, "late_count": 3, "changed_count": 4}
+
+
+def test_what_others_have_put_there_stays():
+    given = context()
+    given["outlet_events"][EVENTS].extra["team"] = "search"
+    tell_outlets([EVENTS], given, OUTCOME)
+    assert given["outlet_events"][EVENTS].extra == {"team": "search", **FACTS}
+
+
+def test_an_alias_gets_the_asset_of_what_was_written():
+    given, alias = context(), AssetAlias("days")
+    tell_outlets([alias], given, OUTCOME)
+    (event,) = given["outlet_events"][alias].asset_alias_events
+    assert (event.dest_asset_key.uri.rstrip("/"), event.extra) == ("s3://bucket/day", FACTS)
+
+
+def test_an_alias_gets_nothing_where_nothing_was_written():
+    given, alias = context(), AssetAlias("days")
+    tell_outlets([alias], given, replace(OUTCOME, files=None))
+    assert not given["outlet_events"][alias].asset_alias_events
+
+
+def test_an_asset_known_by_its_name_gets_the_facts():
+    seen: Any = defaultdict(lambda: SimpleNamespace(extra={}, partition_keys=set()))
+    ref = Asset.ref(name="events")
+    tell_outlets([ref], {"outlet_events": seen}, OUTCOME)
+    assert seen[ref].extra == FACTS
+
+
+def test_outlets_that_are_no_assets_are_let_be():
+    given = context()
+    tell_outlets([object(), "events"], given, OUTCOME)
+    assert len(given["outlet_events"]) == 0
+
+
+def test_without_outlets_nothing_is_asked_of_the_context():
+    tell_outlets([], {}, OUTCOME)
+
+
+def test_where_tasks_say_their_partition_it_is_the_windows_start():
+    given = at_runtime()
+    tell_outlets([EVENTS], given, OUTCOME)
+    assert given["outlet_events"][EVENTS].partition_keys == {"2026-03-10T00:00:00"}
+
+
+def test_a_partition_of_the_run_or_of_the_user_stays():
+    of_run = at_runtime("2026-01-01")
+    tell_outlets([EVENTS], of_run, OUTCOME)
+    assert not of_run["outlet_events"][EVENTS].partition_keys
+
+    of_user = at_runtime()
+    of_user["outlet_events"][EVENTS].add_partitions("mine")
+    tell_outlets([EVENTS], of_user, OUTCOME)
+    assert of_user["outlet_events"][EVENTS].partition_keys == {"mine"}
+
+
+def test_all_of_time_is_no_partition():
+    given = at_runtime()
+    tell_outlets([EVENTS], given, replace(OUTCOME, start_time=None))
+    assert not given["outlet_events"][EVENTS].partition_keys
+
+
+@pytest.mark.parametrize(
+    ("url", "uri"),
+    [
+        ("s3://bucket/day/", "s3://bucket/day/"),
+        ("s3://bucket/Tag %41/ä", "s3://bucket/Tag%20%41/%C3%A4"),
+        ("/data/day", "file:///data/day"),
+        ("/data/ein Tag/ä", "file:///data/ein%20Tag/%C3%A4"),
+    ],
+)
+def test_uris_are_ascii(url, uri):
+    assert asset_uri(url) == uri

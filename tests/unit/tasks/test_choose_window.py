@@ -1,0 +1,268 @@
+"""The window of an export task: whether it continues an earlier run, where that is kept, and when it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset, CronTriggerTimetable, PartitionedAssetTimetable
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.operators import honeyhive
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.tasks.watermark import steady_folder, take_window
+from airflow_provider_honeyhive.triggers import moment
+from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MORNING = {"start_time": "2026-11-22T06:00:00Z", "end_time": "2026-11-22T12:00:00Z"}
+DAILY = CronTriggerTimetable("@daily", timezone="UTC")
+
+
+class Stores:
+    """The state stores of some assets, as a context has them."""
+
+    def __init__(self, *assets: Asset) -> None:
+        self.kept: dict[str, dict[str, str]] = {asset.name: {} for asset in assets}
+
+    def __getitem__(self, asset: Any) -> Any:
+        if not isinstance(asset, Asset):
+            raise TypeError(asset)
+        texts = self.kept[asset.name]
+        return SimpleNamespace(
+            get=lambda key: json.loads(texts[key]) if key in texts else None,
+            set=lambda key, value: texts.__setitem__(key, json.dumps(value)),
+        )
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Give a function that makes a rendered export task."""
+
+    def make(run_id: str = "a", **arguments: Any) -> HoneyHiveExportEventsOperator:
+        arguments = {"task_id": "export", "output_path": f"{tmp_path}/{{{{ run_id }}}}/", **arguments}
+        task = HoneyHiveExportEventsOperator(**arguments)
+        if arguments["output_path"] is not None:
+            task.output_path = str(arguments["output_path"]).replace("{{ run_id }}", run_id)
+        return task
+
+    return make
+
+
+def context(run_id: str = "a", *, at: datetime = NOON, conf: Any = None, dag: Any = None, **more: Any) -> Any:
+    dag = {"timetable": None, "max_active_runs": 1, **(dag or {})}
+    return {
+        "dag": SimpleNamespace(**dag),
+        "dag_run": SimpleNamespace(run_after=at, conf=conf or {}, run_type="manual"),
+        "ti": SimpleNamespace(dag_id="dag", task_id="export", run_id=run_id),
+        **more,
+    }
+
+
+def export(task: HoneyHiveExportEventsOperator, run: Any, project: str = "demo") -> Window:
+    window, watermark = take_window(task, run, project)
+    if watermark is not None:
+        watermark.advance(window)
+    return window
+
+
+def test_a_run_without_a_window_continues_the_run_whose_times_were_given(make):
+    assert export(make(), context("a", conf=MORNING)) == Window(NOON - 6 * HOUR, NOON)
+    assert export(make("b"), context("b", at=NOON + HOUR)) == Window(NOON, NOON + HOUR)
+    assert export(make("c"), context("c", at=NOON + 3 * HOUR)) == Window(NOON + HOUR, NOON + 3 * HOUR)
+
+
+def test_windows_that_continue_end_at_whole_milliseconds_and_lose_nothing(make):
+    export(make(), context(conf=MORNING))
+    late = NOON + timedelta(microseconds=1_234_999)
+    assert export(make("b"), context("b", at=late)).end == NOON + timedelta(microseconds=1_234_000)
+    assert export(make("c"), context("c", at=NOON + HOUR)).start == NOON + timedelta(microseconds=1_234_000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"project": "other"}, id="project"),
+        pytest.param({"filters": [{"field": "event_type", "operator": "is", "value": "model"}]}, id="filters"),
+        pytest.param({"evaluation_id": "run-1"}, id="evaluation"),
+        pytest.param({"honeyhive_conn_id": "other"}, id="connection"),
+    ],
+)
+def test_an_export_of_something_else_does_not_continue(make, change):
+    export(make(), context(conf=MORNING))
+    project = change.pop("project", "demo")
+    with pytest.raises(InvalidArgumentError, match=r"none has exported anything yet.*dag_run\.conf"):
+        export(make("b", **change), context("b", at=NOON + HOUR), project)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run", "remedy"),
+    [
+        pytest.param({}, {"dag": {"max_active_runs": 16}}, "max_active_runs=1", id="runs side by side"),
+        pytest.param({"output_path": None}, {}, "give output_path", id="no files"),
+        pytest.param({"output_path": "{{ params.folder }}/{{ run_id }}/"}, {}, "no template", id="no steady folder"),
+    ],
+)
+def test_a_task_that_cannot_continue_says_what_it_lacks(make, arguments, run, remedy):
+    for conf in ({}, MORNING):
+        task = make(**arguments)
+        if conf:
+            assert take_window(task, context(conf=conf, **run), "demo")[1] is None
+            continue
+        for said in (remedy, "dag_run.conf", "start_time and end_time", "cron expression"):
+            with pytest.raises(InvalidArgumentError, match=said):
+                take_window(task, context(**run), "demo")
+
+
+def test_scheduled_runs_and_their_repetitions_leave_no_watermark(make, tmp_path):
+    scheduled = context(dag={"timetable": DAILY})
+    assert export(make(), scheduled) == Window(NOON - 36 * HOUR, NOON - 12 * HOUR)
+    assert export(make(), context(conf=MORNING, dag={"timetable": DAILY})) == Window(NOON - 6 * HOUR, NOON)
+    partitioned = PartitionedAssetTimetable(assets=Asset("x"))
+    export(make(), context(conf=MORNING, dag={"timetable": partitioned}, partition_date=NOON))
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------- the place
+
+
+def test_it_is_kept_in_the_folder_that_all_runs_share(make, tmp_path):
+    export(make(), context(conf=MORNING))
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith("_watermark-")
+
+
+def test_it_is_kept_beside_the_tasks_first_asset_where_airflow_can(make, tmp_path):
+    outlet, inlet = Asset("events"), Asset("upstream")
+    stores = Stores(inlet, outlet)
+    arguments = {"outlets": [outlet], "inlets": [inlet]}
+    export(make(**arguments), context(conf=MORNING, asset_state_store=stores))
+    window = export(make("b", **arguments), context("b", at=NOON + HOUR, asset_state_store=stores))
+    assert window == Window(NOON, NOON + HOUR)
+    assert len(stores.kept["events"]) == 1
+    assert stores.kept["upstream"] == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_assets_allow_paths_that_are_templates_from_the_beginning(make):
+    outlet = Asset("events")
+    run = {"asset_state_store": Stores(outlet)}
+    arguments = {"outlets": [outlet], "output_path": "{{ params.folder }}/"}
+    export(make(**arguments), context(conf=MORNING, **run))
+    assert export(make("b", **arguments), context("b", at=NOON + HOUR, **run)).start == NOON
+
+
+@pytest.mark.parametrize(
+    ("template", "folder"),
+    [
+        ("s3://bucket/honeyhive/{{ run_id }}/", "s3://bucket/honeyhive"),
+        ("s3://bucket/honeyhive/run-{{ run_id }}.jsonl.gz", "s3://bucket/honeyhive"),
+        ("s3://bucket/{% if x %}a{% endif %}/day", "s3://bucket"),
+        (
+            "s3://{{ var.value.bucket }}/{{ dag.dag_id }}/{{ ts_nodash }}/",
+            "s3://{{ var.value.bucket }}/{{ dag.dag_id }}",
+        ),
+        ("s3://{{ dag_run.conf.bucket }}/x/", None),
+        ("s3://bucket/{{ ds }}/{{ var.value.x }}/", "s3://bucket"),
+        ("/data/exports/{{ run_id }}", "/data/exports"),
+        ("/{{ run_id }}", None),
+        ("/data/always/", "/data/always"),
+        ("{{ var.value.base }}/{{ run_id }}/", "{{ var.value.base }}"),
+        ("{{ run_id }}", None),
+    ],
+)
+def test_the_folder_that_all_runs_share_ends_before_the_first_template_that_changes(template, folder):
+    assert steady_folder(template) == folder
+
+
+# ------------------------------------------------------------------------------------------------- the delay
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let the operator's clock stand, and sleeping set it."""
+    clock = SimpleNamespace(now=NOON, slept=[])
+
+    def sleep(seconds: float) -> None:
+        clock.slept.append(seconds)
+        clock.now += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(honeyhive, "datetime", SimpleNamespace(now=lambda _: clock.now))
+    monkeypatch.setattr(honeyhive.time, "sleep", sleep)
+    return clock
+
+
+def wait(task: HoneyHiveExportEventsOperator, end: datetime) -> None:
+    task._wait_until_past(Window(end - HOUR, end))
+
+
+@pytest.mark.parametrize("delay", [0, 600, timedelta(minutes=10)])
+def test_a_window_that_is_long_enough_past_is_exported_at_once(make, clock, delay):
+    wait(make(delay=delay), NOON - timedelta(minutes=10))
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("delay", "end"),
+    [
+        pytest.param(0, NOON + HOUR, id="not over"),
+        pytest.param(4200, NOON - timedelta(minutes=10), id="not long enough over"),
+    ],
+)
+def test_a_window_that_is_not_is_left_to_the_triggerer(make, clock, delay, end):
+    with pytest.raises(TaskDeferred) as deferred:
+        wait(make(delay=delay), end)
+    assert deferred.value.method_name == "resume"
+    assert deferred.value.trigger.serialize() == (
+        "airflow_provider_honeyhive.triggers.moment.HoneyHiveMomentTrigger",
+        {"moment": "2026-11-22T13:00:00.000000Z", "event": None},
+    )
+    assert clock.slept == []
+
+
+def test_some_seconds_are_waited_for_in_the_worker(make, clock):
+    wait(make(), NOON + timedelta(seconds=2.5))
+    assert clock.slept == [2.5]
+
+
+@pytest.mark.parametrize("delay", [-1, "1h", None, float("nan"), timedelta(seconds=-1), True])
+def test_a_delay_that_is_none_is_found_when_the_dag_is_parsed(make, delay):
+    with pytest.raises(InvalidArgumentError, match="delay: got"):
+        make(delay=delay)
+
+
+def test_the_trigger_fires_at_its_moment_whatever_the_clock_does_meanwhile(monkeypatch):
+    now, slept = [NOON], []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        # The clock is set back once.
+        now[0] += timedelta(seconds=seconds - 30 * (len(slept) == 1))
+
+    monkeypatch.setattr(moment, "datetime", SimpleNamespace(now=lambda _: now[0]))
+    monkeypatch.setattr(moment.asyncio, "sleep", sleep)
+
+    async def events() -> list[Any]:
+        return [event.payload async for event in HoneyHiveMomentTrigger("2026-11-22T12:02:00Z").run()]
+
+    assert asyncio.run(events()) == ["2026-11-22T12:02:00Z"]
+    assert slept == [60.0, 60.0, 30.0]
+    assert asyncio.run(events()) == ["2026-11-22T12:02:00Z"]
+    assert len(slept) == 3
+
+
+def test_the_trigger_fires_with_what_it_was_given():
+    given = HoneyHiveMomentTrigger("2026-11-22T12:02:00Z", {"waits": 1})
+    again = HoneyHiveMomentTrigger(**given.serialize()[1])
+
+    async def events() -> list[Any]:
+        return [event.payload async for event in again.run()]
+
+    assert asyncio.run(events()) == [{"waits": 1}]

@@ -1,0 +1,271 @@
+"""Each matching event is announced once: late ones, those of a time that is over, those after a restart."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import SECOND_US, to_micros
+from airflow_provider_honeyhive.sandbox import Behaviour
+from airflow_provider_honeyhive.triggers.watch_state import (
+    SHOWN_CHARACTERS,
+    SHOWN_IDS,
+    WatchState,
+    announcement,
+    is_shortened,
+    look,
+    without_pending,
+)
+
+ERRORS = ExportRequest.parse(project="demo", filters=[{"field": "error", "operator": "exists"}])
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOUR = 3_600
+
+
+def us(seconds: float) -> int:
+    """Return microseconds since 1970 of a moment so many seconds after :data:`START`."""
+    return to_micros(START) + int(seconds * SECOND_US)
+
+
+def failed(name: str, at: float, **more: Any) -> dict[str, Any]:
+    start = int((START + timedelta(seconds=at)).timestamp() * 1000)
+    return {"event_id": name, "project": "demo", "start_time": start, "error": "boom", **more}
+
+
+class Watcher:
+    """Looks at a sandbox, and takes each announcement for granted."""
+
+    def __init__(self, client, *, lookback: float = HOUR, capacity: int = 1000) -> None:
+        self.client = client
+        self.limits = {"lookback": int(lookback * SECOND_US), "capacity": capacity}
+        self.state = WatchState(us(0))
+
+    def look(self, at: float) -> list[str]:
+        state = look(self.client, ERRORS, self.state, now=us(at), **self.limits)
+        self.state = without_pending(state)
+        return [] if state.pending is None else state.pending["event_ids"]
+
+    def restart(self) -> None:
+        self.state = WatchState.from_json(json.loads(json.dumps(self.state.to_json())))
+
+
+@pytest.fixture
+def sandbox(sandbox_with):
+    return sandbox_with([])
+
+
+@pytest.fixture
+def watcher(sandbox, client_of):
+    return Watcher(client_of(sandbox))
+
+
+def test_an_event_is_announced_once(sandbox, watcher):
+    assert watcher.look(60) == []
+    sandbox.add([failed("a", 30), {**failed("fine", 31), "error": None}])
+
+    assert [watcher.look(120), watcher.look(180)] == [["a"], []]
+
+
+def test_events_before_the_beginning_do_not_count(sandbox, watcher):
+    sandbox.add([failed("before", -1), failed("first", 0)])
+
+    assert watcher.look(60) == ["first"]
+
+
+def test_an_event_that_comes_late_is_announced(sandbox, watcher):
+    sandbox.add([failed("new", 3000)])
+    assert watcher.look(3600) == ["new"]
+    sandbox.add([failed("late", 10)])
+
+    assert [watcher.look(3605), watcher.look(3660)] == [["late"], []]
+
+
+def test_an_event_that_matches_late_is_announced(sandbox, watcher):
+    sandbox.add([{**failed("rated", 10), "error": None}])
+    assert watcher.look(60) == []
+    sandbox.delete(["rated"])
+    sandbox.add([failed("rated", 10)])
+
+    assert watcher.look(120) == ["rated"]
+
+
+def test_what_is_older_than_the_lookback_is_forgotten_and_not_asked_for(sandbox, watcher):
+    sandbox.add([failed(f"old {n}", n) for n in range(20)])
+    watcher.look(60)
+    assert len(watcher.state.seen) == 20
+
+    assert watcher.look(10 + HOUR) == []
+    assert len(watcher.state.seen) == 10
+    sandbox.add([failed("too late", 5)])
+    assert watcher.look(20 + HOUR) == []
+
+
+def test_after_a_time_without_a_triggerer_nothing_is_missed(sandbox, watcher):
+    sandbox.add([failed("seen", 30)])
+    watcher.look(60)
+    sandbox.add([failed(f"meanwhile {n}", n * HOUR) for n in range(1, 20)])
+    watcher.restart()
+
+    assert len(watcher.look(20 * HOUR)) == 19
+
+
+def test_a_restart_repeats_nothing(sandbox, watcher):
+    sandbox.add([failed(f"event {n}", n * 0.1) for n in range(100)])
+    assert len(watcher.look(60)) == 100
+
+    for at in (61, 62.5, HOUR + 1.05, HOUR + 5.55, HOUR + 9.95):
+        watcher.restart()
+        assert watcher.look(at) == []
+
+
+def test_an_event_without_a_time_is_announced_once(sandbox_with, client_of):
+    sandbox = sandbox_with([failed("timeless", 0)], behaviour=Behaviour(ignore_date_range=True))
+    sandbox.delete(["timeless"])
+    sandbox.add([{"event_id": "timeless", "project": "demo", "error": "boom"}])
+    watcher = Watcher(client_of(sandbox))
+
+    found = [watcher.look(at) for at in (60, HOUR, 3 * HOUR, 5 * HOUR)]
+
+    assert found == [["timeless"], [], [], []]
+
+
+def test_more_events_than_can_be_remembered_shorten_the_lookback_and_are_not_repeated(sandbox, client_of):
+    watcher = Watcher(client_of(sandbox), capacity=10)
+    sandbox.add([failed(f"event {n}", n) for n in range(30)])
+    before = watcher.state
+
+    assert len(watcher.look(60)) == 30
+    assert len(watcher.state.seen) == 10
+    assert watcher.state.since > us(19)
+    assert is_shortened(watcher.state, before=before, now=us(60), lookback=HOUR * SECOND_US)
+    assert watcher.look(61) == []
+    sandbox.add([failed("late, but not too late", 25)])
+    assert watcher.look(62) == ["late, but not too late"]
+
+
+def test_a_lookback_that_holds_all_is_not_shortened(sandbox, watcher):
+    before = watcher.state
+    sandbox.add([failed("a", 30)])
+    watcher.look(HOUR)
+
+    assert not is_shortened(watcher.state, before=before, now=us(HOUR), lookback=HOUR * SECOND_US)
+
+
+def test_a_look_reads_ids_and_times_only_where_the_endpoint_can_leave_the_rest_out(sandbox, watcher):
+    watcher.look(60)
+    watcher.look(120)
+
+    assert sandbox.requests[-1].body["projections"][0] == "event_id"
+
+
+@pytest.mark.parametrize("behaviour", [{"endpoints": frozenset({"search"})}, {"order": "asc"}, {"cap": 3}])
+def test_every_server_will_do(sandbox_with, client_of, behaviour):
+    sandbox = sandbox_with([failed(f"event {n}", n) for n in range(20)], behaviour=Behaviour(**behaviour))
+    watcher = Watcher(client_of(sandbox))
+
+    assert len(watcher.look(60)) == 20
+    assert watcher.look(120) == []
+
+
+# ---------------------------------------------------------------------------------------------- announcements
+
+
+def test_an_announcement_says_what_came_and_gives_the_window_that_holds_it():
+    said = announcement(ERRORS, {"b": us(10.0015), "a": us(3), "c": us(10.0015)})
+
+    assert said.pop("batch")
+    assert said == {
+        "project": "demo",
+        "filters": [{"field": "error", "operator": "exists", "value": None, "type": "string"}],
+        "event_count": 3,
+        "event_ids": ["b", "c", "a"],
+        "event_ids_left_off": 0,
+        "oldest": "2026-11-22T12:00:03.000000Z",
+        "newest": "2026-11-22T12:00:10.001500Z",
+        "start_time": "2026-11-22T12:00:03.000000Z",
+        "end_time": "2026-11-22T12:00:10.002000Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        pytest.param([f"{n:036d}" for n in range(150)], SHOWN_IDS, id="many"),
+        pytest.param(["x" * 3000 + str(n) for n in range(5)], SHOWN_CHARACTERS // 3005, id="long"),
+        pytest.param(["é" * 500 + str(n) for n in range(5)], SHOWN_CHARACTERS // 3005, id="long as JSON"),
+        pytest.param(["x" * 100_000], 0, id="too long"),
+    ],
+)
+def test_an_announcement_names_only_so_many_ids_and_counts_the_rest(ids, shown):
+    said = announcement(ERRORS, dict.fromkeys(ids, us(0)))
+
+    assert len(said["event_ids"]) == shown
+    assert said["event_ids_left_off"] == len(ids) - shown
+    assert said["event_count"] == len(ids)
+
+
+def test_the_batch_tells_the_same_events_from_others():
+    one, two, other = ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "c": 2})
+
+    assert announcement(ERRORS, one)["batch"] == announcement(ERRORS, two)["batch"]
+    assert announcement(ERRORS, one)["batch"] != announcement(ERRORS, other)["batch"]
+
+
+# ---------------------------------------------------------------------------------------------------- states
+
+
+def test_the_fullest_state_of_the_asset_store_fits_into_its_value():
+    from airflow_provider_honeyhive.tasks.state import AssetStore
+
+    fresh = {f"{n:036d}" + "é" * 40: us(n) for n in range(AssetStore.capacity)}
+    state = WatchState(us(0), {n.to_bytes(8): us(n) for n in range(AssetStore.capacity)}, announcement(ERRORS, fresh))
+
+    assert len(json.dumps(state.to_json())) < 65_535
+
+
+def test_a_state_of_another_version_is_refused():
+    with pytest.raises(ValueError, match="version 99"):
+        WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99})
+
+
+#: What happens: events of an age in seconds appear, time passes, the triggerer is started again.
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.lists(st.floats(0, 590), min_size=1, max_size=3).map(lambda ages: ("appear", ages)),
+        st.floats(0.001, 400).map(lambda seconds: ("pass", seconds)),
+        st.just(("look", None)),
+        st.just(("restart", None)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(happenings=HAPPENINGS)
+def test_whatever_happens_each_event_is_announced_exactly_once(sandbox_with, client_of, happenings):
+    sandbox = sandbox_with([])
+    watcher = Watcher(client_of(sandbox), lookback=600)
+    now, looked, names, announced = 600.0, 600.0, [], []
+    watcher.look(now)
+    for what, given_ in happenings:
+        if what == "appear":
+            # No older than the lookback when the next look comes.
+            new = [f"event {len(names) + n}" for n in range(len(given_))]
+            sandbox.add([failed(name, max(0.0, looked - age)) for name, age in zip(new, given_, strict=True)])
+            names += new
+        elif what == "pass":
+            now += given_
+        elif what == "look":
+            announced += watcher.look(now)
+            looked = now
+        else:
+            watcher.restart()
+    announced += watcher.look(now + 1)
+
+    assert sorted(announced) == sorted(names)
