@@ -64,6 +64,7 @@ lint: $(INSTALLED) ## check style, format and types
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	.venv/airflow-3.3/bin/lint-imports --no-cache
 
 format: $(INSTALLED) ## format the code and mend what can be mended
 	$(PY) -m ruff check --fix

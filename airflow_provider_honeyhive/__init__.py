@@ -1,4 +1,26 @@
-"""Airflow provider for HoneyHive: scheduled, complete and proved exports of LLM traces."""
+"""Airflow provider for HoneyHive: scheduled, complete and proved exports of LLM traces.
+
+In the order in which data flows; each may import what stands above it, and nothing below::
+
+    exceptions      every way an export can fail
+    models          what a user asks for: window, filters, fields, layout, options
+    events          the JSON text of one event
+    storage         files in a folder of any store, whole or not at all
+    api             HoneyHive over HTTP: one request, one page
+    formats         events as the bytes of data files, and back
+    reading         every event of a window once, proved
+    manifest        the proof of an export, written last; reads and verifies it
+    export          one export from plan to published manifest
+    cli             the command line
+    _compat         the only module that tells Airflow 2.11 from 3
+    hooks, links    an Airflow connection; a link from a task to its events
+    tasks           what operators, sensors and triggers share of Airflow
+    triggers        waiting without a worker slot
+    operators, sensors
+
+Beside them: ``provider_info``, which Airflow reads, and ``sandbox``, a stand-in HoneyHive that imports none of these.
+Import Linter holds the code to this list, see ``pyproject.toml``.
+"""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.formats.content_index import IndexFile, _index_problems
-from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile, _problems_of
+from airflow_provider_honeyhive.formats.content_index import IndexFile, index_problems
+from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile, problems_of
 from airflow_provider_honeyhive.models.layout import (
     FORMATS,
     MANIFEST_NAME,
@@ -194,8 +194,6 @@ class Manifest(BaseModel):
 
         :raises DestinationError: names every part that is missing, differs, or is there too many, and in what.
         """
-        # Here, because verification knows manifests.
-
         if self._place is None:
             raise DestinationError("only a manifest that was read from its place can be verified")
         store, name = self._place
@@ -238,12 +236,12 @@ def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Colle
     there = {*there, *_in_folders(manifest, store)}
     problems: list[str] = []
     looks: dict[str, Iterator[str]] = {
-        part.path: _problems_of(part, store, manifest, within)
+        part.path: problems_of(part, manifest.file_format, manifest.compression, store.chunks(part.path), within)
         for parts, within in ((manifest.files, bounds), (manifest.corrections, back))
         for part in parts
     }
     if manifest.index is not None:
-        looks[manifest.index.path] = _index_problems(manifest.index, store)
+        looks[manifest.index.path] = index_problems(manifest.index, store.chunks(manifest.index.path))
     for name, look in looks.items():
         problems += [f"{name}: {problem}" for problem in (look if name in there else ["missing"])]
     named = manifest.sizes

@@ -1,1 +1,5 @@
-"""HoneyHive over HTTP: one page for one question, with retries. Knows nothing of completeness, files and Airflow."""
+"""HoneyHive over HTTP: one request, one page of events, with retries.
+
+Everything that differs between endpoints and servers of HoneyHive, and every network failure, ends here.
+May know events and models: nothing of complete windows, of files or of Airflow.
+"""

@@ -7,11 +7,13 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from airflow_provider_honeyhive.events.redaction import redacted
+from airflow_provider_honeyhive.events.redaction import key_id, redacted
 from airflow_provider_honeyhive.events.scan import members, objects_in_list
+from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.models.fields import FieldRules
 
 
 #: From where to where, and what comes instead.
@@ -61,30 +63,41 @@ class _Node:
 _EXCLUDED = _Node(Action.EXCLUDE)
 
 
-class Editor:
-    """Applies rules that have been checked to one event after the other; may be shared by threads.
+class Masker:
+    """Applies rules to one event after the other; threads may share it.
 
-    :param kept: the only top-level fields to keep; None keeps all.
-    :param exclude_fields: paths of what to take out.
-    :param redact: paths of what to replace.
-    :param key: the secret of the hashes.
+    :param rules: what to keep, take out and replace.
     """
 
-    def __init__(
-        self, kept: frozenset[str] | None, exclude_fields: Iterable[str], redact: Iterable[str], key: bytes
-    ) -> None:
+    def __init__(self, rules: FieldRules) -> None:
+        kept = None if rules.projections is None else frozenset((*rules.projections, *ALWAYS_PROJECTED))
         self._root = _Node(only=kept)
-        for path in exclude_fields:
+        for path in rules.exclude_fields:
             self._root.plant(path, Action.EXCLUDE)
-        for path in redact:
+        for path in rules.redact:
             self._root.plant(path, Action.REDACT)
-        self._redacted = partial(redacted, key=key)
+        self._key = rules.redact_secret.get_secret_value().encode() if rules.redact_secret else b""
+        self._redacted = partial(redacted, key=self._key)
+        self._active = rules.active
+        self._redacts = bool(rules.redact)
 
-    def edit(self, raw: bytes) -> bytes:
-        """Return ``raw`` with the rules applied.
+    @property
+    def key_id(self) -> str | None:
+        """What tells the key of the hashes from others without showing it: exports with the same id join."""
+        return key_id(self._key) if self._redacts and self._key else None
 
-        :raises HoneyHiveResponseError: it is not the text of one object.
+    def apply(self, raw: RawEvent) -> RawEvent:
+        """Return one event without what the rules take out; every other byte stays as it was.
+
+        A member is taken out with the comma and the white space that part it from its neighbour.
+
+        :param raw: the JSON text of one event, as :mod:`~airflow_provider_honeyhive.api.pages` gives it: from the
+            brace that opens it to the one that closes it. Without rules it is what comes back.
+        :raises HoneyHiveResponseError: it cannot be read as an object, so nothing of it may pass.
         """
+        return self._masked(bytes(raw)) if self._active else raw
+
+    def _masked(self, raw: bytes) -> bytes:
         edits: list[Edit] = []
         self._edit_object(raw, 0, len(raw), self._root, edits)
         return _spliced(raw, edits) if edits else raw

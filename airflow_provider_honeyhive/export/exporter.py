@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     IncompleteExportError,
@@ -96,6 +97,7 @@ class _Export:
     ) -> None:
         self._client = client
         self._request = request
+        self._masker = Masker(request.rules)
         self._layout = layout
         self._options = options
         self._airflow = airflow
@@ -164,10 +166,9 @@ class _Export:
         return manifest
 
     def _encoder(self, destination: Destination) -> Encoder:
-        rules = self._request.rules
         return Encoder(
             encoder(self._layout, staged_cheaply=destination.store.reads_cheaply),
-            rules.apply if rules.active else None,
+            self._masker.apply if self._request.rules.active else None,
             self._options.partition_by,
             records_of if self._options.lookback else None,
         )
@@ -250,7 +251,7 @@ class _Export:
                 evaluation_id=request.evaluation_id,
                 exclude_fields=list(request.exclude_fields),
                 redact=list(request.redact),
-                redact_key_id=request.rules.key_id,
+                redact_key_id=self._masker.key_id,
                 sessions=request.sessions,
                 endpoint=self._client_endpoint() or self._endpoint,
                 api_host=client.settings.api_host,

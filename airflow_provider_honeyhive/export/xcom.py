@@ -7,6 +7,7 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.export.workers import run_side_by_side
@@ -37,12 +38,13 @@ def collect_events(
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
     reader = _reader_of(client, request, page_size)
+    masker = Masker(request.rules)
 
     def collect() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         size = 0
         for batch in reader.read():
-            raw_events = list(map(request.rules.apply, batch.raw_events))
+            raw_events = list(map(masker.apply, batch.raw_events))
             size += sum(map(len, raw_events))
             if size > max_bytes:
                 raise TooLargeForXComError(size, max_bytes)

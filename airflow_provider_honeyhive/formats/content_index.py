@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.storage.base import Store
 
 
 _IDENTITY_BYTES, _CONTENT_BYTES = 16, 8
@@ -167,9 +166,14 @@ class IndexFile(BaseModel):
     sha256: str
 
 
-def _index_problems(index: IndexFile, store: Store) -> Iterator[str]:
+def index_problems(index: IndexFile, chunks: Iterable[bytes]) -> Iterator[str]:
+    """Yield what an index file has that its facts do not say.
+
+    :param index: what should be there.
+    :param chunks: the bytes of the file.
+    """
     digest, size = sha256(), 0
-    for chunk in store.chunks(index.path):
+    for chunk in chunks:
         digest.update(chunk)
         size += len(chunk)
     yield from (

@@ -17,9 +17,6 @@ from airflow_provider_honeyhive.models.window import format_time, from_micros, p
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from airflow_provider_honeyhive.manifest import Manifest
-    from airflow_provider_honeyhive.storage.base import Store
-
 
 #: The ``start_time`` of each event, microseconds since 1970.
 Times: TypeAlias = "Iterator[int | None]"
@@ -138,19 +135,29 @@ class CorrectionFile(PartFile):
     reason: str
 
 
-def _problems_of(part: PartFile, store: Store, manifest: Manifest, bounds: tuple[int, int] | None) -> Iterator[str]:
+def problems_of(
+    part: PartFile, file_format: str, compression: str, chunks: Iterable[bytes], bounds: tuple[int, int] | None
+) -> Iterator[str]:
+    """Yield what a data file has that its facts do not say.
+
+    :param part: what should be there.
+    :param file_format: of the file.
+    :param compression: of the file.
+    :param chunks: the bytes of the file.
+    :param bounds: between which times its events must lie, microseconds since 1970; None: anywhere.
+    """
     digest, size = sha256(), 0
 
     def hashed() -> Iterator[bytes]:
         nonlocal size
-        for chunk in store.chunks(part.path):
+        for chunk in chunks:
             digest.update(chunk)
             size += len(chunk)
             yield chunk
 
     count, first, last = 0, None, None
     try:
-        for time in event_times(manifest.file_format, manifest.compression, hashed()):
+        for time in event_times(file_format, compression, hashed()):
             count += 1
             if time is not None:
                 first = time if first is None else min(first, time)

@@ -125,6 +125,7 @@ class HoneyHiveHook(BaseHook):
         :raises WrongProjectError: the key belongs to another project.
         :raises HoneyHiveError: the call failed.
         """
+        from airflow_provider_honeyhive.events.masking import Masker  # noqa: PLC0415
         from airflow_provider_honeyhive.models.options import check_number  # noqa: PLC0415
         from airflow_provider_honeyhive.models.window import parse_time, to_micros  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats  # noqa: PLC0415
@@ -142,7 +143,7 @@ class HoneyHiveHook(BaseHook):
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
             low, high = to_micros(start), to_micros(end)
         found = Asker(self.get_conn(), request, ReadStats()).ask(low, high, page=page, limit=limit)
-        return replace(found, raw_events=list(map(request.rules.apply, found.raw_events)))
+        return replace(found, raw_events=list(map(Masker(request.rules).apply, found.raw_events)))
 
     def iter_events(
         self,
@@ -171,6 +172,7 @@ class HoneyHiveHook(BaseHook):
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
+        from airflow_provider_honeyhive.events.masking import Masker  # noqa: PLC0415
         from airflow_provider_honeyhive.events.raw import load_event  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
 
@@ -184,8 +186,9 @@ class HoneyHiveHook(BaseHook):
             exclude_fields=exclude_fields,
             redact=redact,
         )
+        masker = Masker(request.rules)
         for batch in iter_batches(self.get_conn(), request, page_size):
-            yield from map(load_event, map(request.rules.apply, batch.raw_events))
+            yield from map(load_event, map(masker.apply, batch.raw_events))
 
     def count_events(
         self,

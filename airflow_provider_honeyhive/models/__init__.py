@@ -1,4 +1,8 @@
-"""What a user asks for: window, filters, fields, layout, options. Checked when made; knows nothing but exceptions."""
+"""What a user asks for: window, filters, fields, layout, options.
+
+Each model checks its values when it is made, so that a DAG fails while Airflow parses it.
+May know only the exceptions: no HTTP, no files, no Airflow.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ comes twice both values are meant. Upper and lower case differ, as in JSON.
 Only fields are left out, not what they say: a text that quotes an excluded value, or holds JSON text of its
 own with such a field in it, stays as it is. Exclude the field that holds the text.
 
-Light enough for DAG parsing: :mod:`~airflow_provider_honeyhive.editing` does the work.
+Light enough for DAG parsing: :mod:`~airflow_provider_honeyhive.events.masking` applies the rules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import SecretStr
-
-    from airflow_provider_honeyhive.events.masking import Editor
 
 
 #: What every exported event keeps as it is, and why.
@@ -60,7 +57,7 @@ class FieldRules:
     :param projections: top-level fields to keep, beside those that always come too; None keeps all.
     :param exclude_fields: paths of what to take out.
     :param redact: paths of what to replace by a keyed hash. Equal values have equal hashes, wherever they
-        are, as long as the key is the same; null stays null. See :mod:`~airflow_provider_honeyhive.redaction`
+        are, as long as the key is the same; null stays null. See :mod:`~airflow_provider_honeyhive.events.redaction`
         for what counts as equal and what a hash does not hide.
     :param redact_secret: the secret of these hashes, needed where there is something to redact.
     :raises InvalidArgumentError: a path that cannot be right, a field that no event may be without, fields
@@ -100,34 +97,6 @@ class FieldRules:
     def active(self) -> bool:
         """Whether there is any rule."""
         return bool(self.projections or self.exclude_fields or self.redact)
-
-    @property
-    def key_id(self) -> str | None:
-        """What tells the key of the hashes from others without showing it: exports with the same id join."""
-        if not self.redact or self.redact_secret is None:
-            return None
-        from airflow_provider_honeyhive.events.redaction import key_id  # noqa: PLC0415
-
-        return key_id(self.redact_secret.get_secret_value().encode())
-
-    def apply(self, raw: bytes | memoryview) -> bytes | memoryview:
-        """Return one event without what the rules take out; every other byte stays as it was.
-
-        A member is taken out with the comma and the white space that part it from its neighbour.
-
-        :param raw: the JSON text of one event, as :mod:`~airflow_provider_honeyhive.pages` gives it: from the
-            brace that opens it to the one that closes it. Without rules it is what comes back.
-        :raises HoneyHiveResponseError: it cannot be read as an object, so nothing of it may pass.
-        """
-        return self._editor.edit(bytes(raw)) if self.active else raw
-
-    @cached_property
-    def _editor(self) -> Editor:
-        from airflow_provider_honeyhive.events.masking import Editor  # noqa: PLC0415
-
-        kept = None if self.projections is None else frozenset((*self.projections, *ALWAYS_PROJECTED))
-        key = self.redact_secret.get_secret_value().encode() if self.redact_secret else b""
-        return Editor(kept, self.exclude_fields, self.redact, key)
 
 
 def check_fields(projections: Any = None, exclude_fields: Any = None, redact: Any = None) -> None:

@@ -1,1 +1,5 @@
-"""Reads every event of a window once, and proves it. Knows pages; nothing of files and Airflow."""
+"""Every event of a window once, proved against the server's totals.
+
+The reader pages from the newest event to the oldest and reads a slice again when its proof fails.
+May know the API, events and models: nothing of files or of Airflow.
+"""

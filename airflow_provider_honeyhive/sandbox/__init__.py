@@ -1,4 +1,8 @@
-"""A stand-in HoneyHive on loopback, for tests and demonstrations: standard library only, knows no client."""
+"""A stand-in HoneyHive on loopback, for tests and demonstrations.
+
+It speaks every dialect of the export API, and plays every oddity and failure that a test asks for.
+May know the standard library only: no client, no model, nothing else of this package.
+"""
 
 from __future__ import annotations
 

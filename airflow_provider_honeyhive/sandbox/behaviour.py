@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from airflow_provider_honeyhive.sandbox.server import Sandbox
 
 ALL_ENDPOINTS = frozenset({"legacy", "export", "search", "project-search"})
 
@@ -82,7 +80,7 @@ class Behaviour:
     export_checks_project: bool = False
     insert_per_request: int = 0
     delete_per_request: int = 0
-    before_request: Callable[[Sandbox, int], None] | None = None
+    before_request: Callable[[Any, int], None] | None = None
 
     def __post_init__(self) -> None:
         unknown = self.endpoints - ALL_ENDPOINTS

@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.sandbox.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_provider_honeyhive.sandbox.server import Sandbox
+    Respond = Callable[[str, str, dict[str, str], bytes], tuple[Answer, Fault]]
 
 NO_FAULT = Fault()
 #: SO_LINGER on, for zero seconds: closing sends RST instead of FIN.
@@ -30,14 +30,27 @@ CLIENT_GONE = (ConnectionError, TimeoutError, ssl.SSLError)
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one sandbox and can cut every connection it has."""
+    """Serves what answers requests, and can cut every connection it has.
+
+    :param address: host and port.
+    :param respond: gives the answer to a method, a path, headers and a body, and the fault to send it with.
+    :param compresses: whether answers are compressed at the moment, for clients that accept it.
+    :param tls: files of certificate and key; None: plain HTTP.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], sandbox: Sandbox, tls: tuple[str, str] | None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        respond: Respond,
+        compresses: Callable[[], bool],
+        tls: tuple[str, str] | None,
+    ) -> None:
         super().__init__(address, Handler)
-        self.sandbox = sandbox
+        self.respond = respond
+        self.compresses = compresses
         self.connection_count = 0
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -92,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer, fault = self.server.sandbox.handle(self.command, self.path, headers, body)
+        answer, fault = self.server.respond(self.command, self.path, headers, body)
         self._send(answer, fault)
 
     # One behaviour for every method: the sandbox knows which it has.
@@ -107,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = answer.body[: len(answer.body) // 2] if fault.kind == "half_json" else answer.body
         headers = {**JSON_TYPE, **answer.headers}
-        if self.server.sandbox.behaviour.gzip and "gzip" in self.headers.get("Accept-Encoding", ""):
+        if self.server.compresses() and "gzip" in self.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
         chunked = fault.kind == "chunked_cut"

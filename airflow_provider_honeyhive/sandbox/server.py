@@ -137,7 +137,7 @@ class Sandbox:
     def start(self) -> Self:
         """Serve in the background."""
         if self._server is None:
-            self._server = Server(self._address, self, self._tls)
+            self._server = Server(self._address, self.handle, lambda: self.behaviour.gzip, self._tls)
             self._stopped.clear()
             threading.Thread(
                 target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True

@@ -1,1 +1,5 @@
-"""Sensors of HoneyHive."""
+"""The sensor, in Airflow's usual place for it.
+
+It waits until a window holds enough events, or has stopped changing.
+Nothing in this provider may import it.
+"""

@@ -11,8 +11,23 @@ from airflow_provider_honeyhive.tasks.polling import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive._compat import Context
-    from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
     from airflow_provider_honeyhive.storage.base import Store
+
+
+class ExportTask(Protocol):
+    """What a watermark needs to know of the task that exports."""
+
+    outlets: list[Any]
+    inlets: list[Any]
+    honeyhive_conn_id: str
+    filters: Any
+    evaluation_id: str | None
+    output_path: Any
+    output_path_template: Any
+    output_conn_id: str | None
+
+    def render_template(self, content: Any, context: Context) -> Any:
+        """Return a template with the values of the run in it."""
 
 
 class _AssetPlace:
@@ -30,7 +45,7 @@ class _AssetPlace:
         return f"{self._key} of {self._store!r}"
 
     @classmethod
-    def of(cls, task: HoneyHiveExportEventsOperator, context: Context, key: str) -> _AssetPlace | None:
+    def of(cls, task: ExportTask, context: Context, key: str) -> _AssetPlace | None:
         """Return the place beside the task's first outlet that is an asset, else inlet; None where there is none."""
         stores: Any = context.get("asset_state_store")
         for asset in (*task.outlets, *task.inlets) if stores is not None else ():

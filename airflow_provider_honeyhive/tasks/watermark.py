@@ -26,14 +26,13 @@ from airflow_provider_honeyhive.models.window import (
     to_micros,
 )
 from airflow_provider_honeyhive.tasks.run_window import given_window, no_window, own_window, triggered_at
-from airflow_provider_honeyhive.tasks.state import Place, _AssetPlace
+from airflow_provider_honeyhive.tasks.state import ExportTask, Place, _AssetPlace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from airflow_provider_honeyhive._compat import Context
-    from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 
 _TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
@@ -42,9 +41,7 @@ _TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 _STEADY = re.compile(r"{{\s*(var|conn|dag)\.")
 
 
-def take_window(
-    task: HoneyHiveExportEventsOperator, context: Context, project: str | None
-) -> tuple[Window, Watermark | None]:
+def take_window(task: ExportTask, context: Context, project: str | None) -> tuple[Window, Watermark | None]:
     """Return the window of a task that has no times, and the watermark to advance when it is published, if any.
 
     :param task: with its templates rendered.
@@ -75,9 +72,7 @@ def _whole_milliseconds(moment: datetime) -> datetime:
     return from_micros(micros - micros % MILLISECOND_US)
 
 
-def _watermark_unless_scheduled(
-    task: HoneyHiveExportEventsOperator, context: Context, project: str | None
-) -> Watermark | None:
+def _watermark_unless_scheduled(task: ExportTask, context: Context, project: str | None) -> Watermark | None:
     """Return the watermark that a run with given times starts or moves; none where runs have windows of their own."""
     try:
         return None if own_window(context) else _open_watermark(task, context, project)
@@ -85,7 +80,7 @@ def _watermark_unless_scheduled(
         return None
 
 
-def _open_watermark(task: HoneyHiveExportEventsOperator, context: Context, project: str | None) -> Watermark:
+def _open_watermark(task: ExportTask, context: Context, project: str | None) -> Watermark:
     """Return the task's watermark.
 
     :raises InvalidArgumentError: it cannot have one.
@@ -111,7 +106,7 @@ def _open_watermark(task: HoneyHiveExportEventsOperator, context: Context, proje
     return Watermark(place, context["ti"].run_id)
 
 
-def _file_place(task: HoneyHiveExportEventsOperator, context: Context, key: str) -> Any:
+def _file_place(task: ExportTask, context: Context, key: str) -> Any:
     from airflow_provider_honeyhive.storage.paths import open_store  # noqa: PLC0415
     from airflow_provider_honeyhive.tasks.state import FilePlace  # noqa: PLC0415
 

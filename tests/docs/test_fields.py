@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_honeyhive.cli import main as cli
+from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.redaction import canonical, redacted
 from airflow_provider_honeyhive.formats.rows import to_rows
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, KEPT_FIELDS, SHORTEST_KEY, FieldRules
@@ -58,7 +59,7 @@ def test_the_task_of_the_page_is_accepted():
 @pytest.mark.parametrize("row", PAGE.table("Event", "Path"), ids=lambda row: row[1])
 def test_paths_lead_where_the_table_says(row):
     event, path, left = map(code, row)
-    assert FieldRules(exclude_fields=(path,)).apply(event.encode()).decode() == left
+    assert Masker(FieldRules(exclude_fields=(path,))).apply(event.encode()).decode() == left
 
 
 def test_the_table_of_fields_that_stay_is_that_of_the_code():
@@ -67,7 +68,7 @@ def test_the_table_of_fields_that_stay_is_that_of_the_code():
 
 def test_a_hash_in_a_column_without_texts_is_in_extra():
     rules = FieldRules.parse(redact=["duration", "end_time", "children_ids", "error", "inputs"], redact_secret=SECRET)
-    raw = rules.apply(b'{"duration":1.5,"end_time":1795391987777,"children_ids":["a"],"error":"e","inputs":{}}')
+    raw = Masker(rules).apply(b'{"duration":1.5,"end_time":1795391987777,"children_ids":["a"],"error":"e","inputs":{}}')
     rows = to_rows([raw])
     assert set(rows.misfits) == {"duration", "end_time", "children_ids"}
     assert all(f"`{name}`" in PAGE.text for name in rows.misfits)

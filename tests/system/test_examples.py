@@ -145,7 +145,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
     loaded = run_python(program)
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
-    for module in ("requests", "tenacity", "msgspec", "airflow_provider_honeyhive.api.client"):
+    for module in ("requests", "airflow_provider_honeyhive.api.client", "airflow_provider_honeyhive.export.exporter"):
         assert module not in loaded
 
 
