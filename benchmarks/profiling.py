@@ -50,7 +50,7 @@ RULES = tuple(
         ("walk (seams, ids, slices)", r"reading/\w+\.py$|export/(extract_\w+|workers)\.py$", ""),
         ("blocks (grouping events)", r"export/staging\.py$", ""),
         (
-            "publish (files, manifest, journal)",
+            "publish (files, manifest, checkpoints)",
             r"manifest\.py$|export/(publish|destination|assembly|checkpoint|exporter)\.py$",
             "",
         ),

@@ -28,7 +28,7 @@ from airflow_provider_honeyhive.api.failures import (
 )
 from airflow_provider_honeyhive.api.pages import Page, decode_page
 from airflow_provider_honeyhive.api.retries import retrying
-from airflow_provider_honeyhive.api.transport import AnswerBody, InFlight
+from airflow_provider_honeyhive.api.transport import BodyBuffer, ConcurrencyLimit
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     ExportStoppedError,
@@ -89,7 +89,7 @@ class HoneyHiveClient:
         self.leaves_long_waits = False
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
-        self.in_flight = InFlight(max_in_flight)
+        self.in_flight = ConcurrencyLimit(max_in_flight)
         self._lock = threading.Lock()
         self._endpoint: Endpoint | None = None
         self._session = requests.Session()
@@ -256,7 +256,7 @@ class HoneyHiveClient:
         deadline = time.monotonic() + self._total_time
         announced = _announced(response)
         _refuse_beyond(max_bytes, announced)
-        body = AnswerBody(announced)
+        body = BodyBuffer(announced)
         for chunk in response.iter_content(_CHUNK):
             body.append(chunk)
             _refuse_beyond(max_bytes, body.size)

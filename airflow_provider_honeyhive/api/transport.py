@@ -17,7 +17,7 @@ _FIRST_BYTES = 1024 * 1024
 _LARGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
 
 
-class AnswerBody:
+class BodyBuffer:
     """Bytes that are appended until they are whole.
 
     :param announced: how many there will be, where that is known; more are fine.
@@ -59,7 +59,7 @@ GROW_AFTER = 4
 _TICK_S = 0.5
 
 
-class InFlight:
+class ConcurrencyLimit:
     """Counts the requests under way, and lets wait who would be one too many.
 
     :param most: requests at once while the server does not object.

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_honeyhive.events.redaction import key_id, redacted
-from airflow_provider_honeyhive.events.scan import members, objects_in_list
+from airflow_provider_honeyhive.events.scan import member_spans, objects_in_list
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Masker:
         kept = False
         cut_from: int | None = None
         last_end = start
-        for key, key_start, value_start, value_end in members(raw, start, end):
+        for key, key_start, value_start, value_end in member_spans(raw, start, end):
             child = node.step(key)
             if child is not None and child.action is Action.EXCLUDE:
                 # With the comma before it, or with the one after it where nothing is kept before.

@@ -32,7 +32,7 @@ _IN_STRING = re.compile(
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
-def members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+def member_texts(text: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the texts of name and value of each member of the JSON object ``text``, repeated names too."""
     depth, start = 0, 0
     name: bytes | None = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 #: A member of an object: its key, where the key starts, where the value starts, where the value ends.
-Member: TypeAlias = tuple[str, int, int, int]
+MemberSpan: TypeAlias = tuple[str, int, int, int]
 
 #: A string as JSON writes it. First the quick way, from quote to quote, which cannot tell what a quote after
 #: several backslashes is; a class of one character is what the regular expressions of Python skip fastest.
@@ -50,15 +50,15 @@ _decode = json.JSONDecoder(strict=False).decode
 _compact_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def members(raw: bytes, start: int, end: int) -> Iterable[Member]:
+def member_spans(raw: bytes, start: int, end: int) -> Iterable[MemberSpan]:
     """Give the members of the object at ``raw[start:end]``, in their order.
 
     :raises HoneyHiveResponseError: it is not the text of one object; maybe after some members.
     """
-    return members_of_compact(raw, start, end) or members_by_scanning(raw, start, end)
+    return spans_of_compact(raw, start, end) or spans_by_scanning(raw, start, end)
 
 
-def members_of_compact(raw: bytes, start: int, end: int) -> list[Member] | None:
+def spans_of_compact(raw: bytes, start: int, end: int) -> list[MemberSpan] | None:
     """Return the members of an object in which nothing but the members takes room, None of any other.
 
     msgspec shows neither where a member stands nor that a key came twice. But if the members, with a key
@@ -70,7 +70,7 @@ def members_of_compact(raw: bytes, start: int, end: int) -> list[Member] | None:
         found = _compact_object.decode(raw[start:end])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    listed: list[Member] = []
+    listed: list[MemberSpan] = []
     at = start + 1
     for key, value in found.items():
         value_start = at + 3 + (len(key) if key.isascii() else len(key.encode()))
@@ -80,8 +80,8 @@ def members_of_compact(raw: bytes, start: int, end: int) -> list[Member] | None:
     return listed if at == end else None
 
 
-def members_by_scanning(raw: bytes, start: int, end: int) -> Iterator[Member]:
-    """Yield the members of any object, as :func:`members` does."""
+def spans_by_scanning(raw: bytes, start: int, end: int) -> Iterator[MemberSpan]:
+    """Yield the members of any object, as :func:`member_spans` does."""
     if not raw.startswith(b"{", start):
         raise _unreadable(start)
     at = _skip(_SPACE, raw, start + 1)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.export.staging import StagedFile
-    from airflow_provider_honeyhive.formats.encoder import Member
+    from airflow_provider_honeyhive.formats.encoder import Block
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Sink, Store
 
@@ -37,7 +37,7 @@ class _Piece:
 
     file: StagedFile
     offset: int
-    member: Member
+    member: Block
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Plan(BaseModel):
     slices: list[tuple[int | None, int | None]]
 
 
-class Record(BaseModel):
+class SliceCheckpoint(BaseModel):
     """How far a slice has been staged.
 
     :param start: inclusive lower bound of the slice, microseconds since 1970.
@@ -74,7 +74,7 @@ class Record(BaseModel):
         return None if self.cursor is None else _load_cursor(self.cursor)
 
 
-class Journal:
+class Checkpoints:
     """The plan and the records of one export.
 
     :param store: the destination's folder.
@@ -100,10 +100,10 @@ class Journal:
         """Keep the plan for retries."""
         self._store.put(f"{self._folder}/plan.json", plan.model_dump_json().encode())
 
-    def read(self, plan: Plan) -> dict[int, Record] | None:
+    def read(self, plan: Plan) -> dict[int, SliceCheckpoint] | None:
         """Return what is staged of each slice, by its number; None where that does not cover the window."""
         there = self._store.files(self._folder)
-        records = {number: Record(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
+        records = {number: SliceCheckpoint(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
         for name in there:
             match = _RECORD_NAME.fullmatch(name)
             record = self._read_record(name, there) if match else None
@@ -111,14 +111,14 @@ class Journal:
                 records[int(match[1])] = record
         return _side_by_side(records, plan.slices)
 
-    def _read_record(self, name: str, there: dict[str, int]) -> Record | None:
+    def _read_record(self, name: str, there: dict[str, int]) -> SliceCheckpoint | None:
         try:
-            record = Record.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
+            record = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
         except ValidationError:
             return None
         if any(there.get(file.path.rpartition("/")[2]) != file.size_bytes for file in record.files):
             log.warning("Some staged files of slice %s are gone or not whole: reading it again", name)
-            return Record(start=record.start, end=record.end)
+            return SliceCheckpoint(start=record.start, end=record.end)
         return record
 
     def write(
@@ -141,13 +141,15 @@ class Journal:
         :param session_count: sessions in the files, where whole ones are read.
         """
         facts = None if cursor is None else _dump_cursor(cursor, set(pending))
-        record = Record(start=bounds[0], end=bounds[1], files=list(files), cursor=facts, session_count=session_count)
+        record = SliceCheckpoint(
+            start=bounds[0], end=bounds[1], files=list(files), cursor=facts, session_count=session_count
+        )
         self._store.put(f"{self._folder}/{number:05d}.json", record.model_dump_json().encode())
 
 
 def _side_by_side(
-    records: dict[int, Record], planned: Sequence[tuple[int | None, int | None]]
-) -> dict[int, Record] | None:
+    records: dict[int, SliceCheckpoint], planned: Sequence[tuple[int | None, int | None]]
+) -> dict[int, SliceCheckpoint] | None:
     """Return the records newest first, with no time in two of them; None where a time is in none.
 
     A slice that gave away its older part may have been recorded last before it did.

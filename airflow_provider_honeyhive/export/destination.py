@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
-from airflow_provider_honeyhive.export.checkpoint import Journal
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import FOLDER_KEYS, PARTITION_KEYS, STAGING_PREFIX
 from airflow_provider_honeyhive.storage.local import TEMPORARY_PREFIX
@@ -75,9 +75,9 @@ class Destination:
         return f"{self._staging}/{slice_number:05d}-{part_number:05d}-{self._writer}"
 
     @property
-    def journal(self) -> Journal:
+    def checkpoints(self) -> Checkpoints:
         """What is staged so far."""
-        return Journal(self.store, self._staging)
+        return Checkpoints(self.store, self._staging)
 
     @property
     def replaced(self) -> Manifest | None:
@@ -151,7 +151,7 @@ class Destination:
         for folder in self._partition_folders():
             self.store.remove_folder(folder)
         for folder in self.store.folders():
-            if folder.startswith(STAGING_PREFIX) and Journal(self.store, folder).read_plan() is None:
+            if folder.startswith(STAGING_PREFIX) and Checkpoints(self.store, folder).read_plan() is None:
                 self._clear(folder)
 
     def _data_files(self) -> dict[str, int]:

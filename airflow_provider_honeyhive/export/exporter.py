@@ -19,18 +19,18 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.destination import Destination
-from airflow_provider_honeyhive.export.extract_sessions import SessionsReading
-from airflow_provider_honeyhive.export.extract_window import WindowReading, encoding_pool
+from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
+from airflow_provider_honeyhive.export.extract_window import WindowExtraction, encoding_pool
 from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
 from airflow_provider_honeyhive.formats.content_index import records_of
-from airflow_provider_honeyhive.formats.encoder import Encoder, encoder, is_instant
+from airflow_provider_honeyhive.formats.encoder import BlockEncoder, encoder, is_instant
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
 from airflow_provider_honeyhive.models.layout import Layout, choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
 from airflow_provider_honeyhive.models.window import format_time
-from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class _Export:
         self._exports_folder = exports_folder
         self._lookback: Lookback | None = None
         self._stats = ReadStats()
-        self._asker = Asker(client, request, self._stats, options.page_size, options.concurrency)
+        self._fetcher = RangeFetcher(client, request, self._stats, options.page_size, options.concurrency)
         client.in_flight.most = options.concurrency
         self._started = datetime.now(UTC)
         self._total: int | None = None
@@ -165,23 +165,23 @@ class _Export:
             )
         return manifest
 
-    def _encoder(self, destination: Destination) -> Encoder:
-        return Encoder(
+    def _encoder(self, destination: Destination) -> BlockEncoder:
+        return BlockEncoder(
             encoder(self._layout, staged_cheaply=destination.store.reads_cheaply),
             self._masker.apply if self._request.rules.active else None,
             self._options.partition_by,
             records_of if self._options.lookback else None,
         )
 
-    def _read(self, destination: Destination, encode: Encoder, pool: Executor) -> list[StagedFile]:
+    def _read(self, destination: Destination, encode: BlockEncoder, pool: Executor) -> list[StagedFile]:
         reading = self._reading(self._request.window, destination, encode, pool, self._progress)
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
-        if isinstance(reading, SessionsReading):
+        if isinstance(reading, SessionsExtraction):
             self._session_count = reading.session_count
         return staged
 
-    def _read_again(self, destination: Destination, encode: Encoder, pool: Executor) -> list[StagedFile]:
+    def _read_again(self, destination: Destination, encode: BlockEncoder, pool: Executor) -> list[StagedFile]:
         def read(window: Window, place: Destination, encode: CorrectionEncoder) -> list[StagedFile]:
             return self._reading(window, place, encode, pool, Progress()).run()[1]
 
@@ -193,10 +193,10 @@ class _Export:
         self,
         window: Window | None,
         destination: Destination,
-        encode: Encoder | CorrectionEncoder,
+        encode: BlockEncoder | CorrectionEncoder,
         pool: Executor,
         progress: Progress,
-    ) -> WindowReading | SessionsReading:
+    ) -> WindowExtraction | SessionsExtraction:
         instant = is_instant(self._layout, staged_cheaply=destination.store.reads_cheaply)
         how: dict[str, Any] = {
             "encode": encode,
@@ -205,9 +205,9 @@ class _Export:
             "progress": progress,
         }
         if self._request.sessions is None:
-            return WindowReading(self._client, self._asker, window, destination, **how)
+            return WindowExtraction(self._client, self._fetcher, window, destination, **how)
         request = self._request.model_copy(update={"window": window})
-        return SessionsReading(self._client, self._asker, request, destination, **how)
+        return SessionsExtraction(self._client, self._fetcher, request, destination, **how)
 
     def _footer(self) -> dict[str, str]:
         window = self._request.window

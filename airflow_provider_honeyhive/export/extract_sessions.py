@@ -1,7 +1,7 @@
 """Reads the sessions of a window side by side and stages their events; goes on from what an earlier try has staged.
 
 First the roots of the window, whose ids are held; then the sessions, in groups by the time of their roots. A group is
-to the journal what a slice is where a window's own events are read.
+to the checkpoints what a slice is where a window's own events are read.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.export.checkpoint import Plan
 from airflow_provider_honeyhive.export.extract_window import StoppedError
 from airflow_provider_honeyhive.export.staging import SliceWriter
-from airflow_provider_honeyhive.export.workers import Grid, run_side_by_side
+from airflow_provider_honeyhive.export.workers import Grid, run_in_threads
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.counting import count_window
 from airflow_provider_honeyhive.reading.cursor import Cursor, ReadAgainError
-from airflow_provider_honeyhive.reading.fetcher import Asker
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 from airflow_provider_honeyhive.reading.session_reader import SessionReader, Tally
 from airflow_provider_honeyhive.reading.session_roots import group_bounds, read_roots, roots_request, share_out
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.export.checkpoint import Record
+    from airflow_provider_honeyhive.export.checkpoint import SliceCheckpoint
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import StagedFile
-    from airflow_provider_honeyhive.formats.encoder import Member
+    from airflow_provider_honeyhive.formats.encoder import Block
     from airflow_provider_honeyhive.models.options import ExportOptions
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.reading.session_roots import Root
@@ -50,7 +50,7 @@ T = TypeVar("T")
 class _Group:
     """Sessions that one thread reads, one after the other.
 
-    :param number: names it in the journal.
+    :param number: names it in the checkpoints.
     :param bounds: of the times of their roots, half open.
     :param files: what is staged of them: all or nothing.
     """
@@ -63,7 +63,7 @@ class _Group:
     done: bool = False
 
     @classmethod
-    def of(cls, number: int, record: Record) -> _Group:
+    def of(cls, number: int, record: SliceCheckpoint) -> _Group:
         """Return a group as far as an earlier try has come with it."""
         cursor = record.load_cursor()
         group = cls(number, (record.start, record.end))
@@ -73,11 +73,11 @@ class _Group:
         return group
 
 
-class SessionsReading:
+class SessionsExtraction:
     """One try to read the sessions of a window.
 
     :param client: where to read from.
-    :param asker: asks for pages.
+    :param fetcher: asks for pages.
     :param request: its filters choose among the roots in its window.
     :param destination: where to stage.
     :param encode: turns the events of a block, and their times, into members of a file.
@@ -90,23 +90,23 @@ class SessionsReading:
     def __init__(
         self,
         client: HoneyHiveClient,
-        asker: Asker,
+        fetcher: RangeFetcher,
         request: ExportRequest,
         destination: Destination,
         *,
-        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
-        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]],
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]],
         options: ExportOptions,
         progress: Progress,
     ) -> None:
         if request.window is None:
             raise InvalidArgumentError("sessions", request.sessions, "allowed only with a window of time")
         self._client = client
-        self._asker = asker
+        self._fetcher = fetcher
         self._request = request
         self._window = request.window
         self._destination = destination
-        self._journal = destination.journal
+        self._checkpoints = destination.checkpoints
         self._encode = encode
         self._map_blocks = map_blocks
         self._options = options
@@ -114,7 +114,7 @@ class SessionsReading:
         self._stop = threading.Event()
         self._groups: list[_Group] = []
         self._waiting: deque[_Group] = deque()
-        self._reader = SessionReader(asker, request, self._window, totals_hold=False)
+        self._reader = SessionReader(fetcher, request, self._window, totals_hold=False)
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, those of the newest sessions first."""
@@ -148,14 +148,14 @@ class SessionsReading:
     def _side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         # Not even a single request on the main thread: a signal must find it free to act.
         self._stop = threading.Event()
-        return run_side_by_side(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
+        return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
 
     # ------------------------------------------------------------------------------- the plan
 
     def _begin(self) -> Plan:
         started = datetime.now(UTC)
-        plan = self._journal.read_plan()
-        records = None if plan is None else self._journal.read(plan)
+        plan = self._checkpoints.read_plan()
+        records = None if plan is None else self._checkpoints.read(plan)
         if plan is not None and records is not None:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
             self._groups = [_Group.of(number, record) for number, record in records.items()]
@@ -166,7 +166,7 @@ class SessionsReading:
                 endpoint = self._client.endpoint.name if self._client.endpoint else None
                 bounds = group_bounds(roots, self._window)
                 plan = Plan(started_at=started, total=None, endpoint=endpoint, slices=list(bounds))
-                self._journal.write_plan(plan)
+                self._checkpoints.write_plan(plan)
                 self._groups = [_Group(number, each) for number, each in enumerate(bounds)]
             for group, its_roots in zip(
                 self._groups, share_out(roots, [group.bounds for group in self._groups]), strict=True
@@ -175,15 +175,15 @@ class SessionsReading:
         return plan
 
     def _roots(self) -> list[Root]:
-        asker = Asker(self._client, roots_request(self._request), self._asker.stats, self._options.page_size)
-        count = count_window(asker, self._window)
-        roots = read_roots(asker, self._window.start_us, self._window.end_us)
+        fetcher = RangeFetcher(self._client, roots_request(self._request), self._fetcher.stats, self._options.page_size)
+        count = count_window(fetcher, self._window)
+        roots = read_roots(fetcher, self._window.start_us, self._window.end_us)
         # A number above one, beside an answer of one event, counts more than the answer.
         totals_hold = count is not None and count > 1
-        self._reader = SessionReader(self._asker, self._request, self._window, totals_hold=totals_hold)
+        self._reader = SessionReader(self._fetcher, self._request, self._window, totals_hold=totals_hold)
         log.info(
             "Exporting project %s, window %s: %s sessions with their root in it, %s for each",
-            self._asker.project,
+            self._fetcher.project,
             self._window,
             f"{len(roots):,}",
             "a request at least" if totals_hold else "two requests at least",
@@ -221,8 +221,8 @@ class SessionsReading:
             else:
                 group.files, group.done = writer.files, True
         cursor = Cursor(upper=None, distinct=group.tally.event_count, total=group.tally.reported, done=True)
-        with self._journal.lock:
-            self._journal.write(
+        with self._checkpoints.lock:
+            self._checkpoints.write(
                 group.number, group.bounds, group.files, cursor, session_count=group.tally.session_count
             )
 

@@ -21,10 +21,10 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.export.checkpoint import Plan
 from airflow_provider_honeyhive.export.staging import SliceWriter
-from airflow_provider_honeyhive.export.workers import Grid, Slice, WorkShare, run_side_by_side
+from airflow_provider_honeyhive.export.workers import Grid, Slice, SliceQueue, run_in_threads
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import StagedFile
-    from airflow_provider_honeyhive.formats.encoder import Member
+    from airflow_provider_honeyhive.formats.encoder import Block
     from airflow_provider_honeyhive.models.options import ExportOptions
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.cursor import Cursor
-    from airflow_provider_honeyhive.reading.fetcher import Asker
+    from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
 
 log = logging.getLogger(__name__)
@@ -61,11 +61,11 @@ def encoding_pool() -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-class WindowReading:
+class WindowExtraction:
     """One try to read a window.
 
     :param client: where to read from.
-    :param asker: asks for pages.
+    :param fetcher: asks for pages.
     :param window: what to read; None: all of time.
     :param destination: where to stage.
     :param encode: turns the events of a block, and their times, into members of a file.
@@ -77,34 +77,34 @@ class WindowReading:
     def __init__(
         self,
         client: HoneyHiveClient,
-        asker: Asker,
+        fetcher: RangeFetcher,
         window: Window | None,
         destination: Destination,
         *,
-        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
-        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]],
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]],
         options: ExportOptions,
         progress: Progress,
     ) -> None:
         self._client = client
-        self._asker = asker
+        self._fetcher = fetcher
         self._window = window
         self._destination = destination
-        self._journal = destination.journal
+        self._checkpoints = destination.checkpoints
         self._encode = encode
         self._map_blocks = map_blocks
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
         self._grid = Grid.over(window, None)
-        self._share = WorkShare([], self._grid, self._cut, self._page_size)
+        self._share = SliceQueue([], self._grid, self._cut, self._page_size)
         self._next_number = 0
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, newest events first."""
         ((plan, slices),) = self._side_by_side([self._begin])
         self._grid = Grid.over(self._window, plan.total)
-        self._share = WorkShare(slices, self._grid, self._cut, self._page_size)
+        self._share = SliceQueue(slices, self._grid, self._cut, self._page_size)
         self._progress.begin(plan.total, sum(file.event_count for piece in slices for file in piece.files))
         readers = 1 if self._window is None else self._options.concurrency
         try:
@@ -122,18 +122,18 @@ class WindowReading:
     def _side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         # Not even a single request on the main thread: a signal must find it free to act.
         self._stop = threading.Event()
-        return run_side_by_side(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
+        return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
 
     # ------------------------------------------------------------------------------- the plan
 
     def _begin(self) -> tuple[Plan, list[Slice]]:
-        plan = self._journal.read_plan()
-        records = None if plan is None else self._journal.read(plan)
+        plan = self._checkpoints.read_plan()
+        records = None if plan is None else self._checkpoints.read(plan)
         if plan is None or records is None:
             self._destination.clear_staging()
             plan = self._new_plan()
-            self._journal.write_plan(plan)
-            records = self._journal.read(plan) or {}
+            self._checkpoints.write_plan(plan)
+            records = self._checkpoints.read(plan) or {}
         else:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
         self._next_number = max(records) + 1
@@ -143,7 +143,7 @@ class WindowReading:
                 number,
                 record.end,
                 SliceReader(
-                    self._asker,
+                    self._fetcher,
                     record.start,
                     record.end,
                     record.load_cursor(),
@@ -169,7 +169,7 @@ class WindowReading:
             slices = list(Grid.over(window, total).split(window, max(1, wanted)))
         log.info(
             "Exporting project %s, window %s: %s events",
-            self._asker.project,
+            self._fetcher.project,
             window or "all of time",
             "an unknown number of" if total is None else f"{total:,}",
         )
@@ -178,26 +178,26 @@ class WindowReading:
 
     def _glance(self, window: Window) -> Page:
         try:
-            return self._asker.ask(window.start_us, window.end_us, limit=2)
+            return self._fetcher.fetch(window.start_us, window.end_us, limit=2)
         except HoneyHiveError as error:
             if not is_heavy(error):
                 raise
-            return self._asker.ask(window.start_us, window.end_us, limit=1)
+            return self._fetcher.fetch(window.start_us, window.end_us, limit=1)
 
     # ------------------------------------------------------------------------------- sharing
 
     def _page_size(self) -> int:
-        return self._asker.limit
+        return self._fetcher.limit
 
     def _cut(self, busy: Slice, time: int) -> Slice | None:
-        with self._journal.lock:
+        with self._checkpoints.lock:
             start = busy.reader.start
             expected = busy.reader.give_away_below(time)
             if expected is None:
                 return None
-            piece = Slice(self._next_number, time, SliceReader(self._asker, start, time, expected=expected))
+            piece = Slice(self._next_number, time, SliceReader(self._fetcher, start, time, expected=expected))
             self._next_number += 1
-            self._journal.write(piece.number, piece.bounds)
+            self._checkpoints.write(piece.number, piece.bounds)
         return piece
 
     def _work(self) -> None:
@@ -209,13 +209,13 @@ class WindowReading:
 
     def _read(self, piece: Slice) -> None:
         reader = piece.reader
-        for reading in range(1, READINGS + 1):
+        for reading in range(1, READ_ATTEMPTS + 1):
             if reader.cursor.done:
                 return
             try:
                 self._stage(piece)
             except ReadAgainError as error:
-                log.warning("Reading slice %d again (%d of %d): %s", piece.number, reading, READINGS, error)
+                log.warning("Reading slice %d again (%d of %d): %s", piece.number, reading, READ_ATTEMPTS, error)
                 incomplete = error.incomplete
                 reader.start_over()
                 discarded, piece.files = piece.files, []
@@ -256,8 +256,8 @@ class WindowReading:
             del batch  # its events, before the next answer comes
 
     def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[Hashable] = ()) -> None:
-        with self._journal.lock:
-            self._journal.write(piece.number, piece.bounds, piece.files, cursor, pending)
+        with self._checkpoints.lock:
+            self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending)
 
 
 class StoppedError(Exception):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.events.raw import RawEvent
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.export.staging import StagedFile
-    from airflow_provider_honeyhive.formats.encoder import Encoder, Member
+    from airflow_provider_honeyhive.formats.encoder import Block, BlockEncoder
     from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.storage.base import Store
 
@@ -46,11 +46,11 @@ class CorrectionEncoder:
     :param exported: what earlier runs have written.
     """
 
-    def __init__(self, encoder: Encoder, exported: ExportedContent) -> None:
+    def __init__(self, encoder: BlockEncoder, exported: ExportedContent) -> None:
         self._encoder = encoder
         self._exported = exported
 
-    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Member]]:
+    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
         """Return the bytes of each reason's events, with what is known of them."""
         places: dict[Reason, list[int]] = {reason: [] for reason in Reason}
         contents = self._exported.contents_of(self._encoder.records(raw_events))
@@ -65,7 +65,7 @@ class CorrectionEncoder:
         ]
 
 
-def _moved(member: Member, reason: Reason) -> Member:
+def _moved(member: Block, reason: Reason) -> Block:
     if member.partition == INDEX_PARTITION:
         return member
     return member._replace(partition=f"{CORRECTIONS_FOLDER}/{REASON_KEY}={reason}/{member.partition}".rstrip("/"))
@@ -142,7 +142,7 @@ class Lookback:
         self._known = sorted(indexed, key=lambda export: export.manifest.finished_at)
         self._tell(found, alike)
 
-    def read_again(self, encoder: Encoder, destination: Destination, read: Read) -> list[StagedFile]:
+    def read_again(self, encoder: BlockEncoder, destination: Destination, read: Read) -> list[StagedFile]:
         """Read, and return the staged corrections.
 
         Nothing that an earlier try has staged is used: others may have published since then.

@@ -37,7 +37,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ExportResult:
     """What was read, and what became of it; never an event's content.
 
     :param api_host: host of the API.
@@ -68,7 +68,7 @@ class Outcome:
     whole_sessions: bool = False
 
     @classmethod
-    def of_files(cls, manifest: Manifest, summary: Mapping[str, Any]) -> Outcome:
+    def of_files(cls, manifest: Manifest, summary: Mapping[str, Any]) -> ExportResult:
         """Return what a published export is.
 
         :param manifest: of the export.
@@ -98,7 +98,7 @@ class Outcome:
         )
 
     @classmethod
-    def of_events(cls, api_host: str, request: ExportRequest, events: Sequence[Mapping[str, Any]]) -> Outcome:
+    def of_events(cls, api_host: str, request: ExportRequest, events: Sequence[Mapping[str, Any]]) -> ExportResult:
         """Return what an export is whose events are the task's result.
 
         :param api_host: host of the API.

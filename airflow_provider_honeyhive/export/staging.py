@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from airflow_provider_honeyhive.formats.encoder import Member
+from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class StagedFile(BaseModel):
 
     path: str
     sha256: str | None
-    members: list[Member]
+    members: list[Block]
 
     @property
     def size_bytes(self) -> int:
@@ -68,7 +68,7 @@ class _Origin:
 
 
 @dataclass(slots=True)
-class _Block:
+class _PendingBlock:
     origin: _Origin
     raw_events: list[RawEvent] = field(default_factory=list)
     times: list[int | None] = field(default_factory=list)
@@ -79,13 +79,13 @@ class _Block:
         self.raw_events = [bytes(raw) for raw in self.raw_events]
 
 
-def _extended(block: _Block | None, batch: Batch, first: int, end: int, size_bytes: int) -> _Block:
+def _extended(block: _PendingBlock | None, batch: Batch, first: int, end: int, size_bytes: int) -> _PendingBlock:
     """Return the block, or a new one, with the events of a batch from one place to before another.
 
     :param size_bytes: of the block then, a line break after each event included.
     """
     if block is None:
-        block = _Block(_Origin(batch.position, batch.ids, first))
+        block = _PendingBlock(_Origin(batch.position, batch.ids, first))
     block.raw_events += batch.raw_events[first:end]
     block.times += batch.times[first:end]
     block.size_bytes = size_bytes
@@ -96,19 +96,19 @@ class _OpenFile:
     def __init__(self, path: str, sink: Sink, *, hashed: bool) -> None:
         self._path = path
         self._sink = sink
-        self._members: list[Member] = []
+        self._members: list[Block] = []
         self._records: list[bytes] = []
         self._digest = sha256() if hashed else None
         self.size_bytes = 0
 
-    def add(self, data: bytes, member: Member) -> None:
+    def add(self, data: bytes, member: Block) -> None:
         if member.partition == INDEX_PARTITION:
             # They wait for the end, so that the events come in one piece.
             self._records.append(data)
         else:
             self._write(data, member)
 
-    def _write(self, data: bytes, member: Member) -> None:
+    def _write(self, data: bytes, member: Block) -> None:
         if self._digest is not None:
             self._digest.update(data)
         self._sink.write(data)
@@ -118,7 +118,7 @@ class _OpenFile:
     def end(self) -> StagedFile:
         if self._records:
             data = b"".join(self._records)
-            self._write(data, Member(len(data), 0, 0, None, None, INDEX_PARTITION))
+            self._write(data, Block(len(data), 0, 0, None, None, INDEX_PARTITION))
         digest = None if self._digest is None else self._digest.hexdigest()
         return StagedFile(path=self._path, sha256=digest, members=self._members)
 
@@ -142,8 +142,8 @@ class SliceWriter:
         store: Store,
         name_file: Callable[[int], str],
         *,
-        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Member]]],
-        map_blocks: Callable[..., Iterable[list[tuple[bytes, Member]]]],
+        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]],
+        map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]],
         cell: Callable[[int], tuple[int, int]],
         max_file_size: int,
         files: Sequence[StagedFile] = (),
@@ -159,7 +159,7 @@ class SliceWriter:
         self._block_bytes = min(BLOCK_BYTES, max_file_size // BLOCKS_IN_A_FILE)
         self._on_file = on_file
         self._cell = (0, 0)  # none yet
-        self._block: _Block | None = None
+        self._block: _PendingBlock | None = None
         self._position: Cursor | None = None
         self._file: _OpenFile | None = None
         self._stack = ExitStack()
@@ -178,7 +178,7 @@ class SliceWriter:
 
     def write(self, batch: Batch) -> None:
         """Take the events of one answer; those of a block that is not full yet wait for the next one's."""
-        waiting: list[_Block] = []
+        waiting: list[_PendingBlock] = []
         for block in self._blocks(batch):
             waiting.append(block)
             if len(waiting) == BLOCKS_UNDER_WAY:
@@ -197,11 +197,11 @@ class SliceWriter:
         elif self._position is not None:
             self._on_file(self._position, ())
 
-    def _file_ended(self, next_block: _Block) -> None:
+    def _file_ended(self, next_block: _PendingBlock) -> None:
         origin = next_block.origin
         self._on_file(origin.position, origin.ids[origin.at :])
 
-    def _blocks(self, batch: Batch) -> Iterator[_Block]:
+    def _blocks(self, batch: Batch) -> Iterator[_PendingBlock]:
         block, self._block = self._block, None
         size = 0 if block is None else block.size_bytes
         first = 0  # of the events that are in no block yet
@@ -222,7 +222,7 @@ class SliceWriter:
             self._block = _extended(block, batch, first, len(batch.ids), size)
             self._block.let_go()
 
-    def _stage(self, blocks: Sequence[_Block]) -> None:
+    def _stage(self, blocks: Sequence[_PendingBlock]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
         encoded = self._map_blocks(self._encode, events, times)
         for block, members in zip(blocks, encoded, strict=True):
@@ -233,7 +233,7 @@ class SliceWriter:
             for data, member in members:
                 self._append(data, member)
 
-    def _append(self, data: bytes, member: Member) -> None:
+    def _append(self, data: bytes, member: Block) -> None:
         if self._file is None:
             path = self._name_file(len(self.files))
             sink = self._stack.enter_context(self._store.create(path))

@@ -99,7 +99,7 @@ FULL = 0.97
 class Slice:
     """A part of the window that one thread reads.
 
-    :param number: names it in the journal.
+    :param number: names it in the checkpoints.
     :param end: exclusive upper bound, microseconds since 1970.
     :param reader: reads it, and knows its lower bound, which moves up when the slice gives some away.
     :param files: what is staged of it.
@@ -116,7 +116,7 @@ class Slice:
         return self.reader.start, self.end
 
 
-class WorkShare:
+class SliceQueue:
     """Hands out slices to the threads that read.
 
     :param slices: newest first.
@@ -194,7 +194,7 @@ GRACE_S = 2.0
 TICK_S = 0.5
 
 
-def run_side_by_side(
+def run_in_threads(
     jobs: Sequence[Callable[[], T]],
     stop: threading.Event,
     is_stopped: Callable[[], bool],

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
-from airflow_provider_honeyhive.export.workers import run_side_by_side
+from airflow_provider_honeyhive.export.workers import run_in_threads
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.pagination import READINGS
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.stream import _reader_of, log
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def collect_events(
         return found
 
     def collect_whole() -> list[dict[str, Any]]:
-        for _ in range(READINGS - 1):
+        for _ in range(READ_ATTEMPTS - 1):
             try:
                 return collect()
             except ReadAgainError as error:
@@ -64,7 +64,7 @@ def collect_events(
             raise error.incomplete from error
 
     # In a thread, so that a signal finds the main thread free to act.
-    (events,) = run_side_by_side([collect_whole], threading.Event(), lambda: client.is_stopped, lambda: None)
+    (events,) = run_in_threads([collect_whole], threading.Event(), lambda: client.is_stopped, lambda: None)
     if len(events) < (min_events or 0):
         raise TooFewEventsError(min_events or 0, len(events))
     return events

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from airflow_provider_honeyhive.events.scan import members, text_of
+from airflow_provider_honeyhive.events.scan import member_spans, text_of
 from airflow_provider_honeyhive.exceptions import DestinationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _told_apart_by(event: RawEvent) -> tuple[Any, bytes]:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
         # JSON allows more than msgspec takes.
         raw = bytes(event)
-        ids = [raw[start:end] for name, _, start, end in members(raw, 0, len(raw)) if name == "event_id"]
+        ids = [raw[start:end] for name, _, start, end in member_spans(raw, 0, len(raw)) if name == "event_id"]
         return _plain(ids[-1]) if ids else None, raw
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.layout import Layout
 
 
-class Member(NamedTuple):
+class Block(NamedTuple):
     """One block, or what a partition has of it, in a staged file.
 
     :param size_bytes: bytes it takes there.
@@ -73,7 +73,7 @@ _VALUES: dict[str, Callable[[RawEvent, int | None], str | None]] = {
 }
 
 
-class Encoder:
+class BlockEncoder:
     """Makes the bytes of blocks.
 
     :param encode: of the file format.
@@ -94,7 +94,7 @@ class Encoder:
         self._keys = [(name, _VALUES[name]) for name in partition_by]
         self._index = index
 
-    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Member]]:
+    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
         """Return the bytes of each partition's events, with what is known of them, and then their records."""
         prepared = self._prepared(raw_events)
         members = [
@@ -103,7 +103,7 @@ class Encoder:
         ]
         if self._index is not None:
             records = self._index(prepared)
-            members.append((records, Member(len(records), 0, 0, None, None, INDEX_PARTITION)))
+            members.append((records, Block(len(records), 0, 0, None, None, INDEX_PARTITION)))
         return members
 
     def records(self, raw_events: Sequence[RawEvent]) -> bytes:
@@ -126,10 +126,10 @@ class Encoder:
 
     def _member(
         self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None]
-    ) -> tuple[bytes, Member]:
+    ) -> tuple[bytes, Block]:
         data, misfits = self._encode(raw_events)
         known = [time for time in times if time is not None]
-        return data, Member(
+        return data, Block(
             len(data),
             len(raw_events),
             len(raw_events) - len(known),

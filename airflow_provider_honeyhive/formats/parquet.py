@@ -1,6 +1,6 @@
 """Parquet files, streamed: blocks are staged as lists of raw events, and become row groups when all are there.
 
-Taking events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
+SliceState events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
 neither of them while answers are received, which needs the lock, too. Needs pyarrow, the extra ``parquet``.
 """
 

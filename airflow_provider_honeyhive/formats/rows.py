@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import joined, members, quoted
+from airflow_provider_honeyhive.events.raw import joined, member_texts, quoted
 from airflow_provider_honeyhive.formats.columns import (
     CODECS,
     EXTRA,
@@ -44,7 +44,7 @@ def restore_event(row: Mapping[str, Any]) -> bytes:
     :param row: a value for each of :data:`.columns.COLUMNS`; None is NULL, times are microseconds since 1970.
     """
     sent_as = msgspec.json.decode(row[SENT_AS] or "{}")
-    extra = [(msgspec.json.decode(name), text) for name, text in members((row[EXTRA] or "{}").encode())]
+    extra = [(msgspec.json.decode(name), text) for name, text in member_texts((row[EXTRA] or "{}").encode())]
     if isinstance(sent_as, str):
         (text,) = (text for name, text in extra if name == WHOLE_EVENT)
         return _decoded(text, sent_as)

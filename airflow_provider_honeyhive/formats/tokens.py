@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import check_utf8, is_strict, members, mended, quoted
+from airflow_provider_honeyhive.events.raw import check_utf8, is_strict, member_texts, mended, quoted
 from airflow_provider_honeyhive.formats.columns import BYTES, CODECS, FIELD_NAMES, TEXT
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def encoded(text: bytes) -> tuple[str, bytes]:
 def _split_odd(raw: bytes, row: int, left: Leftovers) -> list[Token]:
     """Split an event that is no strict JSON, or is nested deeply, or has a name twice."""
     found: dict[str, list[bytes]] = {}
-    for name_token, token in members(raw):
+    for name_token, token in member_texts(raw):
         if is_strict(name_token):
             found.setdefault(msgspec.json.decode(name_token), []).append(token)
         else:

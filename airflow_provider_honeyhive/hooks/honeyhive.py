@@ -128,7 +128,7 @@ class HoneyHiveHook(BaseHook):
         from airflow_provider_honeyhive.events.masking import Masker  # noqa: PLC0415
         from airflow_provider_honeyhive.models.options import check_number  # noqa: PLC0415
         from airflow_provider_honeyhive.models.window import parse_time, to_micros  # noqa: PLC0415
-        from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats  # noqa: PLC0415
 
         check_number("page", page, 1, None)
         check_number("limit", limit, 1, 7500)
@@ -142,7 +142,7 @@ class HoneyHiveHook(BaseHook):
             if end < start:
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
             low, high = to_micros(start), to_micros(end)
-        found = Asker(self.get_conn(), request, ReadStats()).ask(low, high, page=page, limit=limit)
+        found = RangeFetcher(self.get_conn(), request, ReadStats()).fetch(low, high, page=page, limit=limit)
         return replace(found, raw_events=list(map(Masker(request.rules).apply, found.raw_events)))
 
     def iter_events(

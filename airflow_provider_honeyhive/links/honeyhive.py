@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_honeyhive._compat import BaseOperator
-    from airflow_provider_honeyhive.export.result import Outcome
+    from airflow_provider_honeyhive.export.result import ExportResult
 
 
 class HoneyHiveEventsLink(BaseOperatorLink):
@@ -60,7 +60,7 @@ ALL_TIME = "AllTime"
 FOLLOWED_WITHIN = timedelta(days=7)
 
 
-def events_url(app_url: str, outcome: Outcome, now: datetime) -> str:
+def events_url(app_url: str, outcome: ExportResult, now: datetime) -> str:
     """Return the address that shows the project's events, over a range that holds the window.
 
     Assumed is the form that HoneyHive's own guide to shareable links gives (cookbook, "Trace Link", 2026):

@@ -33,9 +33,9 @@ from airflow_provider_honeyhive.tasks.arguments import (
     seconds_of,
     window_of,
 )
-from airflow_provider_honeyhive.tasks.assets import Announcing, log_files
-from airflow_provider_honeyhive.tasks.watermark import steady_folder, take_window
-from airflow_provider_honeyhive.triggers.moment import come_back_if_asked, waits_of
+from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.watermark import choose_window, steady_folder
+from airflow_provider_honeyhive.triggers.moment import defer_if_asked, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 SHORT_WAIT_S = 30.0
 
 
-class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
+class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     """Export the events of a window, completely and once, to files or to XCom.
 
     Without ``start_time`` and ``end_time`` the window is that of the run: what its ``dag_run.conf`` or ``params``
@@ -202,13 +202,13 @@ class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
         except HoneyHiveError as error:
             if error.retryable:
                 if self._client is not None:
-                    come_back_if_asked(self, self._client, error, waits)
+                    defer_if_asked(self, self._client, error, waits)
                 raise
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     def _export(self, context: Context) -> Any:
         from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
-        from airflow_provider_honeyhive.export.result import Outcome, summarize  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.result import ExportResult, summarize  # noqa: PLC0415
         from airflow_provider_honeyhive.export.xcom import collect_events, fit_for_xcom  # noqa: PLC0415
 
         options = self._options()
@@ -231,7 +231,7 @@ class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
                     "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
                 )
                 self.announce(
-                    context, Outcome.of_events(client.settings.api_host, request, events), hook.settings.app_url
+                    context, ExportResult.of_events(client.settings.api_host, request, events), hook.settings.app_url
                 )
                 return fit_for_xcom(events)
             path = as_path(self.output_path, self.output_conn_id)
@@ -242,7 +242,7 @@ class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
             self._watermark.advance(request.window)
         log_files(manifest)
         summary = summarize(manifest, path)
-        self.announce(context, Outcome.of_files(manifest, summary), hook.settings.app_url)
+        self.announce(context, ExportResult.of_files(manifest, summary), hook.settings.app_url)
         return summary
 
     def _options(self) -> ExportOptions:
@@ -289,7 +289,7 @@ class HoneyHiveExportEventsOperator(Announcing, BaseOperator):
 
     def _window(self, context: Context, project: str | None) -> Window:
         if self.start_time in (None, "") and self.end_time in (None, ""):
-            window, self._watermark = take_window(self, context, project)
+            window, self._watermark = choose_window(self, context, project)
             return window
         return window_of(self.start_time, self.end_time, context)
 

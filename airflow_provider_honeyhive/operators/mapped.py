@@ -30,7 +30,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
     request_of,
     window_of,
 )
-from airflow_provider_honeyhive.tasks.assets import Announcing, log_files
+from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -183,7 +183,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         ]
 
 
-class HoneyHiveCombineExportsOperator(Announcing, _WholeWindowOperator):
+class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
     """Publish what mapped exports have exported as one export, with one manifest over all.
 
     Checks that the parts cover the window exactly, were asked for alike and are there with all their files, and that
@@ -235,7 +235,7 @@ class HoneyHiveCombineExportsOperator(Announcing, _WholeWindowOperator):
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
-        from airflow_provider_honeyhive.export.result import Outcome, summarize  # noqa: PLC0415
+        from airflow_provider_honeyhive.export.result import ExportResult, summarize  # noqa: PLC0415
 
         window = window_of(self.start_time, self.end_time, context)
         manifest = combine_exports(
@@ -243,7 +243,7 @@ class HoneyHiveCombineExportsOperator(Announcing, _WholeWindowOperator):
         )
         log_files(manifest)
         summary = summarize(manifest, path)
-        self.announce(context, Outcome.of_files(manifest, summary), hook.settings.app_url)
+        self.announce(context, ExportResult.of_files(manifest, summary), hook.settings.app_url)
         return summary
 
 

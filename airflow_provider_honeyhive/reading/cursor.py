@@ -68,7 +68,7 @@ class Batch:
     position: Cursor
 
 
-class Taking:
+class SliceState:
     """Takes each event of ``[start, end)`` once, and knows how many there should be.
 
     :param start: microseconds since 1970, inclusive; None: from the beginning of time.
@@ -99,7 +99,7 @@ class Taking:
         self.cursor = cursor or Cursor(upper=self.high)
         self._stats = stats
         self._untimed = untimed
-        # Taking events and giving away a range exclude each other.
+        # SliceState events and giving away a range exclude each other.
         self._lock = threading.Lock()
         self._expected = expected
         self._narrowed = False
@@ -173,7 +173,7 @@ class Taking:
     def _own_untimed(self) -> list[Hashable]:
         return [id_ for id_, time in self.cursor.known.items() if time is None]
 
-    # ------------------------------------------------------------------------------- taking
+    # ------------------------------------------------------------------------------- state
 
     def take(self, page: Page) -> Batch | None:
         """Return the events of the answer that are new and inside the slice, and remember its ids.

@@ -141,7 +141,7 @@ class ReadStats:
             self.largest_answer = max(self.largest_answer, page.size_bytes)
 
 
-class Asker:
+class RangeFetcher:
     """Asks the pages of one export.
 
     :param client: sends the requests and tries again.
@@ -167,7 +167,7 @@ class Asker:
         self._sizer = PageSizer(page_size, readers)
         self._by_filters = False
 
-    def ask(
+    def fetch(
         self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None, left: float = 0
     ) -> Page:
         """Ask for a page of the events in ``[low, high]``, both in microseconds since 1970.
@@ -205,7 +205,7 @@ class Asker:
         self._sizer.learn(len(answer), answer.size_bytes, endpoint.max_limit if endpoint else asked)
         return answer
 
-    def about(self, request: ExportRequest) -> Asker:
+    def about(self, request: ExportRequest) -> RangeFetcher:
         """Return one that asks for something else, and shares what is known of pages and their sizes.
 
         :param request: of the same project.

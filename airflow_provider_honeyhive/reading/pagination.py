@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveRequestError, HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
-from airflow_provider_honeyhive.reading.cursor import ReadAgainError, Taking, round_up, sort_newest_first
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up, sort_newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
-    from airflow_provider_honeyhive.reading.fetcher import Asker
+    from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
 
 log = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ FEW, SAME_FEW = 8, 3
 SEAM_EVENTS = 10
 
 #: How often a slice is read before it is given up as incomplete.
-READINGS = 3
+READ_ATTEMPTS = 3
 
 
 class SliceReader:
     """Reads the events of ``[start, end)``, or of all time.
 
-    :param asker: asks for ranges.
+    :param fetcher: asks for ranges.
     :param start: microseconds since 1970, inclusive; None: from the beginning of time.
     :param end: microseconds since 1970, exclusive; None: until the end of time.
     :param cursor: where an earlier reading stopped; None begins at the end.
@@ -52,47 +52,47 @@ class SliceReader:
 
     def __init__(
         self,
-        asker: Asker,
+        fetcher: RangeFetcher,
         start: int | None,
         end: int | None,
         cursor: Cursor | None = None,
         expected: float | None = None,
     ) -> None:
-        self._asker = asker
-        self._taking = Taking(start, end, cursor, expected, stats=asker.stats, untimed=asker.untimed)
+        self._fetcher = fetcher
+        self._state = SliceState(start, end, cursor, expected, stats=fetcher.stats, untimed=fetcher.untimed)
         self._readings = 1
         self._lost_at: int | None = None
 
     @property
     def cursor(self) -> Cursor:
         """Where the reading stands."""
-        return self._taking.cursor
+        return self._state.cursor
 
     @property
     def start(self) -> int | None:
         """Inclusive lower bound of the slice, microseconds since 1970."""
-        return self._taking.start
+        return self._state.start
 
     @property
     def unread(self) -> tuple[int, int] | None:
         """The times that may hold unread events, where some of them could be given away."""
-        return self._taking.unread
+        return self._state.unread
 
     @property
     def events_left(self) -> float:
         """A guess at the number of events that are not read yet."""
-        return self._taking.events_left
+        return self._state.events_left
 
     def give_away_below(self, time: int) -> float | None:
-        """Leave the events before ``time`` to another reader, see :meth:`.taking.Taking.give_away_below`."""
-        return self._taking.give_away_below(time)
+        """Leave the events before ``time`` to another reader, see :meth:`.state.SliceState.give_away_below`."""
+        return self._state.give_away_below(time)
 
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.
 
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
-        if not self._taking.any_order:
+        if not self._state.any_order:
             yield from self._seek()
         else:
             yield from self._halve_all()
@@ -103,8 +103,8 @@ class SliceReader:
         """Forget what was read; the last reading trusts no order."""
         self._readings += 1
         self._lost_at = None
-        unsorted = self._readings == READINGS and self._taking.high is not None
-        self._taking.start_over(any_order=self._taking.any_order or unsorted)
+        unsorted = self._readings == READ_ATTEMPTS and self._state.high is not None
+        self._state.start_over(any_order=self._state.any_order or unsorted)
 
     # ------------------------------------------------------------------------------- sorted answers
 
@@ -112,13 +112,13 @@ class SliceReader:
         cursor = self.cursor
         while True:
             page = self._contiguous_page()
-            if not _newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
-                self._taking.any_order = True
+            if not _is_newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
+                self._state.any_order = True
                 raise self._again("the answers are not sorted newest first")
-            self._taking.note_total(page)
-            fresh = self._taking.take(page)
-            self._taking.correct_total(page)
-            is_last = fresh is None and not self._asker.may_hide_more(page)
+            self._state.note_total(page)
+            fresh = self._state.take(page)
+            self._state.correct_total(page)
+            is_last = fresh is None and not self._fetcher.may_hide_more(page)
             times = [time for time in page.times if time is not None]
             oldest = min(times, default=None)
             del page  # one answer in memory at a time
@@ -129,7 +129,7 @@ class SliceReader:
                 return
             if oldest is None:
                 # Only events without a time: they have no place to seek to.
-                yield from self._page_through(self._taking.low, cursor.upper)
+                yield from self._page_through(self._state.low, cursor.upper)
                 return
             next_upper = self._round_up(oldest)
             if cursor.upper is None or next_upper < cursor.upper:
@@ -137,7 +137,7 @@ class SliceReader:
             else:
                 # The answer ends within the cursor's own timestamp, so the cursor cannot pass it.
                 below = cursor.upper - cursor.unit
-                if not self._shows_known(self._asker.ask(below, cursor.upper)):
+                if not self._shows_known(self._fetcher.fetch(below, cursor.upper)):
                     if cursor.unit == SECOND_US:
                         raise self._again("events that had been read are missing from the next answer")
                     cursor.unit = SECOND_US
@@ -146,19 +146,19 @@ class SliceReader:
                 yield from self._page_through(below, cursor.upper)
                 self._step_to(below, times)
                 cursor.expect_seam = False
-            if self._taking.low is not None and cursor.upper is not None and cursor.upper < self._taking.low:
+            if self._state.low is not None and cursor.upper is not None and cursor.upper < self._state.low:
                 return
 
     def _hides_newer(self, page: Page) -> bool:
         """Return whether a first answer whose few different times do not show its order lacks newer events."""
         times = {time for time in page.times if time is not None}
-        if self.cursor.upper is None or not times or len(times) >= FEW or not self._asker.may_hide_more(page):
+        if self.cursor.upper is None or not times or len(times) >= FEW or not self._fetcher.may_hide_more(page):
             return False
         newest = max(times)
         above = newest // MILLISECOND_US * MILLISECOND_US + MILLISECOND_US
         if above >= self.cursor.upper:
             return False
-        return any(time is not None and time > newest for time in self._asker.ask(above, self.cursor.upper).times)
+        return any(time is not None and time > newest for time in self._fetcher.fetch(above, self.cursor.upper).times)
 
     def _contiguous_page(self) -> Page:
         """Ask from the cursor down; where the seam is missing, from further above it.
@@ -180,7 +180,7 @@ class SliceReader:
         for wider in sorted({second, *(round_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
             page = self._ask_down(wider)
             if self._shows_known(page):
-                if not seam.isdisjoint(page.ids) or self._asker.may_hide_more(page):
+                if not seam.isdisjoint(page.ids) or self._fetcher.may_hide_more(page):
                     # Still there, so it was the bound that hid it; or too far down to be shown.
                     cursor.unit = SECOND_US
                 cursor.upper = wider
@@ -188,7 +188,7 @@ class SliceReader:
         raise self._again("events that had been read are missing from the next answer")
 
     def _ask_down(self, upper: int | None, left: float = 0) -> Page:
-        return self._asker.ask(self._taking.next_low(), upper, left=left)
+        return self._fetcher.fetch(self._state.next_low(), upper, left=left)
 
     def _shows_known(self, page: Page) -> bool:
         return any(id_ in self.cursor.known for id_ in page.ids)
@@ -232,7 +232,7 @@ class SliceReader:
                     total = page.total
                 this_pass.extend(page.ids)
                 seen.update(page.ids)
-                fresh = self._taking.take(page)
+                fresh = self._state.take(page)
                 del page
                 if fresh:
                     yield fresh
@@ -241,17 +241,17 @@ class SliceReader:
             same = same + 1 if this_pass == last_pass else 0
             last_pass = this_pass
             # Few events come in the same order by chance.
-            stable = same >= (SAME_FEW if len(this_pass) < FEW and self._asker.limit > 1 else 1)
+            stable = same >= (SAME_FEW if len(this_pass) < FEW and self._fetcher.limit > 1 else 1)
             if stable and (total is None or len(seen) >= total):
                 return
 
     def _pages(self, low: int | None, high: int | None, seen: set[Hashable]) -> Iterator[Page]:
         """Yield the pages of one pass; the caller adds their ids to ``seen``."""
-        limit = self._asker.limit
+        limit = self._fetcher.limit
         number, shown = 1, 0
         while True:
             try:
-                page = self._asker.ask(low, high, page=number, limit=limit)
+                page = self._fetcher.fetch(low, high, page=number, limit=limit)
             except HoneyHiveRequestError as error:
                 if number > 1 and error.status_code in (400, 404, 422):
                     return  # some servers refuse pages past the last
@@ -259,7 +259,7 @@ class SliceReader:
             except HoneyHiveError as error:
                 if limit > 1 and is_heavy(error):
                     # Page numbers count from the start again with the new size.
-                    limit, number, shown = self._asker.shrink(limit), 1, 0
+                    limit, number, shown = self._fetcher.shrink(limit), 1, 0
                     continue
                 raise
             # Nothing new is the end only after as many events as there are: the order may have changed.
@@ -273,20 +273,20 @@ class SliceReader:
     # ----------------------------------------------------------------------------- unsorted answers
 
     def _halve_all(self) -> Iterator[Batch]:
-        if self._taking.high is None:
+        if self._state.high is None:
             raise HoneyHiveResponseError(
                 "the answers are not sorted newest first: give start_time and end_time to read them"
             )
-        yield from self._halve(self._taking.low or 0, self._taking.high, None)
+        yield from self._halve(self._state.low or 0, self._state.high, None)
 
     def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
         """Halve the range until an answer is so short that it holds all of it, which works in any order."""
         if page is None:
-            page = self._asker.ask(low, high)
-        if (low, high) == (self._taking.low or 0, self._taking.high):
-            self._taking.note_total(page)
-        if not self._asker.may_hide_more(page):
-            fresh = self._taking.take(page)
+            page = self._fetcher.fetch(low, high)
+        if (low, high) == (self._state.low or 0, self._state.high):
+            self._state.note_total(page)
+        if not self._fetcher.may_hide_more(page):
+            fresh = self._state.take(page)
             if fresh:
                 yield sort_newest_first(fresh)
             return
@@ -295,7 +295,7 @@ class SliceReader:
         if not low < middle < high:
             yield from self._page_through(low, high)
             return
-        upper, lower = self._asker.ask(middle, high), self._asker.ask(low, middle)
+        upper, lower = self._fetcher.fetch(middle, high), self._fetcher.fetch(low, middle)
         if unit < SECOND_US and (
             not {*upper.ids, *lower.ids}.issuperset(page.ids)
             or any(time is not None and time < middle for time in upper.times)
@@ -318,7 +318,7 @@ class SliceReader:
         seen = cursor.distinct + cursor.repeated
         if cursor.total is None or seen >= cursor.total:
             return
-        now = self._asker.ask(self._taking.low, self._taking.high, limit=1).total
+        now = self._fetcher.fetch(self._state.low, self._state.high, limit=1).total
         if now is None or seen < now:
             raise self._again("fewer events were read than the server reports")
 
@@ -326,6 +326,6 @@ class SliceReader:
         return ReadAgainError(reason, self.cursor.total or 0, self.cursor.distinct)
 
 
-def _newest_first(page: Page) -> bool:
+def _is_newest_first(page: Page) -> bool:
     times = [time for time in page.times if time is not None]
     return times == sorted(times, reverse=True)

@@ -14,7 +14,7 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor, ReadAgainError, sort_newest_first
-from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
 from airflow_provider_honeyhive.reading.session_roots import head_of, read_roots, roots_request, session_request
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.reading.fetcher import Asker
+    from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
     from airflow_provider_honeyhive.reading.session_roots import Root
 
 
@@ -73,14 +73,14 @@ class _Reading:
 class SessionReader:
     """Reads sessions; any number of threads may do so, each other ones.
 
-    :param asker: asks for events.
+    :param fetcher: asks for events.
     :param request: what chose the sessions.
     :param window: where their roots lie.
     :param totals_hold: the numbers that the server reports are totals.
     """
 
-    def __init__(self, asker: Asker, request: ExportRequest, window: Window, *, totals_hold: bool) -> None:
-        self._asker = asker
+    def __init__(self, fetcher: RangeFetcher, request: ExportRequest, window: Window, *, totals_hold: bool) -> None:
+        self._fetcher = fetcher
         self._request = request
         self._window = window
         self._totals_hold = totals_hold
@@ -136,22 +136,22 @@ class SessionReader:
 
     def _is_root(self, root: Root) -> bool:
         asked = roots_request(session_request(self._request, root.session_id))
-        return root.event_id in (each.event_id for each in read_roots(self._asker.about(asked), *WIDEST))
+        return root.event_id in (each.event_id for each in read_roots(self._fetcher.about(asked), *WIDEST))
 
     # ------------------------------------------------------------------------------- one reading
 
     def _batches(self, root: Root, reading: _Reading) -> Iterator[Batch]:
-        asker = self._asker.about(session_request(self._request, root.session_id))
+        fetcher = self._fetcher.about(session_request(self._request, root.session_id))
         if reading.readings == 1 and self._totals_hold:
-            page = asker.ask(*WIDEST)
+            page = fetcher.fetch(*WIDEST)
             reading.total = page.total
-            if _is_whole(page, asker):
+            if _is_whole(page, fetcher):
                 _check_sessions(page.raw_events, root)
                 yield sort_newest_first(Batch(page.raw_events, page.times, page.ids, Cursor(upper=None)))
                 return
             del page
         if reading.reader is None:
-            reading.reader = SliceReader(asker, *WIDEST)
+            reading.reader = SliceReader(fetcher, *WIDEST)
         else:
             reading.reader.start_over()
         for batch in reading.reader.read():
@@ -164,22 +164,22 @@ class SessionReader:
     def _without_root(self, root: Root, count: int) -> ReadAgainError:
         """Find out why a session's events lack their root."""
         is_it = EventFilter(field="event_id", operator="is", value=root.event_id)
-        asker = self._asker.about(roots_request(self._request, is_it))
-        if not len(asker.ask(self._window.start_us, self._window.end_us, limit=1)):
+        fetcher = self._fetcher.about(roots_request(self._request, is_it))
+        if not len(fetcher.fetch(self._window.start_us, self._window.end_us, limit=1)):
             self.gone.add(root.session_id)
         return ReadAgainError("the server does not give its root among its events", count + 1, count)
 
 
 def _take_note(reading: _Reading, error: ReadAgainError) -> None:
     """Let a failed reading be followed by another one, unless there were enough."""
-    log.warning("Reading a session again (%d of %d): %s", reading.readings, READINGS, error)
-    if reading.readings >= READINGS:
+    log.warning("Reading a session again (%d of %d): %s", reading.readings, READ_ATTEMPTS, error)
+    if reading.readings >= READ_ATTEMPTS:
         raise error.incomplete from error
 
 
-def _is_whole(page: Page, asker: Asker) -> bool:
+def _is_whole(page: Page, fetcher: RangeFetcher) -> bool:
     """Return whether an answer holds all there is, by its own length and by the server's word."""
-    return page.total == len(page) == len(set(page.ids)) and not asker.may_hide_more(page)
+    return page.total == len(page) == len(set(page.ids)) and not fetcher.may_hide_more(page)
 
 
 def _check_sessions(raw_events: list[bytes | memoryview], root: Root) -> None:

@@ -17,7 +17,7 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.sessions import ROOT_TYPE
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.events.raw import RawEvent
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.reading.fetcher import Asker
+    from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
 
 #: A group is what one reader takes at a time and what a retry reads again; the number of sessions alone decides how
@@ -100,15 +100,15 @@ def session_request(request: ExportRequest, session_id: str) -> ExportRequest:
     )
 
 
-def read_roots(asker: Asker, start: int | None, end: int | None) -> list[Root]:
+def read_roots(fetcher: RangeFetcher, start: int | None, end: int | None) -> list[Root]:
     """Return one root for each session that has any in ``[start, end)``, newest first.
 
-    :param asker: of :func:`roots_request`.
+    :param fetcher: of :func:`roots_request`.
     :raises IncompleteExportError: they cannot all be read.
     :raises HoneyHiveResponseError: the server sends something else, or a root that does not name its session.
     """
-    reader = SliceReader(asker, start, end)
-    for reading in range(1, READINGS + 1):
+    reader = SliceReader(fetcher, start, end)
+    for reading in range(1, READ_ATTEMPTS + 1):
         found: dict[str, Root] = {}
         try:
             for batch in reader.read():
@@ -117,7 +117,7 @@ def read_roots(asker: Asker, start: int | None, end: int | None) -> list[Root]:
                     found[root.session_id] = min(root, found.get(root.session_id, root), key=lambda each: each.rank)
             break
         except ReadAgainError as error:
-            if reading == READINGS:
+            if reading == READ_ATTEMPTS:
                 raise error.incomplete from error
             reader.start_over()
     return sorted(found.values(), key=lambda root: (root.time is None, -(root.time or 0), root.session_id))

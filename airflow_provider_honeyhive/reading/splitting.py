@@ -15,7 +15,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
 from airflow_provider_honeyhive.reading.counting import _milliseconds_in, count_window
-from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -70,13 +70,13 @@ def split_by_counts(
     check_number("events_per_part", events_per_part, 1, None, optional=True)
     if request.window is None:
         raise InvalidArgumentError("window", None, "only a window with a start and an end can be split")
-    asker = Asker(client, request, ReadStats())
-    total = count_window(asker, request.window)
+    fetcher = RangeFetcher(client, request, ReadStats())
+    total = count_window(fetcher, request.window)
     if total is None:
         log.warning("The server reports no usable total for %s: splitting it by time alone", request.window)
         return Split(request.window.split(parts), None)
     wanted = min(parts, -(-total // (events_per_part or 1)))
-    points = _Points(asker, request.window, total, QUESTIONS_FOR_A_PART * wanted)
+    points = _Points(fetcher, request.window, total, QUESTIONS_FOR_A_PART * wanted)
     if wanted > 1 and not points.add_up():
         log.warning("The totals that the server reports for %s do not add up: splitting it by time", request.window)
         return Split(request.window.split(wanted), None)
@@ -95,14 +95,14 @@ class _NoTotalError(Exception):
 class _Points:
     """Times, and how many of the window's events lie before them; asks for more where they are too few.
 
-    :param asker: of the request.
+    :param fetcher: of the request.
     :param window: the window.
     :param total: events in it.
     :param most_questions: after so many, what is known must do.
     """
 
-    def __init__(self, asker: Asker, window: Window, total: int, most_questions: int) -> None:
-        self._asker = asker
+    def __init__(self, fetcher: RangeFetcher, window: Window, total: int, most_questions: int) -> None:
+        self._fetcher = fetcher
         self._total = total
         self._most_questions = most_questions
         self._known = [(window.start_us, 0), (window.end_us, total)]
@@ -162,7 +162,7 @@ class _Points:
         if low > high:
             return 0
         self.asked += 1
-        page = self._asker.ask(low, high, limit=1)
+        page = self._fetcher.fetch(low, high, limit=1)
         if page.total is None and len(page):
             raise _NoTotalError
         return max(page.total or 0, len(page))

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.reading.cursor import Batch, ReadAgainError
-from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
-from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
         events may be missing, so the caller has to begin again.
     """
     reader = _reader_of(client, request, page_size)
-    for reading in range(1, READINGS + 1):
+    for reading in range(1, READ_ATTEMPTS + 1):
         yielded = False
         try:
             for batch in reader.read():
@@ -34,7 +34,7 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
                 yield batch
         except ReadAgainError as error:
             # What was yielded cannot be taken back.
-            if yielded or reading == READINGS:
+            if yielded or reading == READ_ATTEMPTS:
                 raise error.incomplete from error
             reader.start_over()
         else:
@@ -44,7 +44,7 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
 def _reader_of(client: HoneyHiveClient, request: ExportRequest, page_size: int | None) -> SliceReader:
     window = request.window
     return SliceReader(
-        Asker(client, request, ReadStats(), page_size),
+        RangeFetcher(client, request, ReadStats(), page_size),
         window.start_us if window else None,
         window.end_us if window else None,
     )

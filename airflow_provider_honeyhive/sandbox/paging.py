@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
     from airflow_provider_honeyhive.sandbox.dialects import Query
-    from airflow_provider_honeyhive.sandbox.store import Store, StoredEvent
+    from airflow_provider_honeyhive.sandbox.store import EventStore, StoredEvent
 
 #: Where an event says which experiment run it belongs to.
 EVALUATION_FIELDS = ("metadata.run_id", "metadata.evaluation_id", "evaluation_id", "run_id")
@@ -32,7 +32,7 @@ class _Page:
     skipped: int
 
 
-def answer_query(store: Store, query: Query, behaviour: Behaviour, random: Random) -> Answer:
+def answer_query(store: EventStore, query: Query, behaviour: Behaviour, random: Random) -> Answer:
     """Answer a query that has passed the checks.
 
     :raises Refusal: 400 for a page beyond the last, where the behaviour says so.
@@ -56,7 +56,7 @@ def answer_query(store: Store, query: Query, behaviour: Behaviour, random: Rando
     return answer
 
 
-def _select(store: Store, query: Query, behaviour: Behaviour, random: Random) -> _Page:
+def _select(store: EventStore, query: Query, behaviour: Behaviour, random: Random) -> _Page:
     start, end = (None, None) if behaviour.ignore_date_range else _shown_range(query, behaviour)
     filters = query.filters
     if behaviour.ignore_time_filters:

@@ -17,7 +17,7 @@ from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, iter_even
 from airflow_provider_honeyhive.sandbox.dialects import bearer, check_project, parse_query, project_of, route
 from airflow_provider_honeyhive.sandbox.handler import NO_FAULT, Server
 from airflow_provider_honeyhive.sandbox.paging import answer_query
-from airflow_provider_honeyhive.sandbox.store import Store, StoredEvent, late_events, stored, victims
+from airflow_provider_honeyhive.sandbox.store import EventStore, StoredEvent, late_events, stored, victims
 from airflow_provider_honeyhive.sandbox.times import datetime_us
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Sandbox:
         self._tls = tls
         self._server: Server | None = None
         self._stopped = threading.Event()
-        self._stores = {name: Store() for name in self.keys.values()}
+        self._stores = {name: EventStore() for name in self.keys.values()}
         if events is not None:
             self.add(events)
             return
@@ -287,7 +287,7 @@ class Sandbox:
             self._churn(store, project)
         return answer_query(store, query, behaviour, self._random)
 
-    def _churn(self, store: Store, project: str) -> None:
+    def _churn(self, store: EventStore, project: str) -> None:
         inserts, deletes = self.behaviour.insert_per_request, self.behaviour.delete_per_request
         if not inserts and not deletes:
             return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GAP_US = 3_600_000_000
 
 
-def late_events(store: Store, count: int, random: Random, project: str) -> list[dict[str, object]]:
+def late_events(store: EventStore, count: int, random: Random, project: str) -> list[dict[str, object]]:
     """Make events that nobody has seen, with times among those of the events there are."""
     times = [event.time_us for event in store.events() if event.time_us is not None]
     if not times:
@@ -42,7 +42,7 @@ def late_events(store: Store, count: int, random: Random, project: str) -> list[
     return made
 
 
-def victims(store: Store, count: int, random: Random) -> list[StoredEvent]:
+def victims(store: EventStore, count: int, random: Random) -> list[StoredEvent]:
     """Choose events that shall vanish."""
     events = store.events()
     return random.sample(events, min(count, len(events)))
@@ -151,7 +151,7 @@ class Shelf:
         return first, max(first, last)
 
 
-class Store:
+class EventStore:
     """The events of one project. Hold :attr:`lock` from asking for a shelf until done with it."""
 
     def __init__(self) -> None:

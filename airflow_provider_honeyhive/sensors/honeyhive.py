@@ -21,14 +21,14 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of, window_of
-from airflow_provider_honeyhive.tasks.polling import Inquiry
+from airflow_provider_honeyhive.tasks.polling import PollingClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.tasks.polling import Still
+    from airflow_provider_honeyhive.tasks.polling import Unchanged
 
 #: How often a poke sends a request again; the next poke asks anyway.
 POKE_RETRIES = 2
@@ -108,8 +108,8 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         self.settled_for = settled_for
         self.deferrable = deferrable
         self.honeyhive_conn_id = honeyhive_conn_id
-        self._inquiry: Inquiry | None = None
-        self._still: Still | None = None
+        self._polling_client: PollingClient | None = None
+        self._unchanged: Unchanged | None = None
         self._check_literals()
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -146,8 +146,8 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """End soon."""
-        if self._inquiry is not None:
-            self._inquiry.close()
+        if self._polling_client is not None:
+            self._polling_client.close()
 
     def _look_unless_down(self, context: Context, window: Window) -> dict[str, Any] | None:
         try:
@@ -160,12 +160,11 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
 
     def _look(self, context: Context, window: Window) -> dict[str, Any] | None:
         """Return the sensor's result, None while the wait is not over."""
-        from airflow_provider_honeyhive.reading.counting import observe  # noqa: PLC0415
-        from airflow_provider_honeyhive.tasks.polling import Goal, Still  # noqa: PLC0415
+        from airflow_provider_honeyhive.tasks.polling import Condition, Unchanged  # noqa: PLC0415
 
-        goal = Goal(self.min_events, self._settled_seconds)
+        condition = Condition(self.min_events, self._settled_seconds)
         last = self._remembered(context)
-        self._inquiry = inquiry = Inquiry(
+        self._polling_client = polling_client = PollingClient(
             self.honeyhive_conn_id,
             most_retries=POKE_RETRIES,
             # A sensor that gives up its worker slot between two looks does not keep it for that.
@@ -177,21 +176,23 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         )
         try:
             while True:
-                observation, request = inquiry.ask(lambda client, request: (observe(client, request), request))
+                snapshot, request = polling_client.snapshot()
                 now = datetime.now(UTC)
-                still = Still.follow(last, observation, now)
-                self.log.info("Window %s of project %s: %s", window, request.project, goal.describe(still, now))
-                if goal.is_reached(still, now):
+                unchanged = Unchanged.follow(last, snapshot, now)
+                self.log.info(
+                    "Window %s of project %s: %s", window, request.project, condition.describe(unchanged, now)
+                )
+                if condition.is_reached(unchanged, now):
                     self._forget(context)
-                    return observation.result(request)
-                self._remember(context, still)
-                has_changed = last is not None and still is not last
-                if has_changed or observation.event_count < self.min_events or not self._must_stay_awake(context):
+                    return snapshot.result(request)
+                self._remember(context, unchanged)
+                has_changed = last is not None and unchanged is not last
+                if has_changed or snapshot.event_count < self.min_events or not self._must_stay_awake(context):
                     return None
-                last = still
-                time.sleep(min(self.poke_interval, goal.seconds_left(still, now)))
+                last = unchanged
+                time.sleep(min(self.poke_interval, condition.seconds_left(unchanged, now)))
         finally:
-            inquiry.close()
+            polling_client.close()
 
     def _leave_to_triggerer(self, window: Window) -> NoReturn:
         from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
@@ -209,7 +210,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
                 poke_interval=self.poke_interval,
                 deadline=format_time(datetime.now(UTC) + timedelta(seconds=self.timeout)),
                 honeyhive_conn_id=self.honeyhive_conn_id,
-                still=self._still.to_json() if self._still else None,
+                still=self._unchanged.to_json() if self._unchanged else None,
             ),
             method_name="resume",
             timeout=timedelta(seconds=self.timeout + BACKSTOP_S),
@@ -231,19 +232,19 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
     def _kept(self, context: Context) -> Any:
         return None if self._remembers_by_itself() else task_state_store(context)
 
-    def _remembered(self, context: Context) -> Still | None:
-        from airflow_provider_honeyhive.tasks.polling import Still  # noqa: PLC0415
+    def _remembered(self, context: Context) -> Unchanged | None:
+        from airflow_provider_honeyhive.tasks.polling import Unchanged  # noqa: PLC0415
 
         store = self._kept(context)
         if store is not None and (data := store.get(_STILL_KEY)):
-            return Still.from_json(data)
-        return self._still
+            return Unchanged.from_json(data)
+        return self._unchanged
 
-    def _remember(self, context: Context, still: Still) -> None:
+    def _remember(self, context: Context, unchanged: Unchanged) -> None:
         store = self._kept(context)
-        if store is not None and still is not self._still:
-            store.set(_STILL_KEY, still.to_json())
-        self._still = still
+        if store is not None and unchanged is not self._unchanged:
+            store.set(_STILL_KEY, unchanged.to_json())
+        self._unchanged = unchanged
 
     def _forget(self, context: Context) -> None:
         # It would outlive the task, and a run of it after a clear would find it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from airflow_provider_honeyhive._compat import BaseOperatorLink, Context
-    from airflow_provider_honeyhive.export.result import Outcome
+    from airflow_provider_honeyhive.export.result import ExportResult
     from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.manifest import Manifest
 
@@ -30,7 +30,7 @@ _PARTITION_KEY = "%Y-%m-%dT%H:%M:%S"
 _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 
 
-def asset_facts(outcome: Outcome) -> dict[str, str | int | None]:
+def asset_facts(outcome: ExportResult) -> dict[str, str | int | None]:
     """Return what an asset event says of an export, as a flat object.
 
     No list of files, which may be long, and which aliases of Airflow 2.11 could not carry: the manifest has it.
@@ -57,7 +57,7 @@ def asset_facts(outcome: Outcome) -> dict[str, str | int | None]:
     return facts
 
 
-def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], outcome: Outcome) -> None:
+def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], outcome: ExportResult) -> None:
     """Give the events of a task's assets the facts of its export, beside what is there already.
 
     An alias gets the asset of what was written, by its URL; none where the events are the task's result. Outlets that
@@ -88,7 +88,7 @@ def asset_uri(url: str) -> str:
     return quote(url, safe=_URL_CHARACTERS) if "://" in url else PurePosixPath(url).as_uri()
 
 
-def _partition_key(context: Mapping[str, Any], outcome: Outcome) -> str | None:
+def _partition_key(context: Mapping[str, Any], outcome: ExportResult) -> str | None:
     at_runtime = getattr(getattr(context.get("dag"), "timetable", None), "partitioned_at_runtime", False)
     has_one = getattr(context.get("dag_run"), "partition_key", None) is not None
     if not at_runtime or has_one or outcome.start_time is None:
@@ -102,17 +102,17 @@ log = logging.getLogger(__name__)
 MOST_FILES_SHOWN = 50
 
 
-class Announcing:
+class ExportResultMixin:
     """An operator that exports, and says so."""
 
     operator_extra_links: Collection[BaseOperatorLink] = (HoneyHiveEventsLink(),)
     outlets: list[Any]
     #: What the task has exported; None: nothing yet.
-    outcome: Outcome | None = None
+    outcome: ExportResult | None = None
     #: Where the link leads; empty: there is none.
     events_url: str = ""
 
-    def announce(self, context: Context, outcome: Outcome, app_url: str | None) -> None:
+    def announce(self, context: Context, outcome: ExportResult, app_url: str | None) -> None:
         """Tell assets, lineage and the link.
 
         :param context: of the task.
@@ -162,7 +162,7 @@ def _span(part: PartFile) -> str:
     return f", {part.min_start_time} to {part.max_start_time}" if part.min_start_time else ""
 
 
-def _link(app_url: str | None, outcome: Outcome) -> str:
+def _link(app_url: str | None, outcome: ExportResult) -> str:
     from airflow_provider_honeyhive.links.honeyhive import events_url  # noqa: PLC0415
 
     if not app_url:

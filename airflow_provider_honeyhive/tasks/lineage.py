@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from airflow_provider_honeyhive.formats.columns import COLUMNS
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.export.result import Files, Outcome
+    from airflow_provider_honeyhive.export.result import ExportResult, Files
 
 
 #: File formats whose columns are always the same; the others hold whole events, whose fields are open.
 _TABULAR = ("parquet", "csv")
 
 
-def operator_lineage(outcome: Outcome | None) -> Any:
+def operator_lineage(outcome: ExportResult | None) -> Any:
     """Return a task's ``OperatorLineage``.
 
     :param outcome: of its export; None: it has exported nothing.
@@ -44,7 +44,7 @@ def dataset_name(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc}", url.split("://", 1)[1].partition("/")[2].strip("/") or "/"
 
 
-def _input(outcome: Outcome) -> Any:
+def _input(outcome: ExportResult) -> Any:
     from openlineage.client.generated.base import InputDataset  # noqa: PLC0415
     from openlineage.client.generated.data_quality_metrics_input_dataset import (  # noqa: PLC0415
         ColumnMetrics,
@@ -63,7 +63,7 @@ def _input(outcome: Outcome) -> Any:
     )
 
 
-def _window(outcome: Outcome) -> dict[str, Any]:
+def _window(outcome: ExportResult) -> dict[str, Any]:
     """Return the facet that says which part of the project was read; none where there are no words for it."""
     try:
         from openlineage.client.generated import base_subset_dataset as subset  # noqa: PLC0415

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from airflow_provider_honeyhive._compat import airflow_version
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.window import format_time, parse_time
-from airflow_provider_honeyhive.reading.observation import Observation
 from airflow_provider_honeyhive.tasks.arguments import request_of
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Inquiry:
+class PollingClient:
     """A client and a request, made when they are first needed, and made anew after an error.
 
     So a key that has been replaced in the connection is used without a restart. Blocks: never to be asked
@@ -59,6 +58,15 @@ class Inquiry:
             self.close()
             raise
 
+    def snapshot(self) -> tuple[Snapshot, ExportRequest]:
+        """Return what the request's window holds now, and the request.
+
+        :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
+        """
+        from airflow_provider_honeyhive.reading.counting import count_and_newest  # noqa: PLC0415
+
+        return self.ask(lambda client, request: (Snapshot(*count_and_newest(client, request)), request))
+
     def close(self) -> None:
         """Close the connections, and let what is being asked end soon; safe to call from a signal handler."""
         if self._open is not None:
@@ -80,22 +88,45 @@ class Inquiry:
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
-    """An observation, and since when every further one has been the same."""
+class Snapshot:
+    """What a window holds at one moment.
 
-    observation: Observation
+    :param event_count: number of its events.
+    :param newest: ``start_time`` of the newest of them; None where there is none.
+    """
+
+    event_count: int
+    newest: datetime | None
+
+    def result(self, request: ExportRequest) -> dict[str, Any]:
+        """Return what a sensor hands on: facts that fit into XCom."""
+        window = request.window
+        return {
+            "event_count": self.event_count,
+            "newest": format_time(self.newest) if self.newest else None,
+            "start_time": format_time(window.start) if window else None,
+            "end_time": format_time(window.end) if window else None,
+            "project": request.project,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """An snapshot, and since when every further one has been the same."""
+
+    snapshot: Snapshot
     since: datetime
 
     @classmethod
-    def follow(cls, last: Self | None, observation: Observation, at: datetime) -> Self:
-        """Return what is known after one more observation: ``last`` where nothing has changed."""
-        return last if last is not None and last.observation == observation else cls(observation, at)
+    def follow(cls, last: Self | None, snapshot: Snapshot, at: datetime) -> Self:
+        """Return what is known after one more snapshot: ``last`` where nothing has changed."""
+        return last if last is not None and last.snapshot == snapshot else cls(snapshot, at)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data, for whoever keeps it between two looks."""
-        newest = self.observation.newest
+        newest = self.snapshot.newest
         return {
-            "event_count": self.observation.event_count,
+            "event_count": self.snapshot.event_count,
             "newest": format_time(newest) if newest else None,
             "since": format_time(self.since),
         }
@@ -104,12 +135,12 @@ class Still:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Make it of what :meth:`to_json` returned."""
         newest = data["newest"]
-        observation = Observation(int(data["event_count"]), parse_time(newest, "newest") if newest else None)
-        return cls(observation, parse_time(data["since"], "since"))
+        snapshot = Snapshot(int(data["event_count"]), parse_time(newest, "newest") if newest else None)
+        return cls(snapshot, parse_time(data["since"], "since"))
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class Condition:
     """What is waited for.
 
     :param min_events: the fewest events the window must hold.
@@ -119,24 +150,24 @@ class Goal:
     min_events: int
     settled_for: float = 0.0
 
-    def is_reached(self, still: Still, at: datetime) -> bool:
+    def is_reached(self, unchanged: Unchanged, at: datetime) -> bool:
         """Return whether the wait is over."""
-        return still.observation.event_count >= self.min_events and self.seconds_left(still, at) <= 0
+        return unchanged.snapshot.event_count >= self.min_events and self.seconds_left(unchanged, at) <= 0
 
-    def seconds_left(self, still: Still, at: datetime) -> float:
+    def seconds_left(self, unchanged: Unchanged, at: datetime) -> float:
         """Return how much longer nothing may change."""
-        return (still.since + timedelta(seconds=self.settled_for) - at).total_seconds()
+        return (unchanged.since + timedelta(seconds=self.settled_for) - at).total_seconds()
 
-    def describe(self, still: Still, at: datetime) -> str:
+    def describe(self, unchanged: Unchanged, at: datetime) -> str:
         """Return in words what there is and what is missing."""
-        count, newest = still.observation.event_count, still.observation.newest
+        count, newest = unchanged.snapshot.event_count, unchanged.snapshot.newest
         found = f"{count:,} events" + (f", the newest of {format_time(newest)}" if newest else "")
         if count < self.min_events:
             return f"{found}; waiting for at least {self.min_events:,}"
         if not self.settled_for:
             return found
-        unchanged = max(0.0, (at - still.since).total_seconds())
-        return f"{found}; unchanged for {unchanged:.0f} of {self.settled_for:.0f} s"
+        seconds = max(0.0, (at - unchanged.since).total_seconds())
+        return f"{found}; unchanged for {seconds:.0f} of {self.settled_for:.0f} s"
 
 
 #: Most calls at the same time, of all triggers of this provider in one triggerer.

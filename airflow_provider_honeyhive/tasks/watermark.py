@@ -41,7 +41,7 @@ _TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 _STEADY = re.compile(r"{{\s*(var|conn|dag)\.")
 
 
-def take_window(task: ExportTask, context: Context, project: str | None) -> tuple[Window, Watermark | None]:
+def choose_window(task: ExportTask, context: Context, project: str | None) -> tuple[Window, Watermark | None]:
     """Return the window of a task that has no times, and the watermark to advance when it is published, if any.
 
     :param task: with its templates rendered.
@@ -133,7 +133,7 @@ log = logging.getLogger(__name__)
 MOST_RUNS = 100
 
 
-class Given(BaseModel):
+class RunWindow(BaseModel):
     """The window that a run was given.
 
     :param published: its events have been published.
@@ -146,12 +146,12 @@ class Given(BaseModel):
     published: bool
 
     @classmethod
-    def of(cls, window: Window, *, published: bool) -> Given:
+    def of(cls, window: Window, *, published: bool) -> RunWindow:
         """Return what is kept of a run's window."""
         return cls(start_time=format_time(window.start), end_time=format_time(window.end), published=published)
 
 
-class Kept(BaseModel):
+class WatermarkState(BaseModel):
     """What is kept of a task's exports of one request.
 
     :param end_time: the watermark: everything before it is published; None where nothing is.
@@ -161,14 +161,14 @@ class Kept(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     end_time: str | None = None
-    runs: dict[str, Given] = {}
+    runs: dict[str, RunWindow] = {}
 
     @property
     def end(self) -> datetime | None:
         """The watermark."""
         return None if self.end_time is None else parse_time(self.end_time)
 
-    def with_run(self, run_id: str, given: Given) -> Kept:
+    def with_run(self, run_id: str, given: RunWindow) -> WatermarkState:
         """Return this with a run's window; of too many the earliest go."""
         runs = {**self.runs, run_id: given}
         last = sorted(runs, key=lambda one: runs[one].end_time)[-MOST_RUNS:]
@@ -210,7 +210,7 @@ class Watermark:
                 'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
             )
         window = Window(mark, until)
-        self._save(kept.with_run(self._run_id, Given.of(window, published=False)))
+        self._save(kept.with_run(self._run_id, RunWindow.of(window, published=False)))
         return window
 
     def advance(self, window: Window) -> None:
@@ -227,18 +227,18 @@ class Watermark:
             log.info("The next run without a window of its own begins at %s", kept.end_time)
         elif window.start > mark:
             log.warning("The watermark stays at %s, since this run's window %s begins later", kept.end_time, window)
-        self._save(kept.with_run(self._run_id, Given.of(window, published=True)))
+        self._save(kept.with_run(self._run_id, RunWindow.of(window, published=True)))
 
-    def _load(self) -> Kept:
+    def _load(self) -> WatermarkState:
         data = self._place.load()
         try:
-            return Kept() if data is None else Kept.model_validate(data)
+            return WatermarkState() if data is None else WatermarkState.model_validate(data)
         except ValidationError:
             raise DestinationTakenError(
                 f"{self._place} holds no watermark of this provider; remove it to begin again"
             ) from None
 
-    def _save(self, kept: Kept) -> None:
+    def _save(self, kept: WatermarkState) -> None:
         self._place.save(kept.model_dump())
 
 

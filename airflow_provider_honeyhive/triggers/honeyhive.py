@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumen
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time, to_micros
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of
-from airflow_provider_honeyhive.tasks.polling import Inquiry, in_thread
+from airflow_provider_honeyhive.tasks.polling import PollingClient, in_thread
 from airflow_provider_honeyhive.tasks.state import AssetStore, FileStore
 from airflow_provider_honeyhive.triggers.watch import Opening, Watch, WatchProducer
 
@@ -56,7 +56,7 @@ class HoneyHiveEventsTrigger(BaseTrigger):
     :param poke_interval: seconds between two looks.
     :param deadline: when to give up: ISO 8601 text.
     :param honeyhive_conn_id: id of the HoneyHive connection.
-    :param still: what the sensor saw last, as :meth:`.observing.Still.to_json` returns it.
+    :param still: what the sensor saw last, as :meth:`.polling.Unchanged.to_json` returns it.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class HoneyHiveEventsTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         deadline = parse_time(self.deadline, "deadline")
-        inquiry = Inquiry(
+        polling_client = PollingClient(
             self.honeyhive_conn_id,
             most_retries=0,
             project=self.project,
@@ -126,7 +126,7 @@ class HoneyHiveEventsTrigger(BaseTrigger):
         )
         try:
             while True:
-                payload, pause = await self._look(inquiry)
+                payload, pause = await self._look(polling_client)
                 left = (deadline - datetime.now(UTC)).total_seconds()
                 if payload["status"] != "timeout" or left <= 0:
                     return payload
@@ -134,28 +134,25 @@ class HoneyHiveEventsTrigger(BaseTrigger):
                 # The last look is at the deadline.
                 await asyncio.sleep(min(max(self.poke_interval, pause), left))
         finally:
-            inquiry.close()
+            polling_client.close()
 
-    async def _look(self, inquiry: Inquiry) -> tuple[dict[str, Any], float]:
+    async def _look(self, polling_client: PollingClient) -> tuple[dict[str, Any], float]:
         """Return what to say if this were the last look, and how many seconds the server asked to wait."""
-        from airflow_provider_honeyhive.reading.counting import observe  # noqa: PLC0415
-        from airflow_provider_honeyhive.tasks.polling import Goal, Still  # noqa: PLC0415
+        from airflow_provider_honeyhive.tasks.polling import Condition, Unchanged  # noqa: PLC0415
 
         try:
-            observation, request = await in_thread(
-                lambda: inquiry.ask(lambda client, request: (observe(client, request), request))
-            )
+            snapshot, request = await in_thread(polling_client.snapshot)
         except HoneyHiveError as error:
             if not error.retryable:
                 raise
             return {"status": "timeout", "message": f"{type(error).__name__}: {error}"}, pause_asked_by(error)
-        goal, now = Goal(self.min_events, self.settled_for), datetime.now(UTC)
-        last = Still.from_json(self.still) if self.still else None
-        still = Still.follow(last, observation, now)
-        self.still = still.to_json()
-        if goal.is_reached(still, now):
-            return {"status": "success", "result": observation.result(request)}, 0.0
-        return {"status": "timeout", "message": goal.describe(still, now)}, 0.0
+        condition, now = Condition(self.min_events, self.settled_for), datetime.now(UTC)
+        last = Unchanged.from_json(self.still) if self.still else None
+        unchanged = Unchanged.follow(last, snapshot, now)
+        self.still = unchanged.to_json()
+        if condition.is_reached(unchanged, now):
+            return {"status": "success", "result": snapshot.result(request)}, 0.0
+        return {"status": "timeout", "message": condition.describe(unchanged, now)}, 0.0
 
 
 class HoneyHiveNewEventsTrigger(BaseEventTrigger):
@@ -270,7 +267,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
 
     def watch(self, store: WatchStore) -> Watch:
         """Return the watcher of these arguments."""
-        inquiry = Inquiry(
+        polling_client = PollingClient(
             self.honeyhive_conn_id,
             most_retries=0,
             project=self.project,
@@ -278,7 +275,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
             evaluation_id=self.evaluation_id,
         )
         return Watch(
-            inquiry,
+            polling_client,
             store,
             begin=to_micros(self.start_time),
             poll_interval=self.poll_interval,

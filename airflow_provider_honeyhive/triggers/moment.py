@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BACKSTOP_S = 300.0
 
 
-def come_back_if_asked(task: BaseOperator, client: HoneyHiveClient, error: HoneyHiveError, waits: int) -> None:
+def defer_if_asked(task: BaseOperator, client: HoneyHiveClient, error: HoneyHiveError, waits: int) -> None:
     """Defer the task until the server wants to be asked again; return where that would not help.
 
     That is, where the server did not ask for a long wait, or the task has waited as often in this try as the client

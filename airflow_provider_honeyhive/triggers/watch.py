@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.tasks.polling import in_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 
-    from airflow_provider_honeyhive.tasks.polling import Inquiry
+    from airflow_provider_honeyhive.tasks.polling import PollingClient
     from airflow_provider_honeyhive.tasks.state import WatchStore
     from airflow_provider_honeyhive.triggers.watch_state import WatchState
 
@@ -90,7 +90,7 @@ def now_us() -> int:
 class Watch:
     """One watcher at work.
 
-    :param inquiry: what to ask.
+    :param polling_client: what to ask.
     :param store: keeps the state.
     :param begin: microseconds since 1970 from which on events count, for a watcher without a state; None: now.
     :param poll_interval: seconds between two looks.
@@ -101,7 +101,7 @@ class Watch:
 
     def __init__(
         self,
-        inquiry: Inquiry,
+        polling_client: PollingClient,
         store: WatchStore,
         *,
         begin: int | None,
@@ -110,7 +110,7 @@ class Watch:
         clock: Callable[[], int] = now_us,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._inquiry = inquiry
+        self._polling_client = polling_client
         self._store = store
         self._begin = begin
         self._poll_interval = poll_interval
@@ -143,7 +143,7 @@ class Watch:
 
     def close(self) -> None:
         """Let what is being asked end soon."""
-        self._inquiry.close()
+        self._polling_client.close()
 
     async def _safely(self, step: Callable[[], Awaitable[None]]) -> float:
         """Do one step; where it fails, log why and return how many seconds to wait at least, else 0."""
@@ -170,7 +170,7 @@ class Watch:
         now = self._clock()
         limits = {"now": now, "lookback": self._lookback}
         state = await in_thread(
-            lambda: self._inquiry.ask(
+            lambda: self._polling_client.ask(
                 lambda client, request: look(client, request, before, capacity=self._store.capacity, **limits)
             )
         )

@@ -13,7 +13,7 @@ from airflow_provider_honeyhive.api.retries import LONGEST_PAUSE_S, is_heavy
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError, HoneyHiveRateLimitError
 from airflow_provider_honeyhive.export.exporter import _retry_goes_on
-from airflow_provider_honeyhive.reading.pagination import READINGS
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.tasks.retry_policy import HoneyHiveRetryPolicy
 
 from .documents import Document, code, run_python
@@ -88,7 +88,7 @@ def test_numbers_in_words_are_those_of_the_code():
     assert f"by default {settings.max_retries} |" in PAGE.text
     assert f"by default {(settings.max_retries + 1) * settings.timeout:,.0f} s" in PAGE.text
     assert "three readings in all" in PAGE.text
-    assert READINGS == 3
+    assert READ_ATTEMPTS == 3
     assert "at the latest after an hour" in PAGE.text
     assert LONGEST_PAUSE_S == 3_600
 

@@ -19,7 +19,7 @@ from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.columns import COLUMNS, FIELD_COLUMNS, MISSING, Kind
 from airflow_provider_honeyhive.formats.datafile import PartFile
-from airflow_provider_honeyhive.formats.encoder import NULL_PARTITION, Encoder
+from airflow_provider_honeyhive.formats.encoder import NULL_PARTITION, BlockEncoder
 from airflow_provider_honeyhive.formats.parquet import (
     ROW_GROUP_BYTES,
     ROW_GROUPS_IN_A_FILE,
@@ -245,7 +245,7 @@ def test_the_partitions_are_called_as_the_page_says():
     (tree,) = (one.text for one in PAGE.snippets("text"))
     names = re.findall(r"(event_date=\S+?)/|(event_type=\S+?)/", tree)
     dates, types = {date for date, _ in names if date}, {kind for _, kind in names if kind}
-    encode = Encoder(block_encoder(compressed=True), partition_by=layout.PARTITION_KEYS)
+    encode = BlockEncoder(block_encoder(compressed=True), partition_by=layout.PARTITION_KEYS)
     raw_events = [b"{}", *(b'{"event_type":"%s"}' % kind for kind in (b"model", b"tool", b"a/b"))]
     made = encode(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
     folders = {member.partition for _, member in made}

@@ -95,7 +95,7 @@ def test_every_number_behind_a_name_is_the_one_in_the_code(name, value):
 
 def test_numbers_in_words_are_those_of_the_code():
     assert "read again, three times in all" in GUARANTEES
-    assert value_of("reading.pagination.READINGS") == 3
+    assert value_of("reading.pagination.READ_ATTEMPTS") == 3
     assert "staged less than a day ago" in GUARANTEES
     assert value_of("export.checkpoint.LONGEST_AGE") == 86_400
     assert "and for an hour" in GUARANTEES

@@ -9,8 +9,8 @@ import pytest
 
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, parse_time, to_micros
-from airflow_provider_honeyhive.reading.observation import Observation
 from airflow_provider_honeyhive.tasks import state as watch_stores
+from airflow_provider_honeyhive.tasks.polling import Snapshot
 from airflow_provider_honeyhive.triggers import watch_state as watching
 
 from .documents import Document, code, run_python
@@ -29,8 +29,8 @@ def test_the_result_of_the_sensor_is_that_of_the_code():
     example = json.loads(PAGE.the("json", '"newest": "2026-11-22T23'))
     window = Window.parse(example["start_time"], example["end_time"])
     request = ExportRequest(project="my-project", window=window)
-    observation = Observation(example["event_count"], datetime(2026, 11, 22, 23, 59, 47, 777_000, tzinfo=UTC))
-    assert observation.result(request) == example
+    snapshot = Snapshot(example["event_count"], datetime(2026, 11, 22, 23, 59, 47, 777_000, tzinfo=UTC))
+    assert snapshot.result(request) == example
 
 
 def test_the_announcement_of_the_watcher_is_that_of_the_code():

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from airflow_provider_honeyhive.api.transport import AnswerBody
+from airflow_provider_honeyhive.api.transport import BodyBuffer
 from airflow_provider_honeyhive.exceptions import AnswerTooLargeError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -17,7 +17,7 @@ from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at, ids_
 @pytest.mark.parametrize("announced", [0, 5, 3_000_000, 9_000_000])
 def test_bytes_come_out_as_they_went_in_whatever_was_announced(announced):
     chunks = [random.Random(number).randbytes(400_000 + number) for number in range(8)]
-    body = AnswerBody(announced)
+    body = BodyBuffer(announced)
     for chunk in chunks:
         body.append(chunk)
     assert bytes(body.view()) == b"".join(chunks)
@@ -25,7 +25,7 @@ def test_bytes_come_out_as_they_went_in_whatever_was_announced(announced):
 
 
 def test_a_view_outlives_the_body():
-    body = AnswerBody(3)
+    body = BodyBuffer(3)
     body.append(b"abc")
     view = body.view()[1:]
     del body

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from airflow_provider_honeyhive.api.transport import GROW_AFTER, InFlight
+from airflow_provider_honeyhive.api.transport import GROW_AFTER, ConcurrencyLimit
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
@@ -18,13 +18,13 @@ def never() -> bool:
     return False
 
 
-def ask(gate: InFlight, *, too_many: bool = False) -> None:
+def ask(gate: ConcurrencyLimit, *, too_many: bool = False) -> None:
     with gate.one(never) as answered:
         answered(too_many)
 
 
 def test_who_is_one_too_many_waits_until_another_is_done():
-    gate = InFlight(1)
+    gate = ConcurrencyLimit(1)
     order: list[str] = []
     inside, asked = threading.Event(), threading.Event()
 
@@ -44,13 +44,13 @@ def test_who_is_one_too_many_waits_until_another_is_done():
 
 
 def test_who_waits_goes_on_when_it_is_stopped():
-    gate = InFlight(1)
+    gate = ConcurrencyLimit(1)
     with gate.one(never), gate.one(lambda: True):
         pass
 
 
 def test_a_refusal_halves_and_never_goes_below_one():
-    gate = InFlight(8)
+    gate = ConcurrencyLimit(8)
     seen = []
     for _ in range(5):
         ask(gate, too_many=True)
@@ -59,7 +59,7 @@ def test_a_refusal_halves_and_never_goes_below_one():
 
 
 def test_requests_that_are_refused_together_count_as_one_refusal():
-    gate = InFlight(8)
+    gate = ConcurrencyLimit(8)
     with ExitStack() as stack:
         together = [stack.enter_context(gate.one(never)) for _ in range(8)]
         for answered in together:
@@ -68,7 +68,7 @@ def test_requests_that_are_refused_together_count_as_one_refusal():
 
 
 def test_it_grows_by_one_at_a_time_up_to_the_most():
-    gate = InFlight(4)
+    gate = ConcurrencyLimit(4)
     ask(gate, too_many=True)
     grown = []
     for _ in range(GROW_AFTER * 2 + GROW_AFTER * 3 + GROW_AFTER * 4):

@@ -293,15 +293,15 @@ def test_nothing_of_what_is_taken_out_is_in_the_bytes(event, rules_and_wanted, s
 @thorough
 @given(written_events())
 def test_the_quick_way_finds_the_same_members_as_the_thorough_one_or_none(raw):
-    quick = json_spans.members_of_compact(raw, 0, len(raw))
-    assert quick is None or quick == list(json_spans.members_by_scanning(raw, 0, len(raw)))
+    quick = json_spans.spans_of_compact(raw, 0, len(raw))
+    assert quick is None or quick == list(json_spans.spans_by_scanning(raw, 0, len(raw)))
 
 
 @thorough
 @given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters='"\\', min_codepoint=32)), min_size=1))
 def test_the_quick_way_takes_every_compact_object_that_hides_nothing(names):
     raw = as_bytes(Pairs((name, "value") for name in names))
-    assert json_spans.members_of_compact(raw, 0, len(raw)) is not None
+    assert json_spans.spans_of_compact(raw, 0, len(raw)) is not None
 
 
 @thorough

@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.formats.content_index import (
     records_of,
 )
 from airflow_provider_honeyhive.formats.datafile import PartFile
-from airflow_provider_honeyhive.formats.encoder import Encoder
+from airflow_provider_honeyhive.formats.encoder import BlockEncoder
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -45,7 +45,7 @@ def exported():
 
 
 def test_only_what_is_new_or_says_something_else_is_encoded_by_its_reason(exported):
-    encode = CorrectionEncoder(Encoder(lines, index=records_of), exported)
+    encode = CorrectionEncoder(BlockEncoder(lines, index=records_of), exported)
     made = encode([LATE, KNOWN, NOW_CHANGED], [1, 2, 3])
     assert {(member.partition, data) for data, member in made} == {
         ("_corrections/reason=late", LATE + b"\n"),
@@ -57,7 +57,7 @@ def test_only_what_is_new_or_says_something_else_is_encoded_by_its_reason(export
 
 
 def test_partitions_lie_in_the_folder_of_the_reason(exported):
-    encode = CorrectionEncoder(Encoder(lines, partition_by=["event_type"], index=records_of), exported)
+    encode = CorrectionEncoder(BlockEncoder(lines, partition_by=["event_type"], index=records_of), exported)
     made = encode([LATE[:-1] + b',"event_type":"model"}'], [None])
     assert [member.partition for _, member in made] == ["_corrections/reason=late/event_type=model", INDEX_PARTITION]
 
@@ -85,7 +85,7 @@ def test_records_lie_at_the_end_of_a_staged_file_so_that_its_events_are_in_one_p
     writer = SliceWriter(
         LocalStore(tmp_path),
         str,
-        encode=Encoder(lines, index=records_of),
+        encode=BlockEncoder(lines, index=records_of),
         map_blocks=map,
         cell=Grid(0, 1).bounds,
         max_file_size=10**9,

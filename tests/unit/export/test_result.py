@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_honeyhive.export.result import Files, Outcome
+from airflow_provider_honeyhive.export.result import ExportResult, Files
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.manifest import LookbackFacts, Manifest, RequestFacts
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -39,7 +39,7 @@ def manifest(**facts) -> Manifest:
 
 
 def test_files_and_counts_are_those_of_the_manifest():
-    assert Outcome.of_files(manifest(), SUMMARY) == Outcome(
+    assert ExportResult.of_files(manifest(), SUMMARY) == ExportResult(
         api_host="api.example.com",
         project="demo",
         project_id="id-of-demo",
@@ -64,9 +64,9 @@ def test_events_alone_have_no_files():
     request = ExportRequest(project="demo", window=DAY)
     events = [{"event_id": "1", "project": "demo", "project_id": "id-of-demo", "inputs": {"secret": "text"}}] * 3
 
-    outcome = Outcome.of_events("api.example.com", request, events)
+    outcome = ExportResult.of_events("api.example.com", request, events)
 
-    assert outcome == Outcome(
+    assert outcome == ExportResult(
         api_host="api.example.com",
         project="demo",
         project_id="id-of-demo",
@@ -87,18 +87,18 @@ def test_events_alone_have_no_files():
     ],
 )
 def test_the_id_of_the_project_is_the_one_beside_its_name(names, project_id):
-    assert Outcome.of_files(manifest(project_names=names), SUMMARY).project_id == project_id
+    assert ExportResult.of_files(manifest(project_names=names), SUMMARY).project_id == project_id
 
 
 def test_what_a_lookback_has_brought_is_counted():
     lookback = LookbackFacts(windows=1, start_time="", end_time="", late_count=3, changed_count=4)
-    assert Outcome.of_files(manifest(lookback=lookback), SUMMARY).corrected == (3, 4)
+    assert ExportResult.of_files(manifest(lookback=lookback), SUMMARY).corrected == (3, 4)
 
 
 def test_whole_sessions_are_told_from_windows():
     request = RequestFacts(project="demo", api_host="api.example.com", sessions="complete")
-    assert Outcome.of_files(manifest(request=request), SUMMARY).whole_sessions
+    assert ExportResult.of_files(manifest(request=request), SUMMARY).whole_sessions
 
 
 def test_no_events_leave_the_id_unknown():
-    assert Outcome.of_events("api.example.com", ExportRequest(project="demo", window=DAY), []).project_id is None
+    assert ExportResult.of_events("api.example.com", ExportRequest(project="demo", window=DAY), []).project_id is None

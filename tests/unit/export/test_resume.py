@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
-from airflow_provider_honeyhive.export.checkpoint import Journal, Plan
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -378,9 +378,9 @@ def test_verify_names_events_from_outside_the_window_and_wrong_times(sandbox_wit
 def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
     from airflow_provider_honeyhive.reading.cursor import Cursor
 
-    journal = Journal(open_store(tmp_path), "_staging-x")
+    checkpoints = Checkpoints(open_store(tmp_path), "_staging-x")
     known = {"\ud83d": 1, 7: None, b"\x00\xff": 3, "pending": 4}
-    journal.write(0, (1, 9), [], Cursor(upper=5, known=known, distinct=4), pending=["pending"])
+    checkpoints.write(0, (1, 9), [], Cursor(upper=5, known=known, distinct=4), pending=["pending"])
     plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=[(1, 9)])
-    records = journal.read(plan) or {}
+    records = checkpoints.read(plan) or {}
     assert records[0].load_cursor() == Cursor(upper=5, known={"\ud83d": 1, 7: None, b"\x00\xff": 3}, distinct=3)

@@ -31,7 +31,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, to_micros
-from airflow_provider_honeyhive.reading.pagination import READINGS
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.session_reader import HELD_BYTES
 from airflow_provider_honeyhive.reading.session_roots import LEAST_IN_A_GROUP, MOST_GROUPS, head_of
 from airflow_provider_honeyhive.reading.splitting import split_by_counts
@@ -627,7 +627,7 @@ def test_the_command_line_exports_whole_sessions(sandbox_with, tmp_path, monkeyp
 def test_the_numbers_of_the_page_are_those_of_the_code():
     page = " ".join(Document("docs/sessions.md").text.split())
     assert f"groups, of {LEAST_IN_A_GROUP} sessions at the least and in {MOST_GROUPS} groups at the most" in page
-    assert READINGS == 3
+    assert READ_ATTEMPTS == 3
     assert "read again, three times in all" in page
     assert f"an answer or {HELD_BYTES // 10**6} MB at the most" in page
 

@@ -14,7 +14,7 @@ from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.formats.compression import COMPRESS
-from airflow_provider_honeyhive.formats.encoder import Encoder
+from airflow_provider_honeyhive.formats.encoder import BlockEncoder
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import Layout
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -52,7 +52,7 @@ def stage(tmp_path):
             writer = SliceWriter(
                 LocalStore(tmp_path / folder),
                 lambda number: f"{number:05d}",
-                encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
+                encode=BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {})),
                 map_blocks=pool.map,
                 cell=Grid(0, CELL).bounds,
                 max_file_size=max_file_size,
@@ -109,7 +109,7 @@ def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubl
     writer = SliceWriter(
         LocalStore(tmp_path),
         lambda number: f"{number:05d}",
-        encode=Encoder(lambda raw_events: (b"\n".join(raw_events), {})),
+        encode=BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {})),
         map_blocks=map,
         cell=Grid(0, cell).bounds,
         max_file_size=max_file_size,

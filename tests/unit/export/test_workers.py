@@ -11,12 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import IncompleteExportError
-from airflow_provider_honeyhive.export.workers import Grid, Slice, WorkShare
+from airflow_provider_honeyhive.export.workers import Grid, Slice, SliceQueue
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
-from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
 from tests.unit.model_server import ModelClient, Oddities
 from tests.unit.reading.test_pagination_properties import BASE, SPAN, WINDOW, assert_whole, event_sets, thorough
 
@@ -24,9 +24,9 @@ from tests.unit.reading.test_pagination_properties import BASE, SPAN, WINDOW, as
 class Reading:
     """One slice being read, an answer at a time."""
 
-    def __init__(self, asker: Asker, start: int, end: int) -> None:
-        self.asker, self.end = asker, end
-        self.reader = SliceReader(asker, start, end)
+    def __init__(self, fetcher: RangeFetcher, start: int, end: int) -> None:
+        self.fetcher, self.end = fetcher, end
+        self.reader = SliceReader(fetcher, start, end)
         self.got: list[str] = []
         self.readings = 1
         self._batches = self.reader.read()
@@ -36,7 +36,7 @@ class Reading:
         try:
             batch = next(self._batches, None)
         except ReadAgainError as error:
-            if self.readings == READINGS:
+            if self.readings == READ_ATTEMPTS:
                 raise error.incomplete from error
             self.readings += 1
             self.reader.start_over()
@@ -50,7 +50,7 @@ class Reading:
         start = self.reader.start
         if self.reader.give_away_below(time) is None:
             return None
-        return Reading(self.asker, start, time)
+        return Reading(self.fetcher, start, time)
 
 
 @thorough
@@ -71,9 +71,9 @@ def test_slices_cut_at_any_time_by_any_number_of_readers_lose_and_double_nothing
     # With one new event for each answer of one event there is no end.
     assume(not inserts or (order == "desc" and page_size >= 5))
     client = ModelClient(dict(events), Oddities(order=order, total=total, inserts=inserts, **bounds), seed, WINDOW)
-    asker = Asker(client, ExportRequest(), ReadStats(), page_size)  # type: ignore[arg-type]
+    fetcher = RangeFetcher(client, ExportRequest(), ReadStats(), page_size)  # type: ignore[arg-type]
     chance = random.Random(seed)
-    going_on = [Reading(asker, BASE, BASE + SPAN)]
+    going_on = [Reading(fetcher, BASE, BASE + SPAN)]
     everyone = list(going_on)
     while going_on:
         one = chance.choice(going_on)
@@ -98,7 +98,7 @@ def everything_of(client: ModelClient, before: dict[str, int | None]) -> dict[st
 def a_cut_reading() -> tuple[ModelClient, Reading]:
     """One event a second; after the first answer the lower half goes to nobody."""
     client = ModelClient({f"event-{second}": BASE + second * SECOND_US for second in range(20)})
-    one = Reading(Asker(client, ExportRequest(), ReadStats(), 5), BASE, BASE + SPAN)  # type: ignore[arg-type]
+    one = Reading(RangeFetcher(client, ExportRequest(), ReadStats(), 5), BASE, BASE + SPAN)  # type: ignore[arg-type]
     one.step()
     assert one.reader.give_away_below(BASE + SPAN // 2) is not None
     return client, one
@@ -156,7 +156,7 @@ def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(neve
         cuts.append((busy.number, time))
         return slice_of(9, busy.reader.start, time, 10)
 
-    share = WorkShare([slice_of(0, 500_000, 900_000, 50), slice_of(1, 0, 500_000, left)], Grid(0, 1), cut, lambda: 20)
+    share = SliceQueue([slice_of(0, 500_000, 900_000, 50), slice_of(1, 0, 500_000, left)], Grid(0, 1), cut, lambda: 20)
     assert [share.next(never).number for _ in range(3)] == [0, 1, 9]
     ((number, line),) = cuts
     assert number == 1
@@ -166,7 +166,7 @@ def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(neve
 
 
 def test_what_is_not_worth_it_is_not_cut_and_the_end_is_told(never):
-    share = WorkShare([slice_of(0, 0, 500, 59)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
+    share = SliceQueue([slice_of(0, 0, 500, 59)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
     piece = share.next(never)
     thread = threading.Timer(0.05, share.finished, [piece])
     thread.start()
@@ -175,14 +175,14 @@ def test_what_is_not_worth_it_is_not_cut_and_the_end_is_told(never):
 
 
 def test_a_slice_without_a_line_in_it_is_not_cut(never):
-    share = WorkShare([slice_of(0, 0, 500, 100)], Grid(0, 1_000), lambda *_: pytest.fail("cut"), lambda: 20)
+    share = SliceQueue([slice_of(0, 0, 500, 100)], Grid(0, 1_000), lambda *_: pytest.fail("cut"), lambda: 20)
     piece = share.next(never)
     threading.Timer(0.05, share.finished, [piece]).start()
     assert share.next(never) is None
 
 
 def test_whoever_waits_for_work_ends_when_all_is_over(never):
-    share = WorkShare([slice_of(0, 0, 500, 10)], Grid(0, 10), lambda *_: None, lambda: 20)
+    share = SliceQueue([slice_of(0, 0, 500, 10)], Grid(0, 10), lambda *_: None, lambda: 20)
     share.next(never)
     threading.Timer(0.05, never.set).start()
     assert share.next(never) is None

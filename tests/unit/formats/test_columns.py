@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from airflow_provider_honeyhive.api.pages import decode_page
-from airflow_provider_honeyhive.events.raw import is_strict, members, mended
+from airflow_provider_honeyhive.events.raw import is_strict, member_texts, mended
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, FIELD_COLUMNS, Kind
 from airflow_provider_honeyhive.formats.rows import restore_event, to_rows
 from airflow_provider_honeyhive.formats.values import UNUSUAL, read_time, write_time
@@ -118,7 +118,7 @@ def test_no_events_are_a_batch_of_no_rows():
 def test_an_event_nested_50000_deep_comes_back():
     batch, misfits = arrow_columns.to_record_batch([DEEP])
     (again,) = arrow_columns.to_events(batch)
-    assert dict(members(again)) == dict(members(DEEP))
+    assert dict(member_texts(again)) == dict(member_texts(DEEP))
     assert not misfits
 
 
@@ -126,7 +126,7 @@ def test_an_event_nested_50000_deep_comes_back():
 def test_a_value_nested_50000_deep_where_none_belongs_is_in_extra(name):
     raw = b'{"%s":%s}' % (name.encode(), b"[" * 50_000 + b"]" * 50_000)
     batch, misfits = arrow_columns.to_record_batch([raw])
-    assert [dict(members(again)) for again in arrow_columns.to_events(batch)] == [dict(members(raw))]
+    assert [dict(member_texts(again)) for again in arrow_columns.to_events(batch)] == [dict(member_texts(raw))]
     assert misfits == {name: 1}
 
 
@@ -385,5 +385,5 @@ def test_only_what_is_no_strict_json_is_replaced(text, expected):
 
 def test_members_are_found_in_any_object():
     text = b' { "a" : [ 1 , {"b":2} ] ,"\\u0061":"x,}:" , "a":null }'
-    assert list(members(text)) == [(b'"a"', b'[ 1 , {"b":2} ]'), (b'"\\u0061"', b'"x,}:"'), (b'"a"', b"null")]
-    assert list(members(b" { } ")) == []
+    assert list(member_texts(text)) == [(b'"a"', b'[ 1 , {"b":2} ]'), (b'"\\u0061"', b'"x,}:"'), (b'"a"', b"null")]
+    assert list(member_texts(b" { } ")) == []

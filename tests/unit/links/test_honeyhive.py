@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.export.result import Outcome
+from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.links.honeyhive import events_url
 from airflow_provider_honeyhive.models.window import format_time
 
 NOW = datetime(2026, 3, 11, 0, 5, tzinfo=UTC)
-OUTCOME = Outcome(
+OUTCOME = ExportResult(
     api_host="api.example.com",
     project="demo",
     project_id="peQ9-_5k",

@@ -11,8 +11,8 @@ from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, Incompl
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.fetcher import Asker, ReadStats
-from airflow_provider_honeyhive.reading.pagination import READINGS, SliceReader
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
 from tests.unit.model_server import ModelClient, Oddities
 
 BASE = 1_700_000_000 * SECOND_US
@@ -45,8 +45,8 @@ def event_sets(step: int, most: int = 60) -> st.SearchStrategy[dict[str, int | N
 
 def read(client: ModelClient, page_size: int | None = None) -> list[str]:
     """Read the window as an export does, and return the ids in the order they came."""
-    reader = SliceReader(Asker(client, ExportRequest(), ReadStats(), page_size), BASE, BASE + SPAN)  # type: ignore[arg-type]
-    for _ in range(READINGS):
+    reader = SliceReader(RangeFetcher(client, ExportRequest(), ReadStats(), page_size), BASE, BASE + SPAN)  # type: ignore[arg-type]
+    for _ in range(READ_ATTEMPTS):
         try:
             return [raw.decode() for batch in reader.read() for raw in batch.raw_events]
         except ReadAgainError as error:

@@ -13,13 +13,13 @@ import pytest
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink
 from airflow_provider_honeyhive.tasks import assets as announcing
-from airflow_provider_honeyhive.tasks.assets import Announcing, log_files, log_group
+from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files, log_group
 from tests.unit.export.test_result import manifest
 
 from .test_assets import OUTCOME
 
 
-class Task(Announcing):
+class Task(ExportResultMixin):
     outlets = []
 
 

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import Asset, AssetAlias, PartitionedAtRuntime
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_honeyhive.export.result import Files, Outcome
+from airflow_provider_honeyhive.export.result import ExportResult, Files
 from airflow_provider_honeyhive.tasks.assets import asset_facts, asset_uri, tell_outlets
 
 FILES = Files(
@@ -23,7 +23,7 @@ FILES = Files(
     file_format="parquet",
     compression="zstd",
 )
-OUTCOME = Outcome(
+OUTCOME = ExportResult(
     api_host="api.example.com",
     project="demo",
     project_id="id-of-demo",

@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.operators import honeyhive
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
-from airflow_provider_honeyhive.tasks.watermark import steady_folder, take_window
+from airflow_provider_honeyhive.tasks.watermark import choose_window, steady_folder
 from airflow_provider_honeyhive.triggers import moment
 from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
 
@@ -67,7 +67,7 @@ def context(run_id: str = "a", *, at: datetime = NOON, conf: Any = None, dag: An
 
 
 def export(task: HoneyHiveExportEventsOperator, run: Any, project: str = "demo") -> Window:
-    window, watermark = take_window(task, run, project)
+    window, watermark = choose_window(task, run, project)
     if watermark is not None:
         watermark.advance(window)
     return window
@@ -114,11 +114,11 @@ def test_a_task_that_cannot_continue_says_what_it_lacks(make, arguments, run, re
     for conf in ({}, MORNING):
         task = make(**arguments)
         if conf:
-            assert take_window(task, context(conf=conf, **run), "demo")[1] is None
+            assert choose_window(task, context(conf=conf, **run), "demo")[1] is None
             continue
         for said in (remedy, "dag_run.conf", "start_time and end_time", "cron expression"):
             with pytest.raises(InvalidArgumentError, match=said):
-                take_window(task, context(**run), "demo")
+                choose_window(task, context(**run), "demo")
 
 
 def test_scheduled_runs_and_their_repetitions_leave_no_watermark(make, tmp_path):

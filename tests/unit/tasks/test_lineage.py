@@ -12,7 +12,7 @@ pytest.importorskip("airflow.providers.openlineage")
 from openlineage.client.serde import Serde
 
 from airflow_provider_honeyhive.formats.columns import COLUMNS
-from airflow_provider_honeyhive.tasks.assets import Announcing
+from airflow_provider_honeyhive.tasks.assets import ExportResultMixin
 from airflow_provider_honeyhive.tasks.lineage import dataset_name, operator_lineage
 
 from .test_assets import FILES, OUTCOME
@@ -85,7 +85,7 @@ def test_a_client_without_subsets_still_gets_the_rest(monkeypatch):
 
 
 def test_a_task_that_has_exported_nothing_has_no_datasets():
-    lineage = Announcing().get_openlineage_facets_on_complete(None)
+    lineage = ExportResultMixin().get_openlineage_facets_on_complete(None)
     assert (lineage.inputs, lineage.outputs) == ([], [])
 
 

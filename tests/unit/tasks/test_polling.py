@@ -12,10 +12,9 @@ import pytest
 from airflow_provider_honeyhive.exceptions import WrongProjectError
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
-from airflow_provider_honeyhive.reading.counting import observe
-from airflow_provider_honeyhive.reading.observation import Observation
+from airflow_provider_honeyhive.reading.counting import count_and_newest
 from airflow_provider_honeyhive.sandbox import Behaviour
-from airflow_provider_honeyhive.tasks.polling import Goal, Still
+from airflow_provider_honeyhive.tasks.polling import Condition, Snapshot, Unchanged
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -38,13 +37,17 @@ EVENTS = [
     event_at(START + timedelta(hours=22, milliseconds=750), "newest"),
     event_at(END + S, "after"),
 ]
-FOUND = Observation(5, START + timedelta(hours=22, milliseconds=750))
+FOUND = Snapshot(5, START + timedelta(hours=22, milliseconds=750))
+
+
+def snapshot_of(client, request):
+    return Snapshot(*count_and_newest(client, request))
 
 
 def test_the_usual_server_is_asked_two_small_questions(sandbox_with, client_of):
     sandbox = sandbox_with(EVENTS)
 
-    assert observe(client_of(sandbox), DEMO) == FOUND
+    assert snapshot_of(client_of(sandbox), DEMO) == FOUND
     assert [(request.body["limit"], request.event_count) for request in sandbox.requests] == [(1, 1), (1, 0)]
 
 
@@ -68,41 +71,41 @@ def test_the_usual_server_is_asked_two_small_questions(sandbox_with, client_of):
 def test_every_server_is_told_right(sandbox_with, client_of, behaviour):
     sandbox = sandbox_with(EVENTS, behaviour=Behaviour(**behaviour))
 
-    assert observe(client_of(sandbox), DEMO) == FOUND
+    assert snapshot_of(client_of(sandbox), DEMO) == FOUND
 
 
 def test_a_server_that_cuts_bounds_to_seconds_is_asked_for_one_second_only(sandbox_with, client_of):
     sandbox = sandbox_with(start=START, end=END, count=3000, behaviour=Behaviour(truncate_bounds="second"))
 
-    assert observe(client_of(sandbox), DEMO).event_count == 3000
+    assert snapshot_of(client_of(sandbox), DEMO).event_count == 3000
     assert sum(request.event_count for request in sandbox.requests) < 100
 
 
 def test_an_event_on_the_windows_end_belongs_to_the_next_window(sandbox_with, client_of):
     sandbox = sandbox_with([*EVENTS, event_at(END, "on the end")])
 
-    assert observe(client_of(sandbox), DEMO) == FOUND
+    assert snapshot_of(client_of(sandbox), DEMO) == FOUND
 
 
 def test_bounds_between_seconds_count_exactly(sandbox_with, client_of):
     sandbox = sandbox_with(EVENTS, behaviour=Behaviour(truncate_bounds="second"))
     window = Window(START + MS, START + timedelta(hours=22, milliseconds=750))
 
-    found = observe(client_of(sandbox), DEMO.model_copy(update={"window": window}))
+    found = snapshot_of(client_of(sandbox), DEMO.model_copy(update={"window": window}))
 
-    assert found == Observation(3, START + timedelta(hours=22, milliseconds=250))
+    assert found == Snapshot(3, START + timedelta(hours=22, milliseconds=250))
 
 
 def test_an_empty_window_holds_nothing(sandbox_with, client_of):
     sandbox = sandbox_with([event_at(START - MS, "before"), event_at(END, "on the end")])
 
-    assert observe(client_of(sandbox), DEMO) == Observation(0, None)
+    assert snapshot_of(client_of(sandbox), DEMO) == Snapshot(0, None)
 
 
 def test_one_event_is_one(sandbox_with, client_of):
     sandbox = sandbox_with([event_at(START, "only")])
 
-    assert observe(client_of(sandbox), DEMO) == Observation(1, START)
+    assert snapshot_of(client_of(sandbox), DEMO) == Snapshot(1, START)
 
 
 def test_only_what_matches_counts(sandbox_with, client_of):
@@ -112,7 +115,7 @@ def test_only_what_matches_counts(sandbox_with, client_of):
     )
     tools = [e for e in sandbox.events() if e.decoded()["event_type"] == "tool"]
 
-    found = observe(client_of(sandbox), request)
+    found = snapshot_of(client_of(sandbox), request)
 
     assert found.event_count == len(tools) > 10
     assert found.newest is not None
@@ -126,7 +129,7 @@ def test_an_event_that_comes_between_the_two_questions_counts(sandbox_with, clie
 
     sandbox = sandbox_with(EVENTS, behaviour=Behaviour(before_request=add))
 
-    assert observe(client_of(sandbox), DEMO) == Observation(6, END - S)
+    assert snapshot_of(client_of(sandbox), DEMO) == Snapshot(6, END - S)
     assert all(request.body["limit"] == 1 for request in sandbox.requests)
 
 
@@ -136,7 +139,7 @@ def test_where_events_never_stop_coming_the_window_is_read(sandbox_with, client_
 
     sandbox = sandbox_with(EVENTS, behaviour=Behaviour(before_request=add))
 
-    found = observe(client_of(sandbox), DEMO)
+    found = snapshot_of(client_of(sandbox), DEMO)
 
     assert found.event_count >= 5
     assert sandbox.requests[-1].body["limit"] > 1
@@ -145,7 +148,7 @@ def test_where_events_never_stop_coming_the_window_is_read(sandbox_with, client_
 def test_reading_for_a_count_leaves_the_content_out(sandbox_with, client_of):
     sandbox = sandbox_with(start=START, end=END, behaviour=Behaviour(total="absent"))
 
-    assert observe(client_of(sandbox), DEMO).event_count == 300
+    assert snapshot_of(client_of(sandbox), DEMO).event_count == 300
     assert all("projections" in request.body for request in sandbox.requests[1:])
 
 
@@ -153,7 +156,7 @@ def test_another_project_is_not_counted(sandbox_with, client_of):
     sandbox = sandbox_with(start=START, end=END)
 
     with pytest.raises(WrongProjectError):
-        observe(client_of(sandbox), DEMO.model_copy(update={"project": "somebody else's"}))
+        snapshot_of(client_of(sandbox), DEMO.model_copy(update={"project": "somebody else's"}))
 
 
 def test_a_result_fits_into_xcom():
@@ -169,14 +172,14 @@ def test_a_result_fits_into_xcom():
 # ------------------------------------------------------------------------------------------------ settled
 
 
-def seen(count: int, newest: datetime | None = START) -> Observation:
-    return Observation(count, newest)
+def seen(count: int, newest: datetime | None = START) -> Snapshot:
+    return Snapshot(count, newest)
 
 
-def follow(*observations: Observation) -> Still:
+def follow(*observations: Snapshot) -> Unchanged:
     still = None
-    for number, observation in enumerate(observations):
-        still = Still.follow(still, observation, T0 + number * S)
+    for number, snapshot in enumerate(observations):
+        still = Unchanged.follow(still, snapshot, T0 + number * S)
     assert still is not None
     return still
 
@@ -197,37 +200,37 @@ def test_the_clock_starts_again_with_every_change(observations, since):
 
 
 @pytest.mark.parametrize(
-    ("goal", "after", "reached"),
+    ("condition", "after", "reached"),
     [
-        pytest.param(Goal(5), 0, True, id="enough"),
-        pytest.param(Goal(6), 1000, False, id="never enough"),
-        pytest.param(Goal(5, 10), 0, False, id="enough, not settled"),
-        pytest.param(Goal(5, 10), 9.9, False, id="nearly settled"),
-        pytest.param(Goal(5, 10), 10, True, id="settled"),
-        pytest.param(Goal(6, 10), 20, False, id="settled, not enough"),
+        pytest.param(Condition(5), 0, True, id="enough"),
+        pytest.param(Condition(6), 1000, False, id="never enough"),
+        pytest.param(Condition(5, 10), 0, False, id="enough, not settled"),
+        pytest.param(Condition(5, 10), 9.9, False, id="nearly settled"),
+        pytest.param(Condition(5, 10), 10, True, id="settled"),
+        pytest.param(Condition(6, 10), 20, False, id="settled, not enough"),
     ],
 )
-def test_a_goal_needs_enough_events_that_have_settled(goal, after, reached):
-    assert goal.is_reached(Still(seen(5), T0), T0 + timedelta(seconds=after)) is reached
+def test_a_goal_needs_enough_events_that_have_settled(condition, after, reached):
+    assert condition.is_reached(Unchanged(seen(5), T0), T0 + timedelta(seconds=after)) is reached
 
 
-@pytest.mark.parametrize("observation", [seen(5), seen(0, None)])
-def test_what_was_seen_survives_as_plain_data(observation):
-    still = Still(observation, T0 + MS)
+@pytest.mark.parametrize("snapshot", [seen(5), seen(0, None)])
+def test_what_was_seen_survives_as_plain_data(snapshot):
+    unchanged = Unchanged(snapshot, T0 + MS)
 
-    assert Still.from_json(still.to_json()) == still
+    assert Unchanged.from_json(unchanged.to_json()) == unchanged
 
 
 @pytest.mark.parametrize(
-    ("goal", "said"),
+    ("condition", "said"),
     [
-        (Goal(9), "5 events, the newest of 2026-11-22T00:00:00.000000Z; waiting for at least 9"),
-        (Goal(5, 60), "5 events, the newest of 2026-11-22T00:00:00.000000Z; unchanged for 7 of 60 s"),
-        (Goal(5), "5 events, the newest of 2026-11-22T00:00:00.000000Z"),
+        (Condition(9), "5 events, the newest of 2026-11-22T00:00:00.000000Z; waiting for at least 9"),
+        (Condition(5, 60), "5 events, the newest of 2026-11-22T00:00:00.000000Z; unchanged for 7 of 60 s"),
+        (Condition(5), "5 events, the newest of 2026-11-22T00:00:00.000000Z"),
     ],
 )
-def test_the_log_says_what_is_missing(goal, said):
-    assert goal.describe(Still(seen(5), T0), T0 + 7 * S) == said
+def test_the_log_says_what_is_missing(condition, said):
+    assert condition.describe(Unchanged(seen(5), T0), T0 + 7 * S) == said
 
 
 def test_importing_it_does_not_hold_up_an_event_loop():

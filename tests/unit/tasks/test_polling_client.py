@@ -1,4 +1,4 @@
-"""One client as long as all goes well, a new one after an error, and never more retries than the asker wants."""
+"""One client as long as all goes well, a new one after an error, and never more retries than the fetcher wants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, HoneyHiveServerError, InvalidArgumentError
 from airflow_provider_honeyhive.sandbox import Fault
-from airflow_provider_honeyhive.tasks.polling import Inquiry
+from airflow_provider_honeyhive.tasks.polling import PollingClient
 
 CONN_ID = "honeyhive_of_the_inquiry"
 
@@ -27,8 +27,8 @@ def connect(monkeypatch):
     return connect
 
 
-def inquiry(*, most_retries=0, **arguments):
-    return Inquiry(CONN_ID, most_retries=most_retries, **{"project": None, "filters": (), **arguments})
+def polling_client(*, most_retries=0, **arguments):
+    return PollingClient(CONN_ID, most_retries=most_retries, **{"project": None, "filters": (), **arguments})
 
 
 def total(client, request):
@@ -37,7 +37,7 @@ def total(client, request):
 
 def test_all_questions_go_over_one_connection(sandbox, connect):
     connect(sandbox, project="demo")
-    asked = inquiry()
+    asked = polling_client()
 
     assert asked.ask(total) == asked.ask(total) == 301
     assert sandbox.connection_count == 1
@@ -46,7 +46,7 @@ def test_all_questions_go_over_one_connection(sandbox, connect):
 
 def test_after_an_error_the_connection_is_looked_up_again(sandbox, connect):
     connect(sandbox, key="hh_old", project="demo")
-    asked = inquiry()
+    asked = polling_client()
     with pytest.raises(HoneyHiveAuthError):
         asked.ask(total)
 
@@ -63,7 +63,7 @@ def test_requests_are_not_sent_again_more_often_than_both_allow(sandbox, connect
     sandbox.faults.extend([Fault.answer(503, retry_after=0)] * 9)
 
     with pytest.raises(HoneyHiveServerError):
-        inquiry(most_retries=most).ask(total)
+        polling_client(most_retries=most).ask(total)
     assert len(sandbox.requests) == requests
 
 
@@ -72,7 +72,7 @@ def test_a_long_wait_is_left_to_whoever_asks_where_he_can_wait_elsewhere(sandbox
     sandbox.faults.append(Fault.answer(503, retry_after=61))
 
     with pytest.raises(HoneyHiveServerError) as caught:
-        inquiry(most_retries=2, leaves_long_waits=True).ask(total)
+        polling_client(most_retries=2, leaves_long_waits=True).ask(total)
     assert caught.value.retry_after == 61
     assert len(sandbox.requests) == 1
 
@@ -80,16 +80,16 @@ def test_a_long_wait_is_left_to_whoever_asks_where_he_can_wait_elsewhere(sandbox
 def test_the_project_is_that_of_the_connection_unless_one_is_given(sandbox, connect):
     connect(sandbox, project="demo")
 
-    assert inquiry().ask(lambda _, request: request.project) == "demo"
-    assert inquiry(project="other").ask(lambda _, request: request.project) == "other"
+    assert polling_client().ask(lambda _, request: request.project) == "demo"
+    assert polling_client(project="other").ask(lambda _, request: request.project) == "other"
     connect(sandbox)
     with pytest.raises(InvalidArgumentError, match="set the connection's extra 'project'"):
-        inquiry().ask(total)
+        polling_client().ask(total)
 
 
 def test_closing_lets_what_is_being_asked_end(sandbox, connect):
     connect(sandbox, project="demo")
-    asked = inquiry()
+    asked = polling_client()
 
     def question(client, request):
         asked.close()

@@ -209,7 +209,7 @@ def test_what_no_retry_mends_ends_it_at_once(sandbox_with, connect, clock, conne
 
 def test_an_error_of_another_kind_is_an_event_too(sandbox_with, connect, monkeypatch):
     connect(sandbox_with([]))
-    monkeypatch.setattr(triggers, "Inquiry", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(triggers, "PollingClient", lambda *_, **__: 1 / 0)
 
     assert payloads(waiting()) == [{"status": "error", "message": "ZeroDivisionError: division by zero"}]
 

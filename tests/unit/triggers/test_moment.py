@@ -17,7 +17,7 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveServerError,
 )
 from airflow_provider_honeyhive.triggers import moment as coming_back
-from airflow_provider_honeyhive.triggers.moment import BACKSTOP_S, come_back_if_asked, waits_of
+from airflow_provider_honeyhive.triggers.moment import BACKSTOP_S, defer_if_asked, waits_of
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def client():
 def test_a_long_wait_is_deferred_until_then_at_most_for_an_hour(client, kind, asked, pause):
     task = Task()
 
-    come_back_if_asked(task, client, kind("later", retry_after=asked), waits=0)
+    defer_if_asked(task, client, kind("later", retry_after=asked), waits=0)
 
     (deferred,) = task.deferred
     assert deferred["trigger"].moment == (NOW + timedelta(seconds=pause)).isoformat().replace("+00:00", ".000000Z")
@@ -77,7 +77,7 @@ def test_a_long_wait_is_deferred_until_then_at_most_for_an_hour(client, kind, as
 def test_where_no_long_wait_is_asked_for_the_task_stays(client, error):
     task = Task()
 
-    come_back_if_asked(task, client, error, waits=0)
+    defer_if_asked(task, client, error, waits=0)
 
     assert task.deferred == []
     assert not client.is_stopped
@@ -86,10 +86,10 @@ def test_where_no_long_wait_is_asked_for_the_task_stays(client, error):
 def test_a_try_waits_as_often_as_a_request_is_sent_again_and_the_error_then_says_how_often(client):
     task, error = Task(), HoneyHiveRateLimitError("later", retry_after=120)
 
-    come_back_if_asked(task, client, error, waits=1)
+    defer_if_asked(task, client, error, waits=1)
     assert [waits_of(deferred["trigger"].event) for deferred in task.deferred] == [2]
 
-    come_back_if_asked(task, client, error, waits=2)
+    defer_if_asked(task, client, error, waits=2)
     assert len(task.deferred) == 1
     assert "gave up after 3 attempts" in str(error)
 
@@ -101,7 +101,7 @@ def test_after_any_other_wait_a_try_has_not_waited(event):
 
 def test_the_log_says_what_happens(client, caplog):
     with caplog.at_level(logging.WARNING, "airflow.task"):
-        come_back_if_asked(Task(), client, HoneyHiveRateLimitError("slow down", retry_after=120), waits=0)
+        defer_if_asked(Task(), client, HoneyHiveRateLimitError("slow down", retry_after=120), waits=0)
 
     (said,) = [record.getMessage() for record in caplog.records]
     assert "going on at 2026-11-23T12:02:00" in said

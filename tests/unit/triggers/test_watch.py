@@ -37,7 +37,7 @@ def failed(name: str, at: float = 0.0) -> dict[str, Any]:
 
 
 class Asked:
-    """An inquiry of a sandbox, without Airflow; fails as told."""
+    """An polling_client of a sandbox, without Airflow; fails as told."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -53,7 +53,7 @@ class Asked:
         self.closed = True
 
 
-class Kept:
+class WatermarkState:
     """A store that remembers all that was saved; refuses as told."""
 
     capacity = 100
@@ -81,8 +81,8 @@ class Stage:
     """A watcher whose time passes only while it sleeps."""
 
     def __init__(self, client: Any, store: Any = None, begin: int | None = START_US) -> None:
-        self.inquiry = Asked(client)
-        self.store = store or Kept()
+        self.polling_client = Asked(client)
+        self.store = store or WatermarkState()
         self.now = START_US
         self.pauses: list[float] = []
         #: What happens in the next pauses.
@@ -99,7 +99,7 @@ class Stage:
 
     def watch(self) -> Watch:
         return Watch(
-            self.inquiry,
+            self.polling_client,
             self.store,
             begin=self.begin,
             poll_interval=INTERVAL,
@@ -227,7 +227,7 @@ def test_a_confirmation_is_saved_before_the_next_look(sandbox, stage):
 )
 def test_no_error_ends_the_watch(sandbox, stage, error, caplog):
     sandbox.add([failed("a")])
-    stage.inquiry.errors = [error, error]
+    stage.polling_client.errors = [error, error]
 
     assert first(stage.watch()) == [["a"]]
     assert stage.pauses == [INTERVAL] * 2
@@ -237,7 +237,7 @@ def test_no_error_ends_the_watch(sandbox, stage, error, caplog):
 @pytest.mark.parametrize(("asked", "waited"), [(10, INTERVAL), (300, 300), (10_000_000, LONGEST_PAUSE_S)])
 def test_the_server_may_ask_for_patience_within_reason(sandbox, stage, asked, waited):
     sandbox.add([failed("a")])
-    stage.inquiry.errors = [HoneyHiveRateLimitError("slower", retry_after=asked)]
+    stage.polling_client.errors = [HoneyHiveRateLimitError("slower", retry_after=asked)]
 
     first(stage.watch())
 
@@ -297,7 +297,7 @@ def test_the_event_loop_goes_on_while_the_server_is_silent(sandbox_with, client_
 def test_closing_the_watch_ends_what_is_being_asked(stage):
     stage.watch().close()
 
-    assert stage.inquiry.closed
+    assert stage.polling_client.closed
 
 
 # ---------------------------------------------------------------------------------------------------- stores
