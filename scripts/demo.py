@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
-from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, ClientSettings
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.request import ExportRequest

@@ -9,6 +9,13 @@ from typing import Any
 
 CONNECTION_TYPE = "honeyhive"
 
+#: The defaults of the settings are here, and not there, because Airflow loads this table whenever it starts.
+DEFAULT_API_URL = "https://api.dp1.us.honeyhive.ai"
+
+DEFAULT_TIMEOUT_S = 300
+
+DEFAULT_MAX_RETRIES = 8
+
 HOOK_NAME = "HoneyHive"
 
 HOOK_CLASS = "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
@@ -19,12 +26,12 @@ HIDDEN_FIELDS = ["login", "port", "schema", "extra"]
 RELABELING = {"host": "API URL", "password": "API key"}
 
 PLACEHOLDERS = {
-    "host": "https://api.dp1.us.honeyhive.ai",
+    "host": DEFAULT_API_URL,
     "password": "hh_… (HoneyHive: Settings → API keys)",
     "project": "my-project",
     "endpoint": "auto",
-    "timeout": "300",
-    "max_retries": "8",
+    "timeout": str(DEFAULT_TIMEOUT_S),
+    "max_retries": str(DEFAULT_MAX_RETRIES),
     "verify": "true",
     "proxy": "http://proxy.example.com:3128",
     "app_url": "https://app.us.honeyhive.ai",
@@ -45,13 +52,14 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "timeout": (
         "Time-out (s)",
-        "Seconds to wait for the server's next bytes; heavy pages can take 30 s and more. Default 300.",
-        {"type": ["integer", "null"], "minimum": 1, "default": 300},
+        "Seconds to wait for the server's next bytes; heavy pages can take 30 s and more. "
+        f"Default {DEFAULT_TIMEOUT_S}.",
+        {"type": ["integer", "null"], "minimum": 1, "default": DEFAULT_TIMEOUT_S},
     ),
     "max_retries": (
         "Retries",
-        "How often a failed request is sent again. Default 8.",
-        {"type": ["integer", "null"], "minimum": 0, "default": 8},
+        f"How often a failed request is sent again. Default {DEFAULT_MAX_RETRIES}.",
+        {"type": ["integer", "null"], "minimum": 0, "default": DEFAULT_MAX_RETRIES},
     ),
     "verify": (
         "Verify certificate",

@@ -79,7 +79,7 @@ def retrying(
     total_time: float,
     may_shrink: bool,
     leaves_long_waits: bool,
-    pause: Callable[[float], object],
+    sleep: Callable[[float], None],
     on_retry: Callable[[], None],
 ) -> tenacity.Retrying:
     """Return what calls a function again and again: it returns the answer, or raises the last error.
@@ -91,7 +91,7 @@ def retrying(
     :param may_shrink: leave a page that looks too heavy to the caller, who can ask for less.
     :param leaves_long_waits: raise at once where the server asks for more than a minute, for a caller who can wait
         elsewhere. Otherwise it is waited for, up to ``LONGEST_RETRY_AFTER_S``.
-    :param pause: waits for seconds.
+    :param sleep: waits for seconds.
     :param on_retry: called before each wait.
     """
 
@@ -99,9 +99,6 @@ def retrying(
         on_retry()
         wait = state.next_action.sleep if state.next_action else 0.0
         log.warning("Try %d failed, next one in %.1f s: %s", state.attempt_number, wait, _error_of(state))
-
-    def wait(seconds: float) -> None:
-        pause(seconds)
 
     stops: list[Callable[[tenacity.RetryCallState], bool]] = [
         tenacity.stop_after_attempt(max_retries + 1),
@@ -112,7 +109,7 @@ def retrying(
     if leaves_long_waits:
         stops.append(lambda state: asks_for_long_wait(_error_of(state)))
     return tenacity.Retrying(
-        sleep=wait,
+        sleep=sleep,
         retry=tenacity.retry_if_exception(_may_pass),
         wait=_wait,
         stop=lambda state: any(stop(state) for stop in stops),

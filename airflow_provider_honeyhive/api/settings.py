@@ -8,12 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_S
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
 
 #: What the vendor's own clients use today.
-DEFAULT_API_URL = "https://api.dp1.us.honeyhive.ai"
-
 #: Kinds of key by their prefix: this one cannot read.
 INGESTION_KEY_PREFIX = "hh_ingst_"
 
@@ -43,9 +42,9 @@ class ClientSettings(BaseModel):
     api_url: str = DEFAULT_API_URL
     endpoint: str = AUTO
     project: str | None = None
-    timeout: float = Field(default=300.0, gt=0, le=86_400)
+    timeout: float = Field(default=DEFAULT_TIMEOUT_S, gt=0, le=86_400)
     connect_timeout: float = Field(default=10.0, gt=0, le=3_600)
-    max_retries: int = Field(default=8, ge=0, le=100)
+    max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=0, le=100)
     verify: bool | str = True
     proxy: str | None = None
     app_url: str | None = None

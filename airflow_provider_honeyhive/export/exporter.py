@@ -105,7 +105,6 @@ class _Export:
         self._lookback: Lookback | None = None
         self._stats = ReadStats()
         self._fetcher = RangeFetcher(client, request, self._stats, options.page_size, options.concurrency)
-        client.in_flight.most = options.concurrency
         self._started = datetime.now(UTC)
         self._total: int | None = None
         self._endpoint: str | None = None

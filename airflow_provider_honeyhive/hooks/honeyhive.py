@@ -72,23 +72,32 @@ class HoneyHiveHook(BaseHook):
 
     @cached_property
     def _client(self) -> HoneyHiveClient:
-        from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
-
-        return HoneyHiveClient(self.settings, user_agent=f"apache-airflow/{airflow_version}")
+        return self.new_client()
 
     def get_conn(self) -> HoneyHiveClient:
         """Return the client; one for the life of the hook."""
         return self._client
 
-    def test_connection(self) -> tuple[bool, str]:
-        """Ask for the events of the last day, and say how that went."""
+    def new_client(self, *, leaves_long_waits: bool = False, **settings: Any) -> HoneyHiveClient:
+        """Return a client of its own, with some of the connection's settings changed.
+
+        :param leaves_long_waits: raise at once where the server asks for a wait of more than a minute.
+        :param settings: fields of :class:`~airflow_provider_honeyhive.api.settings.ClientSettings`.
+        """
         from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
 
+        return HoneyHiveClient(
+            self.settings.model_copy(update=settings),
+            user_agent=f"apache-airflow/{airflow_version}",
+            leaves_long_waits=leaves_long_waits,
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the events of the last day, and say how that went."""
         try:
-            # A person is waiting: no second tries.
-            settings = self.settings.model_copy(update={"max_retries": 0, "timeout": min(self.settings.timeout, 60)})
-            with HoneyHiveClient(settings, user_agent=f"apache-airflow/{airflow_version}") as client:
-                return True, _describe_last_day(client, settings.project)
+            # A person is waiting: no retries.
+            with self.new_client(max_retries=0, timeout=min(self.settings.timeout, 60)) as client:
+                return True, _describe_last_day(client, self.settings.project)
         except HoneyHiveError as error:
             return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {error}"
 

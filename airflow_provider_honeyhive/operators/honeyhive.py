@@ -216,9 +216,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         request = self._request(context, hook)
         if request.window is not None:
             self._wait_until_past(request.window)
-        with hook.get_conn() as client:
+        with hook.new_client(leaves_long_waits=True) as client:
             self._client = client
-            client.leaves_long_waits = True
             if self.output_path is None:
                 events = collect_events(
                     client,

@@ -13,6 +13,7 @@ from datetime import timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
 from airflow_provider_honeyhive.api.endpoints import DateRange
 from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.exceptions import (
@@ -148,7 +149,7 @@ class RangeFetcher:
     :param request: project, filters, projections.
     :param stats: counts pages and bytes.
     :param page_size: most events in a page; None leaves it to bytes and endpoint.
-    :param readers: how many ask at the same time.
+    :param readers: most requests at the same time; fewer after the server answered 429 or 503.
     """
 
     def __init__(
@@ -166,6 +167,8 @@ class RangeFetcher:
         self._request = request
         self._sizer = PageSizer(page_size, readers)
         self._by_filters = False
+        # Of this fetcher and its copies, not of the client: another export with the same client has its own.
+        self._concurrency = ConcurrencyLimit(readers)
 
     def fetch(
         self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None, left: float = 0
@@ -251,7 +254,9 @@ class RangeFetcher:
                 date_range = DateRange(start=start, end=end)
         # A single event may be as large as it likes.
         most = MOST_TARGETS * self._sizer.target_bytes if limit > 1 else None
-        return self._client.fetch_page(request, date_range, page=page, limit=limit, max_bytes=most)
+        return self._client.fetch_page(
+            request, date_range, page=page, limit=limit, max_bytes=most, concurrency=self._concurrency
+        )
 
     def _smaller_page_may_help(self, error: HoneyHiveError, asked: int) -> bool:
         if asked > 1 and is_heavy(error):

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from airflow_provider_honeyhive._compat import airflow_version
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.window import format_time, parse_time
 from airflow_provider_honeyhive.tasks.arguments import request_of
@@ -76,15 +75,10 @@ class PollingClient:
             client.close()
 
     def _opened(self) -> tuple[HoneyHiveClient, ExportRequest]:
-        from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
-
         hook = HoneyHiveHook(self._conn_id)
         request = request_of(hook, **self._arguments)
         retries = min(hook.settings.max_retries, self._most_retries)
-        settings = hook.settings.model_copy(update={"max_retries": retries})
-        client = HoneyHiveClient(settings, user_agent=f"apache-airflow/{airflow_version}")
-        client.leaves_long_waits = self._leaves_long_waits
-        return client, request
+        return hook.new_client(leaves_long_waits=self._leaves_long_waits, max_retries=retries), request
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,10 +38,12 @@ def client_of() -> Iterator[Callable[..., HoneyHiveClient]]:
     """Give a function that makes clients; their waits are recorded in ``client.waits``."""
     made: list[HoneyHiveClient] = []
 
-    def make(sandbox: Sandbox, **settings: Any) -> HoneyHiveClient:
+    def make(sandbox: Sandbox, *, leaves_long_waits: bool = False, **settings: Any) -> HoneyHiveClient:
         waits: list[float] = []
         values = {"api_key": KEY, "api_url": sandbox.url, **settings}
-        client = HoneyHiveClient(ClientSettings.parse(**values), sleep=waits.append)
+        client = HoneyHiveClient(
+            ClientSettings.parse(**values), leaves_long_waits=leaves_long_waits, sleep=waits.append
+        )
         client.waits = waits  # type: ignore[attr-defined]
         made.append(client)
         return client

@@ -58,6 +58,7 @@ class ModelClient:
         page: int = 1,
         limit: int = 1000,
         max_bytes: int | None = None,
+        concurrency: object = None,
     ) -> Page:
         assert len(self.requests) < 3_000, "the reader does not come to an end"
         if self.requests:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from airflow_provider_honeyhive.api.transport import GROW_AFTER, ConcurrencyLimit
+from airflow_provider_honeyhive.api.concurrency import GROW_AFTER, ConcurrencyLimit
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
@@ -94,11 +94,13 @@ def test_after_too_many_requests_an_export_sends_fewer_at_once_and_is_whole(sand
     expected = sandbox.event_ids(DAY.start, DAY.end)
     client = client_of(sandbox)
     allowed: list[int] = []
+    limits: list[ConcurrencyLimit] = []
     fetch = client.fetch_page
 
     def watched(*args, **kwargs):
         page = fetch(*args, **kwargs)
-        allowed.append(client.in_flight.allowed)
+        limits.append(kwargs["concurrency"])
+        allowed.append(limits[-1].allowed)
         return page
 
     client.fetch_page = watched
@@ -107,4 +109,14 @@ def test_after_too_many_requests_an_export_sends_fewer_at_once_and_is_whole(sand
     export_events(client, DEMO, tmp_path / "out", ExportOptions(page_size=100, concurrency=8))
     assert sorted(ids_of(tmp_path / "out")) == sorted(expected)
     assert min(allowed) <= 4
-    assert client.in_flight.allowed > min(allowed)
+    assert limits[-1].allowed > min(allowed)
+    assert len(set(map(id, limits))) == 1, "all readers of an export share the limit"
+
+
+def test_exports_with_one_client_have_each_their_own_limit(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=3_000, behaviour=Behaviour(latency=0.01), **GENERATED)
+    client = client_of(sandbox)
+    export_events(client, DEMO, tmp_path / "one", ExportOptions(page_size=100, concurrency=1))
+    assert sandbox.peak_in_flight == 1
+    export_events(client, DEMO, tmp_path / "four", ExportOptions(page_size=100, concurrency=4))
+    assert 1 < sandbox.peak_in_flight <= 4

@@ -43,7 +43,7 @@ class Call:
 
     def made(self, **changed) -> str:
         arguments = {"max_retries": 8, "total_time": 2_700.0, "may_shrink": False, "leaves_long_waits": False}
-        return retrying(**{**arguments, **changed}, pause=self.waits.append, on_retry=self._note)(self)
+        return retrying(**{**arguments, **changed}, sleep=self.waits.append, on_retry=self._note)(self)
 
     def _note(self) -> None:
         self.retries += 1
@@ -193,8 +193,7 @@ def test_waits_grow_with_jitter_up_to_a_minute(sandbox_with, client_of):
 def test_a_long_wait_is_left_to_whom_can_wait_elsewhere(sandbox_with, client_of, seconds):
     sandbox = sandbox_with()
     sandbox.faults.append(Fault.answer(429, retry_after=seconds))
-    client = client_of(sandbox)
-    client.leaves_long_waits = True
+    client = client_of(sandbox, leaves_long_waits=True)
     with pytest.raises(HoneyHiveRateLimitError) as caught:
         client.fetch_page(DEMO)
     assert caught.value.retry_after == seconds

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL
 from airflow_provider_honeyhive.cli.connection import find_settings
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
 

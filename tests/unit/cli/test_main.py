@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive import __version__
-from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL
 from airflow_provider_honeyhive.cli import main as cli
 from airflow_provider_honeyhive.cli.terminal import MEANINGS
 from airflow_provider_honeyhive.exceptions import DestinationError

@@ -47,7 +47,6 @@ class Traces(ModelClient):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.in_flight = SimpleNamespace(most=1)
         self.settings = SimpleNamespace(api_host="model")
         self.retries, self.is_stopped = 0, False
 
