@@ -87,9 +87,9 @@ class FieldRules:
         :raises InvalidArgumentError: names the argument, what came and what is allowed.
         """
         return cls(
-            projections=_parse_paths("projections", projections) or None,
-            exclude_fields=_parse_paths("exclude_fields", exclude_fields),
-            redact=_parse_paths("redact", redact),
+            projections=parse_paths("projections", projections) or None,
+            exclude_fields=parse_paths("exclude_fields", exclude_fields),
+            redact=parse_paths("redact", redact),
             redact_secret=_parse_key(redact_secret),
         )
 
@@ -104,9 +104,9 @@ def check_fields(projections: Any = None, exclude_fields: Any = None, redact: An
 
     :raises InvalidArgumentError: as :class:`FieldRules` does.
     """
-    kept = _parse_paths("projections", projections)
-    excluded = _parse_paths("exclude_fields", exclude_fields)
-    redacted = _parse_paths("redact", redact)
+    kept = parse_paths("projections", projections)
+    excluded = parse_paths("exclude_fields", exclude_fields)
+    redacted = parse_paths("redact", redact)
     for name in kept:
         if "." in name:
             raise InvalidArgumentError(
@@ -125,7 +125,7 @@ def check_fields(projections: Any = None, exclude_fields: Any = None, redact: An
                 )
 
 
-def _parse_paths(argument: str, value: Any) -> tuple[str, ...]:
+def parse_paths(argument: str, value: Any) -> tuple[str, ...]:
     """Return the different paths of an argument.
 
     :raises InvalidArgumentError: they are none.

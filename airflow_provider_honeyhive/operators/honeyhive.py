@@ -6,10 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
+from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.models.fields import check_fields
+from airflow_provider_honeyhive.models.fields import check_fields, parse_paths
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import (
     DEFAULT_CONCURRENCY,
@@ -23,7 +23,6 @@ from airflow_provider_honeyhive.models.options import (
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
-    as_path,
     as_plain_data,
     check_absolute,
     check_literals,
@@ -31,9 +30,11 @@ from airflow_provider_honeyhive.tasks.arguments import (
     is_literal,
     request_of,
     seconds_of,
+    storage_path,
     window_of,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.watermark import choose_window, steady_folder
 from airflow_provider_honeyhive.triggers.moment import defer_if_asked, waits_of
 
@@ -185,26 +186,25 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Export, and return the summary of the files or the events themselves."""
-        return self._export_or_fail(context)
+        return self._export_or_defer(context)
 
     def resume(self, context: Context, event: Any = None) -> Any:
         """Export after a wait in the triggerer."""
-        return self._export_or_fail(context, waits_of(event))
+        return self._export_or_defer(context, waits_of(event))
 
     def on_kill(self) -> None:
         """End soon: what is staged stays for a retry, open uploads are aborted."""
         if self._client is not None:
             self._client.stop()
 
-    def _export_or_fail(self, context: Context, waits: int = 0) -> Any:
-        try:
-            return self._export(context)
-        except HoneyHiveError as error:
-            if error.retryable:
+    def _export_or_defer(self, context: Context, waits: int = 0) -> Any:
+        with fail_if_permanent():
+            try:
+                return self._export(context)
+            except HoneyHiveError as error:
                 if self._client is not None:
                     defer_if_asked(self, self._client, error, waits)
                 raise
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     def _export(self, context: Context) -> Any:
         from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
@@ -233,7 +233,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                     context, ExportResult.of_events(client.settings.api_host, request, events), hook.settings.app_url
                 )
                 return fit_for_xcom(events)
-            path = as_path(self.output_path, self.output_conn_id)
+            path = storage_path(self.output_path, self.output_conn_id)
             manifest = export_events(
                 client, request, path, options, airflow_facts(context), exports_folder=self._exports_folder(context)
             )
@@ -269,12 +269,12 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                 self.lookback,
                 "output_path must begin with a folder in which no template stands, where earlier exports are",
             )
-        return as_path(self.render_template(folder, context), self.output_conn_id)
+        return storage_path(self.render_template(folder, context), self.output_conn_id)
 
     def _request(self, context: Context, hook: HoneyHiveHook) -> ExportRequest:
         project = self.project or hook.settings.project
         return request_of(
-            hook,
+            hook.settings,
             project=project,
             filters=self.filters,
             window=self._window(context, project),
@@ -314,13 +314,19 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             times={"start_time": self.start_time, "end_time": self.end_time},
             texts={name: getattr(self, name) for name in ("project", "evaluation_id", "honeyhive_conn_id")},
         )
-        check_fields(
-            *(value if is_literal(value) else None for value in (self.projections, self.exclude_fields, self.redact))
+        projections, excluded, redacted = (
+            parse_paths(name, value if is_literal(value) else None)
+            for name, value in (
+                ("projections", self.projections),
+                ("exclude_fields", self.exclude_fields),
+                ("redact", self.redact),
+            )
         )
+        check_fields(projections, excluded, redacted)
         if is_literal(self.output_path):
             check_absolute(self.output_path)
             _, layout = choose_layout(self.output_path, self.file_format, self.compression)
-            check_partitions(self._options().partition_by, layout)
+            check_partitions(self._options().partition_by, layout, excluded, redacted)
             check_lookback(self.lookback, layout)
         if self.lookback and (self.output_path is None or is_literal(str(self.output_path))):
             raise InvalidArgumentError(

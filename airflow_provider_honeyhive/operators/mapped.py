@@ -15,22 +15,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive._compat import AirflowFailException, BaseOperator
-from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
+from airflow_provider_honeyhive._compat import BaseOperator
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
-    as_path,
     as_plain_data,
     check_absolute,
     check_literals,
     is_literal,
     request_of,
+    storage_path,
     window_of,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,15 +70,11 @@ class _WholeWindowOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the task; what no retry can mend fails it at once."""
-        try:
+        with fail_if_permanent():
             hook = HoneyHiveHook(self.honeyhive_conn_id)
             with hook.get_conn() as client:
                 self._client = client
-                return self._run(context, hook, client, as_path(_folder(self.output_path), self.output_conn_id))
-        except HoneyHiveError as error:
-            if error.retryable:
-                raise
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+                return self._run(context, hook, client, storage_path(_folder(self.output_path), self.output_conn_id))
 
     def on_kill(self) -> None:
         """End soon."""
@@ -164,7 +161,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         from airflow_provider_honeyhive.reading.splitting import split_by_counts  # noqa: PLC0415
 
         request = request_of(
-            hook,
+            hook.settings,
             project=self.project,
             filters=self.filters,
             evaluation_id=self.evaluation_id,

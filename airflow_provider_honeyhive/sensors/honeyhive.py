@@ -22,6 +22,7 @@ from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of, window_of
 from airflow_provider_honeyhive.tasks.polling import PollingClient
+from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,11 +115,9 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the window; in deferrable mode leave the wait to the triggerer if it is not over."""
-        try:
+        with fail_if_permanent():
             window = window_of(self.start_time, self.end_time, context)
             result = self._look_unless_down(context, window)
-        except HoneyHiveError as error:
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
         if result is not None:
             return PokeReturnValue(is_done=True, xcom_value=result)
         if self.deferrable:

@@ -17,7 +17,7 @@ from airflow_provider_honeyhive.models.window import Window, parse_time
 from airflow_provider_honeyhive.tasks.run_window import run_window
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+    from airflow_provider_honeyhive.api.settings import ClientSettings
     from airflow_provider_honeyhive.manifest import AirflowFacts
     from airflow_provider_honeyhive.models.request import ExportRequest
 
@@ -96,15 +96,16 @@ def window_of(start_time: Any, end_time: Any, context: Mapping[str, Any]) -> Win
     return run_window(context)
 
 
-def request_of(hook: HoneyHiveHook, *, project: Any, **arguments: Any) -> ExportRequest:
+def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> ExportRequest:
     """Return the request of these arguments, for the connection's project unless one is given.
 
+    :param settings: of the connection.
     :param arguments: see :meth:`~airflow_provider_honeyhive.models.ExportRequest.parse`.
     :raises InvalidArgumentError: one of them cannot be right, or there is no project.
     """
     from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
 
-    request = ExportRequest.parse(project=project or hook.settings.project, **arguments)
+    request = ExportRequest.parse(project=project or settings.project, **arguments)
     if request.project is None:
         raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
     return request
@@ -124,7 +125,7 @@ def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
     )
 
 
-def as_path(output_path: Any, conn_id: str | None) -> Any:
+def storage_path(output_path: Any, conn_id: str | None) -> Any:
     """Return the path to write to, with its connection.
 
     :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
@@ -145,22 +146,22 @@ def as_path(output_path: Any, conn_id: str | None) -> Any:
     return output_path
 
 
-def check_absolute(path: Any) -> None:
+def check_absolute(path: Any, argument: str = "output_path", example: str = "s3://bucket/folder/") -> None:
     """Refuse a relative path.
 
+    :param argument: that holds it.
+    :param example: of a URL that is allowed.
     :raises InvalidArgumentError: it is one.
     """
-    # Relative to what? Each worker has a working directory of its own.
+    # Relative to what? Each worker, and each triggerer, has a working directory of its own.
     if not str(path).startswith("/") and "://" not in str(path):
-        raise InvalidArgumentError(
-            "output_path", str(path), "allowed: an absolute path or a URL such as s3://bucket/folder/"
-        )
+        raise InvalidArgumentError(argument, str(path), f"allowed: an absolute path or a URL such as {example}")
 
 
 def check_task(sessions: Any, filters: Any, output_path: Any) -> None:
     """Check what is known of a task when the DAG is parsed.
 
-    :param filters: as :func:`~airflow_provider_honeyhive.arguments.as_plain_data` gives them.
+    :param filters: as :func:`~airflow_provider_honeyhive.tasks.arguments.as_plain_data` gives them.
     :raises InvalidArgumentError: no such choice, roots cannot meet the filters, or the events would go to XCom.
     """
     if check_sessions(sessions) is None:

@@ -32,7 +32,7 @@ class PollingClient:
     :param most_retries: how often a request is sent again at most; the connection may say less. Whoever
         waits asks again anyway.
     :param leaves_long_waits: raise where the server asks for a wait of more than a minute, instead of waiting.
-    :param arguments: of :func:`~airflow_provider_honeyhive.arguments.request_of`.
+    :param arguments: of :func:`~airflow_provider_honeyhive.tasks.arguments.request_of`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PollingClient:
 
     def _opened(self) -> tuple[HoneyHiveClient, ExportRequest]:
         hook = HoneyHiveHook(self._conn_id)
-        request = request_of(hook, **self._arguments)
+        request = request_of(hook.settings, **self._arguments)
         retries = min(hook.settings.max_retries, self._most_retries)
         return hook.new_client(leaves_long_waits=self._leaves_long_waits, max_retries=retries), request
 

@@ -1,12 +1,14 @@
-"""When Airflow tries a task again that asks HoneyHive (Airflow 3.3 and later)."""
+"""When Airflow tries a task again that asks HoneyHive, and when not."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_honeyhive._compat import (
     HAS_RETRY_POLICIES,
+    AirflowFailException,
     AirflowOptionalProviderFeatureException,
     RetryDecision,
     RetryPolicy,
@@ -15,11 +17,26 @@ from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+
+@contextmanager
+def fail_if_permanent() -> Iterator[None]:
+    """Fail the task at once, without Airflow's retries, where no retry mends the error.
+
+    :raises AirflowFailException: what no retry mends.
+    :raises HoneyHiveError: what a retry may mend.
+    """
+    try:
+        yield
+    except HoneyHiveError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
 class HoneyHiveRetryPolicy(RetryPolicy):
-    """Try a task again when the server says, and not at all where that would not help.
+    """Try a task again when the server says, and not at all where that would not help (Airflow 3.3 and later).
 
     For any task that asks HoneyHive, such as a ``@task`` with the hook: ``retry_policy=HoneyHiveRetryPolicy()``.
 

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time, to_micros
-from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_absolute, check_literals, seconds_of
 from airflow_provider_honeyhive.tasks.polling import PollingClient, in_thread
 from airflow_provider_honeyhive.tasks.state import AssetStore, FileStore
 from airflow_provider_honeyhive.triggers.watch import Opening, Watch, WatchProducer
@@ -217,7 +217,9 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
         self.start_time = None if start_time is None else format_time(parse_time(start_time, "start_time"))
         self.lookback = seconds_of("lookback", lookback, above_zero=True)
         self.poll_interval = seconds_of("poll_interval", poll_interval, above_zero=True)
-        self.state_path = None if state_path is None else _absolute(str(state_path))
+        self.state_path = None if state_path is None else str(state_path)
+        if self.state_path is not None:
+            check_absolute(self.state_path, "state_path", "s3://bucket/watch.json")
         self.honeyhive_conn_id = honeyhive_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -305,15 +307,6 @@ def _canonical(filters: Any) -> str:
     if not parsed:
         raise InvalidArgumentError("filters", filters, "at least one is needed, or every event would fire")
     return json.dumps([item.to_wire() for item in parsed])
-
-
-def _absolute(path: str) -> str:
-    # Relative to what? Each triggerer has a working directory of its own.
-    if not path.startswith("/") and "://" not in path:
-        raise InvalidArgumentError(
-            "state_path", path, "allowed: an absolute path or a URL such as s3://bucket/watch.json"
-        )
-    return path
 
 
 def _event(payload: dict[str, Any]) -> TriggerEvent:

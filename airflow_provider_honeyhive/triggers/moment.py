@@ -26,15 +26,16 @@ BACKSTOP_S = 300.0
 def defer_if_asked(task: BaseOperator, client: HoneyHiveClient, error: HoneyHiveError, waits: int) -> None:
     """Defer the task until the server wants to be asked again; return where that would not help.
 
-    That is, where the server did not ask for a long wait, or the task has waited as often in this try as the client
-    may send a request again (``max_retries`` of the connection). The error then says how often.
+    It would not help where no retry mends the error, where the server did not ask for a long wait, or where the task
+    has waited as often in this try as the client may send a request again (``max_retries`` of the connection). The
+    error then says how often.
 
     :param task: goes on with its method ``resume(context, event)``.
     :param client: that met the error; it is stopped, so that no other thread asks on.
     :param error: what it met.
     :param waits: how often this try of the task has waited already.
     """
-    if not asks_for_long_wait(error):
+    if not error.retryable or not asks_for_long_wait(error):
         return
     most = client.settings.max_retries
     if waits >= most:

@@ -7,6 +7,7 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath, literal, task
 
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
@@ -215,3 +216,17 @@ def test_a_wrong_value_from_a_template_fails_at_once_and_is_named(sandbox, outpu
     assert run.retried == []
     assert f"InvalidArgumentError: {named}: got" in str(run.errors["export"])
     assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("hidden", [{"exclude_fields": ["event_type"]}, {"redact": '["event_type"]'}])
+def test_folders_that_would_show_a_hidden_field_are_refused_when_the_dag_is_parsed(hidden):
+    with pytest.raises(InvalidArgumentError, match="folders would show it"):
+        HoneyHiveExportEventsOperator(
+            task_id="export", output_path="/exports/", partition_by=["event_type", "event_date"], **hidden
+        )
+
+
+def test_hidden_fields_that_a_template_gives_are_left_to_the_run():
+    HoneyHiveExportEventsOperator(
+        task_id="export", output_path="/exports/", partition_by="event_type", exclude_fields="{{ params.hidden }}"
+    )
