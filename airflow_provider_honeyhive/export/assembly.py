@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.formats.encoder import Block
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Sink, Store
@@ -37,7 +37,7 @@ class _Piece:
 
     file: StagedFile
     offset: int
-    member: Block
+    block: Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Assembly:
         return [file for files in pool.map(lambda job: list(job()), jobs) for file in files]
 
     def _jobs(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
-        if pieces[0].member.partition == INDEX_PARTITION:
+        if pieces[0].block.partition == INDEX_PARTITION:
             return iter([partial(self._join, pieces, Frame(), self._name(partition, 0))])
         make = self._parquet_files if self._layout.file_format == "parquet" else self._text_files
         return make(partition, pieces)
@@ -100,7 +100,7 @@ class Assembly:
 
     def _join(self, group: Sequence[_Piece], around: Frame, name: str) -> list[DataFile]:
         first = group[0].file
-        if around == Frame() and [piece.member for piece in group] == first.members:
+        if around == Frame() and [piece.block for piece in group] == first.blocks:
             return [_described(group, first.path, first.sha256 or self._hash(first.path), first.size_bytes)]
         with self._store.create(name) as sink:
             counted = _Hashed(sink)
@@ -148,7 +148,7 @@ class Assembly:
             yield _described(group, name, counted.digest.hexdigest(), counted.size, misfits)
 
     def _chunks(self, piece: _Piece) -> Iterator[bytes]:
-        return self._store.chunks(piece.file.path, piece.offset, piece.member.size_bytes)
+        return self._store.chunks(piece.file.path, piece.offset, piece.block.size_bytes)
 
 
 def _read_ahead(items: Iterator[T]) -> Iterator[T]:
@@ -179,9 +179,9 @@ def _by_partition(staged: Iterable[StagedFile]) -> Iterator[list[_Piece]]:
     found: dict[str, list[_Piece]] = {}
     for file in staged:
         offset = 0
-        for member in file.members:
-            found.setdefault(member.partition, []).append(_Piece(file, offset, member))
-            offset += member.size_bytes
+        for block in file.blocks:
+            found.setdefault(block.partition, []).append(_Piece(file, offset, block))
+            offset += block.size_bytes
     # First what was exported for the first time, so that its files are called the same whatever comes beside it.
     for partition in sorted(found, key=lambda folders: (folders.startswith("_"), folders)):
         yield found[partition]
@@ -192,7 +192,7 @@ def _groups(pieces: Iterable[_Piece], around: Frame, most: int | None) -> Iterat
     group: list[_Piece] = []
     size = 0
     for piece in pieces:
-        length = piece.member.size_bytes
+        length = piece.block.size_bytes
         if group and most is not None and size + length + around.size_bytes(len(group) + 1) > most:
             yield group
             group, size = [], 0
@@ -207,11 +207,11 @@ def _ranges(group: Iterable[_Piece], around: Frame) -> Iterator[tuple[StagedFile
     file, start, length = None, 0, 0
     for piece in group:
         if piece.file is file and piece.offset == start + length and not around.between:
-            length += piece.member.size_bytes
+            length += piece.block.size_bytes
             continue
         if file is not None:
             yield file, start, length
-        file, start, length = piece.file, piece.offset, piece.member.size_bytes
+        file, start, length = piece.file, piece.offset, piece.block.size_bytes
     if file is not None:
         yield file, start, length
 
@@ -219,18 +219,18 @@ def _ranges(group: Iterable[_Piece], around: Frame) -> Iterator[tuple[StagedFile
 def _described(
     group: Sequence[_Piece], path: str, digest: str, size_bytes: int, misfits: Mapping[str, int] | None = None
 ) -> DataFile:
-    members = [piece.member for piece in group]
-    earliest = min((member.min_us for member in members if member.min_us is not None), default=None)
-    latest = max((member.max_us for member in members if member.max_us is not None), default=None)
+    blocks = [piece.block for piece in group]
+    earliest = min((block.min_us for block in blocks if block.min_us is not None), default=None)
+    latest = max((block.max_us for block in blocks if block.max_us is not None), default=None)
     if misfits is None:
-        misfits = sum((Counter(member.misfits) for member in members), Counter())
+        misfits = sum((Counter(block.misfits) for block in blocks), Counter())
     part = PartFile(
         path=path,
-        event_count=sum(member.event_count for member in members),
+        event_count=sum(block.event_count for block in blocks),
         size_bytes=size_bytes,
         sha256=digest,
         min_start_time=None if earliest is None else format_time(from_micros(earliest)),
         max_start_time=None if latest is None else format_time(from_micros(latest)),
-        events_without_time=sum(member.without_time for member in members),
+        events_without_time=sum(block.without_time for block in blocks),
     )
-    return DataFile(part, members[0].partition, misfits)
+    return DataFile(part, blocks[0].partition, misfits)

@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from airflow_provider_honeyhive.export.staging import StagedFile  # noqa: TC001 - pydantic needs it at run time
+from airflow_provider_honeyhive.formats.encoder import Block  # noqa: TC001 - pydantic needs it at run time
 from airflow_provider_honeyhive.reading.cursor import Cursor
 
 if TYPE_CHECKING:
@@ -32,6 +32,31 @@ log = logging.getLogger(__name__)
 LONGEST_AGE = timedelta(days=1)
 
 _RECORD_NAME = re.compile(r"(\d{5,})\.json")
+
+
+class StagedFile(BaseModel):
+    """A whole file that is not published yet.
+
+    :param path: relative to the destination's folder.
+    :param sha256: of its bytes; None where the store reads cheaply, and what is published is hashed at the end.
+    :param blocks: its blocks, in order; in checkpoints their key is ``members``.
+    """
+
+    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    path: str
+    sha256: str | None
+    blocks: list[Block] = Field(validation_alias="members", serialization_alias="members")
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file."""
+        return sum(block.size_bytes for block in self.blocks)
+
+    @property
+    def event_count(self) -> int:
+        """Events in the file."""
+        return sum(block.event_count for block in self.blocks)
 
 
 class Plan(BaseModel):

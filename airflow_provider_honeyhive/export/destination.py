@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_honeyhive.export.assembly import DataFile
-    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.manifest import RequestFacts
     from airflow_provider_honeyhive.models.layout import Layout

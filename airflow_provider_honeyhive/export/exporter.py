@@ -24,6 +24,7 @@ from airflow_provider_honeyhive.export.extract_window import WindowExtraction, e
 from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
+from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, encoder, is_instant
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.lookback import CorrectionEncoder
-    from airflow_provider_honeyhive.export.staging import StagedFile
     from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
@@ -197,16 +198,16 @@ class _Export:
         progress: Progress,
     ) -> WindowExtraction | SessionsExtraction:
         instant = is_instant(self._layout, staged_cheaply=destination.store.reads_cheaply)
-        how: dict[str, Any] = {
-            "encode": encode,
-            "map_blocks": map if instant else pool.map,
+        common = {
+            "client": self._client,
+            "fetcher": self._fetcher,
+            "staging": Staging(destination, encode, map if instant else pool.map, self._options.max_file_size),
             "options": self._options,
             "progress": progress,
         }
         if self._request.sessions is None:
-            return WindowExtraction(self._client, self._fetcher, window, destination, **how)
-        request = self._request.model_copy(update={"window": window})
-        return SessionsExtraction(self._client, self._fetcher, request, destination, **how)
+            return WindowExtraction(window, **common)
+        return SessionsExtraction(self._request.model_copy(update={"window": window}), **common)
 
     def _footer(self) -> dict[str, str]:
         window = self._request.window

@@ -7,43 +7,33 @@ to the checkpoints what a slice is where a window's own events are read.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.export.checkpoint import Plan
-from airflow_provider_honeyhive.export.extract_window import StoppedError
+from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
 from airflow_provider_honeyhive.export.staging import SliceWriter
-from airflow_provider_honeyhive.export.workers import Grid, run_in_threads
+from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.counting import count_window
-from airflow_provider_honeyhive.reading.cursor import Cursor, ReadAgainError
+from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
+from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.session_reader import SessionReader, Tally
 from airflow_provider_honeyhive.reading.session_roots import group_bounds, read_roots, roots_request, share_out
+from airflow_provider_honeyhive.reading.stream import read_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from airflow_provider_honeyhive.api.client import HoneyHiveClient
-    from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.export.checkpoint import SliceCheckpoint
-    from airflow_provider_honeyhive.export.destination import Destination
-    from airflow_provider_honeyhive.export.progress import Progress
-    from airflow_provider_honeyhive.export.staging import StagedFile
-    from airflow_provider_honeyhive.formats.encoder import Block
-    from airflow_provider_honeyhive.models.options import ExportOptions
+    from airflow_provider_honeyhive.export.checkpoint import SliceCheckpoint, StagedFile
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.reading.session_roots import Root
 
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -73,56 +63,31 @@ class _Group:
         return group
 
 
-class SessionsExtraction:
-    """One try to read the sessions of a window.
+class SessionsExtraction(Extraction):
+    """Reads the sessions of a window.
 
-    :param client: where to read from.
-    :param fetcher: asks for pages.
     :param request: its filters choose among the roots in its window.
-    :param destination: where to stage.
-    :param encode: turns the events of a block, and their times, into members of a file.
-    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
-    :param options: how to write.
-    :param progress: counts.
+    :param common: arguments of :class:`.Extraction`.
     :raises InvalidArgumentError: the request has no window.
     """
 
-    def __init__(
-        self,
-        client: HoneyHiveClient,
-        fetcher: RangeFetcher,
-        request: ExportRequest,
-        destination: Destination,
-        *,
-        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]],
-        map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]],
-        options: ExportOptions,
-        progress: Progress,
-    ) -> None:
+    def __init__(self, request: ExportRequest, **common: Any) -> None:
+        super().__init__(**common)
         if request.window is None:
             raise InvalidArgumentError("sessions", request.sessions, "allowed only with a window of time")
-        self._client = client
-        self._fetcher = fetcher
         self._request = request
         self._window = request.window
-        self._destination = destination
-        self._checkpoints = destination.checkpoints
-        self._encode = encode
-        self._map_blocks = map_blocks
-        self._options = options
-        self._progress = progress
-        self._stop = threading.Event()
         self._groups: list[_Group] = []
         self._waiting: deque[_Group] = deque()
-        self._reader = SessionReader(fetcher, request, self._window, totals_hold=False)
+        self._reader = SessionReader(self._fetcher, request, self._window, totals_hold=False)
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, those of the newest sessions first."""
-        (plan,) = self._side_by_side([self._begin])
+        (plan,) = self._in_threads([self._begin])
         self._waiting.extend(group for group in self._groups if not group.done)
         self._progress.begin(None, sum(group.tally.event_count for group in self._groups))
         try:
-            self._side_by_side([self._work] * self._options.concurrency)
+            self._in_threads([self._work] * self._options.concurrency)
         finally:
             self._progress.end()
         log.info(
@@ -145,11 +110,6 @@ class SessionsExtraction:
         """Sessions that were read, those of an earlier try included."""
         return sum(group.tally.session_count for group in self._groups)
 
-    def _side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
-        # Not even a single request on the main thread: a signal must find it free to act.
-        self._stop = threading.Event()
-        return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
-
     # ------------------------------------------------------------------------------- the plan
 
     def _begin(self) -> Plan:
@@ -163,9 +123,8 @@ class SessionsExtraction:
             roots = self._roots()
             if plan is None or not self._groups:
                 self._destination.clear_staging()
-                endpoint = self._client.endpoint.name if self._client.endpoint else None
                 bounds = group_bounds(roots, self._window)
-                plan = Plan(started_at=started, total=None, endpoint=endpoint, slices=list(bounds))
+                plan = Plan(started_at=started, total=None, endpoint=self._endpoint(), slices=list(bounds))
                 self._checkpoints.write_plan(plan)
                 self._groups = [_Group(number, each) for number, each in enumerate(bounds)]
             for group, its_roots in zip(
@@ -201,36 +160,27 @@ class SessionsExtraction:
             self._read(group)
 
     def _read(self, group: _Group) -> None:
-        # Ends, because a session that cannot be read whole raises something else in the end.
-        while not group.done:
-            writer = SliceWriter(
-                self._destination.store,
-                partial(self._destination.staged_name, group.number),
-                encode=self._encode,
-                map_blocks=self._map_blocks,
-                cell=Grid.over(None, None).bounds,
-                max_file_size=self._options.max_file_size,
-            )
-            group.tally = Tally()
-            try:
-                with writer:
-                    self._stage(group, writer)
-            except ReadAgainError as error:
-                log.warning("Reading the sessions of group %d again: %s", group.number, error)
-                self._destination.discard(writer.files)
-            else:
-                group.files, group.done = writer.files, True
+        # Each of its sessions may have to be read as often.
+        attempts = READ_ATTEMPTS * max(1, len(group.roots))
+        what = f"the sessions of group {group.number}"
+        read_again(partial(self._stage, group), partial(self._start_over, group), what, attempts)
         cursor = Cursor(upper=None, distinct=group.tally.event_count, total=group.tally.reported, done=True)
         with self._checkpoints.lock:
             self._checkpoints.write(
                 group.number, group.bounds, group.files, cursor, session_count=group.tally.session_count
             )
 
-    def _stage(self, group: _Group, writer: SliceWriter) -> None:
-        for root in group.roots:
-            for batch in self._reader.read(root, group.tally):
-                writer.write(batch)
-                self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
-                if self._stop.is_set():
-                    raise StoppedError
-                del batch  # its events, before the next answer comes
+    def _start_over(self, group: _Group) -> None:
+        self._destination.discard(group.files)
+
+    def _stage(self, group: _Group) -> None:
+        writer = SliceWriter(self._staging, group.number, cell=Grid.over(None, None).bounds)
+        group.files, group.tally = writer.files, Tally()
+        with writer:
+            for root in group.roots:
+                for batch in self._reader.read(root, group.tally):
+                    self._write(batch, writer)
+                    if self._stop.is_set():
+                        raise StoppedError
+                    del batch  # its events, before the next answer comes
+        group.done = True

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from os import cpu_count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.exceptions import (
@@ -23,23 +23,21 @@ from airflow_provider_honeyhive.export.checkpoint import Plan
 from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.export.workers import Grid, Slice, SliceQueue, run_in_threads
 from airflow_provider_honeyhive.models.window import format_time
-from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
+from airflow_provider_honeyhive.reading.pagination import SliceReader
+from airflow_provider_honeyhive.reading.stream import read_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.api.pages import Page
-    from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.progress import Progress
-    from airflow_provider_honeyhive.export.staging import StagedFile
-    from airflow_provider_honeyhive.formats.encoder import Block
+    from airflow_provider_honeyhive.export.staging import Staging
     from airflow_provider_honeyhive.models.options import ExportOptions
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.reading.cursor import Cursor
+    from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
 
@@ -61,16 +59,13 @@ def encoding_pool() -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-class WindowExtraction:
-    """One try to read a window.
+class Extraction:
+    """One attempt to read events by several threads, and to stage them.
 
     :param client: where to read from.
     :param fetcher: asks for pages.
-    :param window: what to read; None: all of time.
-    :param destination: where to stage.
-    :param encode: turns the events of a block, and their times, into members of a file.
-    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
-    :param options: how to write.
+    :param staging: where and how to stage.
+    :param options: how to read.
     :param progress: counts.
     """
 
@@ -78,51 +73,64 @@ class WindowExtraction:
         self,
         client: HoneyHiveClient,
         fetcher: RangeFetcher,
-        window: Window | None,
-        destination: Destination,
-        *,
-        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]],
-        map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]],
+        staging: Staging,
         options: ExportOptions,
         progress: Progress,
     ) -> None:
         self._client = client
         self._fetcher = fetcher
-        self._window = window
-        self._destination = destination
-        self._checkpoints = destination.checkpoints
-        self._encode = encode
-        self._map_blocks = map_blocks
+        self._staging = staging
+        self._destination = staging.destination
+        self._checkpoints = staging.destination.checkpoints
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
+
+    def _in_threads(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        # Not even a single request on the main thread: a signal must find it free to act.
+        self._stop = threading.Event()
+        return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
+
+    def _write(self, batch: Batch, writer: SliceWriter) -> None:
+        writer.write(batch)
+        self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
+
+    def _endpoint(self) -> str | None:
+        return self._client.endpoint.name if self._client.endpoint else None
+
+
+class WindowExtraction(Extraction):
+    """Reads the events of a window.
+
+    :param window: what to read; None: all of time.
+    :param common: arguments of :class:`Extraction`.
+    """
+
+    def __init__(self, window: Window | None, **common: Any) -> None:
+        super().__init__(**common)
+        self._window = window
         self._grid = Grid.over(window, None)
-        self._share = SliceQueue([], self._grid, self._cut, self._page_size)
+        self._queue = SliceQueue([], self._grid, self._cut, self._page_size)
         self._next_number = 0
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, newest events first."""
-        ((plan, slices),) = self._side_by_side([self._begin])
+        ((plan, slices),) = self._in_threads([self._begin])
         self._grid = Grid.over(self._window, plan.total)
-        self._share = SliceQueue(slices, self._grid, self._cut, self._page_size)
+        self._queue = SliceQueue(slices, self._grid, self._cut, self._page_size)
         self._progress.begin(plan.total, sum(file.event_count for piece in slices for file in piece.files))
         readers = 1 if self._window is None else self._options.concurrency
         try:
-            self._side_by_side([self._work] * readers)
+            self._in_threads([self._work] * readers)
         finally:
             self._progress.end()
-        in_order = sorted(self._share.slices, key=lambda piece: piece.end or 0, reverse=True)
+        in_order = sorted(self._queue.slices, key=lambda piece: piece.end or 0, reverse=True)
         return plan, [file for piece in in_order for file in piece.files]
 
     @property
     def slice_count(self) -> int:
         """Slices that the window was read in."""
-        return len(self._share.slices)
-
-    def _side_by_side(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
-        # Not even a single request on the main thread: a signal must find it free to act.
-        self._stop = threading.Event()
-        return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
+        return len(self._queue.slices)
 
     # ------------------------------------------------------------------------------- the plan
 
@@ -173,8 +181,7 @@ class WindowExtraction:
             window or "all of time",
             "an unknown number of" if total is None else f"{total:,}",
         )
-        endpoint = self._client.endpoint.name if self._client.endpoint else None
-        return Plan(started_at=started, total=total, endpoint=endpoint, slices=slices)
+        return Plan(started_at=started, total=total, endpoint=self._endpoint(), slices=slices)
 
     def _glance(self, window: Window) -> Page:
         try:
@@ -191,8 +198,8 @@ class WindowExtraction:
 
     def _cut(self, busy: Slice, time: int) -> Slice | None:
         with self._checkpoints.lock:
-            start = busy.reader.start
-            expected = busy.reader.give_away_below(time)
+            start = busy.reader.state.start
+            expected = busy.reader.state.give_away_below(time)
             if expected is None:
                 return None
             piece = Slice(self._next_number, time, SliceReader(self._fetcher, start, time, expected=expected))
@@ -201,59 +208,44 @@ class WindowExtraction:
         return piece
 
     def _work(self) -> None:
-        while (piece := self._share.next(self._stop)) is not None:
+        while (piece := self._queue.next(self._stop)) is not None:
             self._read(piece)
-            self._share.finished(piece)
+            self._queue.finished(piece)
 
     # ------------------------------------------------------------------------------- one slice
 
     def _read(self, piece: Slice) -> None:
-        reader = piece.reader
-        for reading in range(1, READ_ATTEMPTS + 1):
-            if reader.cursor.done:
-                return
-            try:
-                self._stage(piece)
-            except ReadAgainError as error:
-                log.warning("Reading slice %d again (%d of %d): %s", piece.number, reading, READ_ATTEMPTS, error)
-                incomplete = error.incomplete
-                reader.start_over()
-                discarded, piece.files = piece.files, []
-                self._record(piece, reader.cursor)
-                self._destination.discard(discarded)
-            else:
-                self._record(piece, reader.cursor)
-                return
-        raise incomplete
+        if not piece.reader.cursor.done:
+            read_again(partial(self._stage, piece), partial(self._start_over, piece), f"slice {piece.number}")
+            self._record(piece, piece.reader.cursor)
+
+    def _start_over(self, piece: Slice) -> None:
+        piece.reader.start_over()
+        discarded, piece.files = piece.files, []
+        self._record(piece, piece.reader.cursor)
+        self._destination.discard(discarded)
 
     def _stage(self, piece: Slice) -> None:
         writer = SliceWriter(
-            self._destination.store,
-            partial(self._destination.staged_name, piece.number),
-            encode=self._encode,
-            map_blocks=self._map_blocks,
+            self._staging,
+            piece.number,
             cell=self._grid.bounds,
-            max_file_size=self._options.max_file_size,
             files=piece.files,
             on_file=lambda position, pending: self._record(piece, position, pending),
         )
         piece.files = writer.files
         with writer:
             try:
-                self._write(piece.reader, writer)
+                for batch in piece.reader.read():
+                    # Before anything of it is written: what is being written then may have been thrown away.
+                    if self._stop.is_set():
+                        raise StoppedError
+                    self._queue.went_on()
+                    self._write(batch, writer)
+                    del batch  # its events, before the next answer comes
             except INTERRUPTIONS:
                 writer.put_down()
                 raise
-
-    def _write(self, reader: SliceReader, writer: SliceWriter) -> None:
-        for batch in reader.read():
-            # Before anything of it is written: what is being written then may have been thrown away.
-            if self._stop.is_set():
-                raise StoppedError
-            self._share.went_on()
-            writer.write(batch)
-            self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
-            del batch  # its events, before the next answer comes
 
     def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[Hashable] = ()) -> None:
         with self._checkpoints.lock:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.destination import Destination
-    from airflow_provider_honeyhive.export.staging import StagedFile
     from airflow_provider_honeyhive.formats.encoder import Block, BlockEncoder
     from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.storage.base import Store

@@ -9,10 +9,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
+from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
-    from airflow_provider_honeyhive.storage.base import Sink, Store
+    from airflow_provider_honeyhive.storage.base import Sink
 
 
 #: Bytes of events at which a block ends, at most, and as a share of a file: files consist of whole blocks.
@@ -31,31 +31,6 @@ BLOCKS_IN_A_FILE = 10
 
 #: Blocks of one reader that may wait to be compressed and written: what bounds the memory they take.
 BLOCKS_UNDER_WAY = 8
-
-
-class StagedFile(BaseModel):
-    """A whole file that is not published yet.
-
-    :param path: relative to the destination's folder.
-    :param sha256: of its bytes; None where the store reads cheaply, and what is published is hashed at the end.
-    :param members: its blocks, in order.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str | None
-    members: list[Block]
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the file."""
-        return sum(member.size_bytes for member in self.members)
-
-    @property
-    def event_count(self) -> int:
-        """Events in the file."""
-        return sum(member.event_count for member in self.members)
 
 
 @dataclass(slots=True)
@@ -96,23 +71,23 @@ class _OpenFile:
     def __init__(self, path: str, sink: Sink, *, hashed: bool) -> None:
         self._path = path
         self._sink = sink
-        self._members: list[Block] = []
+        self._blocks_written: list[Block] = []
         self._records: list[bytes] = []
         self._digest = sha256() if hashed else None
         self.size_bytes = 0
 
-    def add(self, data: bytes, member: Block) -> None:
-        if member.partition == INDEX_PARTITION:
+    def add(self, data: bytes, block: Block) -> None:
+        if block.partition == INDEX_PARTITION:
             # They wait for the end, so that the events come in one piece.
             self._records.append(data)
         else:
-            self._write(data, member)
+            self._write(data, block)
 
-    def _write(self, data: bytes, member: Block) -> None:
+    def _write(self, data: bytes, block: Block) -> None:
         if self._digest is not None:
             self._digest.update(data)
         self._sink.write(data)
-        self._members.append(member)
+        self._blocks_written.append(block)
         self.size_bytes += len(data)
 
     def end(self) -> StagedFile:
@@ -120,18 +95,35 @@ class _OpenFile:
             data = b"".join(self._records)
             self._write(data, Block(len(data), 0, 0, None, None, INDEX_PARTITION))
         digest = None if self._digest is None else self._digest.hexdigest()
-        return StagedFile(path=self._path, sha256=digest, members=self._members)
+        return StagedFile(path=self._path, sha256=digest, blocks=self._blocks_written)
+
+
+#: Turns the events of a block, and their times, into the bytes of the blocks of a staged file: one a partition.
+EncodeBlock: TypeAlias = "Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Where and how the slices of one export are staged.
+
+    :param destination: the export's folder.
+    :param encode: encodes one block.
+    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
+    :param max_file_size: most bytes of a file, unless a single block has more.
+    """
+
+    destination: Destination
+    encode: EncodeBlock
+    map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]]
+    max_file_size: int
 
 
 class SliceWriter:
     """Stages the events of one slice, as a context manager.
 
-    :param store: where to.
-    :param name_file: gives the name of the n-th file.
-    :param encode: turns the events of a block, and their times, into members of a file.
-    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
+    :param staging: where and how.
+    :param number: of the slice.
     :param cell: gives the times, half open, of the grid's cell that holds a time.
-    :param max_file_size: most bytes of a file, unless a single block has more.
     :param files: what an earlier try has staged.
     :param on_file: called after each whole file but the last one of a slice with where to go on from, and with the
         ids of events that were taken there but are in no whole file.
@@ -139,24 +131,19 @@ class SliceWriter:
 
     def __init__(
         self,
-        store: Store,
-        name_file: Callable[[int], str],
+        staging: Staging,
+        number: int,
         *,
-        encode: Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]],
-        map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]],
         cell: Callable[[int], tuple[int, int]],
-        max_file_size: int,
         files: Sequence[StagedFile] = (),
         on_file: Callable[[Cursor, Sequence[Hashable]], None] = lambda position, pending: None,
     ) -> None:
         self.files = list(files)
-        self._store = store
-        self._name_file = name_file
-        self._encode = encode
-        self._map_blocks = map_blocks
+        self._staging = staging
+        self._store = staging.destination.store
+        self._number = number
         self._cell_of = cell
-        self._max_file_size = max_file_size
-        self._block_bytes = min(BLOCK_BYTES, max_file_size // BLOCKS_IN_A_FILE)
+        self._block_bytes = min(BLOCK_BYTES, staging.max_file_size // BLOCKS_IN_A_FILE)
         self._on_file = on_file
         self._cell = (0, 0)  # none yet
         self._block: _PendingBlock | None = None
@@ -224,21 +211,21 @@ class SliceWriter:
 
     def _stage(self, blocks: Sequence[_PendingBlock]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
-        encoded = self._map_blocks(self._encode, events, times)
-        for block, members in zip(blocks, encoded, strict=True):
-            size = sum(len(data) for data, _ in members)
-            if self._file is not None and self._file.size_bytes + size > self._max_file_size:
+        encoded = self._staging.map_blocks(self._staging.encode, events, times)
+        for pending, by_partition in zip(blocks, encoded, strict=True):
+            size = sum(len(data) for data, _ in by_partition)
+            if self._file is not None and self._file.size_bytes + size > self._staging.max_file_size:
                 self._end_file()
-                self._file_ended(block)
-            for data, member in members:
-                self._append(data, member)
+                self._file_ended(pending)
+            for data, block in by_partition:
+                self._append(data, block)
 
-    def _append(self, data: bytes, member: Block) -> None:
+    def _append(self, data: bytes, block: Block) -> None:
         if self._file is None:
-            path = self._name_file(len(self.files))
+            path = self._staging.destination.staged_name(self._number, len(self.files))
             sink = self._stack.enter_context(self._store.create(path))
             self._file = _OpenFile(path, sink, hashed=not self._store.reads_cheaply)
-        self._file.add(data, member)
+        self._file.add(data, block)
 
     def _end_file(self) -> None:
         if self._file is not None:

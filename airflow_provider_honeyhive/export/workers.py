@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow_provider_honeyhive.export.staging import StagedFile
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.pagination import SliceReader
 
@@ -84,9 +84,6 @@ def _power_of_two(number: int) -> int:
     return 1 << max(0, number - 1).bit_length()
 
 
-#: Seconds between two looks for something to do; news of it come earlier.
-_TICK_S = 0.5
-
 #: Pages that a reader must have left, the one under way included, before another one takes some of them: each
 #: slice costs a request that shows its end.
 PAGES_WORTH_CUTTING = 3
@@ -113,7 +110,7 @@ class Slice:
     @property
     def bounds(self) -> tuple[int | None, int | None]:
         """The slice's times, half open."""
-        return self.reader.start, self.end
+        return self.reader.state.start, self.end
 
 
 class SliceQueue:
@@ -153,7 +150,7 @@ class SliceQueue:
                     return piece
                 if not self._reading:
                     return None
-                self._changed.wait(_TICK_S)
+                self._changed.wait(TICK_S)
         return None
 
     def went_on(self) -> None:
@@ -169,8 +166,8 @@ class SliceQueue:
 
     def _piece_of_another(self) -> Slice | None:
         page_size = self._page_size()
-        for busy in sorted(self._reading, key=lambda each: each.reader.events_left, reverse=True):
-            unread, left = busy.reader.unread, busy.reader.events_left
+        for busy in sorted(self._reading, key=lambda each: each.reader.state.events_left, reverse=True):
+            unread, left = busy.reader.state.unread, busy.reader.state.events_left
             if unread is None or left < PAGES_WORTH_CUTTING * page_size:
                 continue
             # Whole pages, so that sharing makes no more of them.
@@ -190,7 +187,7 @@ T = TypeVar("T")
 #: server's answer is not waited for.
 GRACE_S = 2.0
 
-#: Seconds between two looks at whether to go on.
+#: Seconds between two looks at whether to go on, or for something to do; news of that come earlier.
 TICK_S = 0.5
 
 

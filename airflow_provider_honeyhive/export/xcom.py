@@ -11,9 +11,7 @@ from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.export.workers import run_in_threads
-from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
-from airflow_provider_honeyhive.reading.stream import _reader_of, log
+from airflow_provider_honeyhive.reading.stream import read_again, reader_of
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -37,7 +35,7 @@ def collect_events(
     :raises TooFewEventsError: there are fewer.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
-    reader = _reader_of(client, request, page_size)
+    reader = reader_of(client, request, page_size)
     masker = Masker(request.rules)
 
     def collect() -> list[dict[str, Any]]:
@@ -52,16 +50,7 @@ def collect_events(
         return found
 
     def collect_whole() -> list[dict[str, Any]]:
-        for _ in range(READ_ATTEMPTS - 1):
-            try:
-                return collect()
-            except ReadAgainError as error:
-                log.warning("Reading again: %s", error)
-                reader.start_over()
-        try:
-            return collect()
-        except ReadAgainError as error:
-            raise error.incomplete from error
+        return read_again(collect, reader.start_over, "the window")
 
     # In a thread, so that a signal finds the main thread free to act.
     (events,) = run_in_threads([collect_whole], threading.Event(), lambda: client.is_stopped, lambda: None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.reading.fetcher import ReadStats
+    from airflow_provider_honeyhive.reading.fetcher import ReadStats, SharedIds
 
 
 class ReadAgainError(Exception):
@@ -87,7 +87,7 @@ class SliceState:
         expected: float | None,
         *,
         stats: ReadStats,
-        untimed: set[Hashable],
+        untimed: SharedIds,
     ) -> None:
         self.start = start
         self._end = end
@@ -99,7 +99,7 @@ class SliceState:
         self.cursor = cursor or Cursor(upper=self.high)
         self._stats = stats
         self._untimed = untimed
-        # SliceState events and giving away a range exclude each other.
+        # Taking events and giving away a range exclude each other.
         self._lock = threading.Lock()
         self._expected = expected
         self._narrowed = False
@@ -107,14 +107,14 @@ class SliceState:
         # What the last answer and the cursor's total are about.
         self._asked_low = self._total_low = self.low
         self._reached = self._reached_by(self.cursor)
-        untimed.update(self._own_untimed())
+        untimed.add(self._own_untimed())
 
     def start_over(self, *, any_order: bool) -> None:
         """Forget what was taken.
 
         :param any_order: trust no order from now on.
         """
-        self._untimed.difference_update(self._own_untimed())
+        self._untimed.remove(self._own_untimed())
         with self._lock:
             self.any_order = any_order
             self._reached = None
@@ -173,7 +173,7 @@ class SliceState:
     def _own_untimed(self) -> list[Hashable]:
         return [id_ for id_, time in self.cursor.known.items() if time is None]
 
-    # ------------------------------------------------------------------------------- state
+    # ------------------------------------------------------------------------------- taking
 
     def take(self, page: Page) -> Batch | None:
         """Return the events of the answer that are new and inside the slice, and remember its ids.
@@ -197,7 +197,7 @@ class SliceState:
                 if id_ in known:
                     continue
                 if time is None:
-                    if not self._is_first_to_see(id_):
+                    if not self._untimed.is_first(id_):
                         continue
                 elif not lowest <= time <= highest:
                     continue
@@ -236,13 +236,6 @@ class SliceState:
 
     def _position(self) -> Cursor:
         return replace(self.cursor, known=dict(self.cursor.known))
-
-    def _is_first_to_see(self, id_: Hashable) -> bool:
-        with self._stats.lock:
-            if id_ in self._untimed:
-                return False
-            self._untimed.add(id_)
-            return True
 
 
 def sort_newest_first(batch: Batch) -> Batch:

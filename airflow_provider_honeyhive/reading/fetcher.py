@@ -26,7 +26,7 @@ from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
     from datetime import datetime
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -142,6 +142,31 @@ class ReadStats:
             self.largest_answer = max(self.largest_answer, page.size_bytes)
 
 
+class SharedIds:
+    """Ids that any of several threads has seen."""
+
+    def __init__(self) -> None:
+        self._ids: set[Hashable] = set()
+        self._lock = threading.Lock()
+
+    def is_first(self, id_: Hashable) -> bool:
+        """Remember an id, and return whether nobody had seen it."""
+        with self._lock:
+            before = len(self._ids)
+            self._ids.add(id_)
+            return len(self._ids) > before
+
+    def add(self, ids: Iterable[Hashable]) -> None:
+        """Remember ids."""
+        with self._lock:
+            self._ids.update(ids)
+
+    def remove(self, ids: Iterable[Hashable]) -> None:
+        """Forget ids."""
+        with self._lock:
+            self._ids.difference_update(ids)
+
+
 class RangeFetcher:
     """Asks the pages of one export.
 
@@ -162,7 +187,7 @@ class RangeFetcher:
     ) -> None:
         self.stats = stats
         #: Ids of events without a time that a slice has taken: a server may show them in every range.
-        self.untimed: set[Hashable] = set()
+        self.untimed = SharedIds()
         self._client = client
         self._request = request
         self._sizer = PageSizer(page_size, readers)
@@ -214,7 +239,7 @@ class RangeFetcher:
         :param request: of the same project.
         """
         other = copy(self)
-        other._request, other.untimed = request, set()
+        other._request, other.untimed = request, SharedIds()
         return other
 
     @property

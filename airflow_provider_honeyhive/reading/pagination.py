@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.api.retries import is_heavy
-from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveRequestError, HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
-from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up, sort_newest_first
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up
+from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Iterator
 
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-#: Passes through one timestamp that bring nothing new before it counts as read, where the order of the
-#: answers changes: each such pass misses a given event with a probability below 1/e.
-IDLE_PASSES = 12
-
-#: Fewer events than this need to come in the same order this often more before the order counts as stable.
-FEW, SAME_FEW = 8, 3
 
 #: Events of the seam, as a rule few, that a page shows again.
 SEAM_EVENTS = 10
@@ -48,6 +40,8 @@ class SliceReader:
     :param end: microseconds since 1970, exclusive; None: until the end of time.
     :param cursor: where an earlier reading stopped; None begins at the end.
     :param expected: how many events there may be, where somebody has a guess.
+
+    ``state`` says what has been taken and what is left, and lets another reader have some of that.
     """
 
     def __init__(
@@ -59,43 +53,25 @@ class SliceReader:
         expected: float | None = None,
     ) -> None:
         self._fetcher = fetcher
-        self._state = SliceState(start, end, cursor, expected, stats=fetcher.stats, untimed=fetcher.untimed)
+        self.state = SliceState(start, end, cursor, expected, stats=fetcher.stats, untimed=fetcher.untimed)
+        self._unordered = UnorderedReader(fetcher, self.state)
         self._readings = 1
         self._lost_at: int | None = None
 
     @property
     def cursor(self) -> Cursor:
         """Where the reading stands."""
-        return self._state.cursor
-
-    @property
-    def start(self) -> int | None:
-        """Inclusive lower bound of the slice, microseconds since 1970."""
-        return self._state.start
-
-    @property
-    def unread(self) -> tuple[int, int] | None:
-        """The times that may hold unread events, where some of them could be given away."""
-        return self._state.unread
-
-    @property
-    def events_left(self) -> float:
-        """A guess at the number of events that are not read yet."""
-        return self._state.events_left
-
-    def give_away_below(self, time: int) -> float | None:
-        """Leave the events before ``time`` to another reader, see :meth:`.state.SliceState.give_away_below`."""
-        return self._state.give_away_below(time)
+        return self.state.cursor
 
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.
 
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
-        if not self._state.any_order:
+        if not self.state.any_order:
             yield from self._seek()
         else:
-            yield from self._halve_all()
+            yield from self._unordered.halve()
         self._prove()
         self.cursor.done = True
 
@@ -103,8 +79,8 @@ class SliceReader:
         """Forget what was read; the last reading trusts no order."""
         self._readings += 1
         self._lost_at = None
-        unsorted = self._readings == READ_ATTEMPTS and self._state.high is not None
-        self._state.start_over(any_order=self._state.any_order or unsorted)
+        unsorted = self._readings == READ_ATTEMPTS and self.state.high is not None
+        self.state.start_over(any_order=self.state.any_order or unsorted)
 
     # ------------------------------------------------------------------------------- sorted answers
 
@@ -113,11 +89,11 @@ class SliceReader:
         while True:
             page = self._contiguous_page()
             if not _is_newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
-                self._state.any_order = True
+                self.state.any_order = True
                 raise self._again("the answers are not sorted newest first")
-            self._state.note_total(page)
-            fresh = self._state.take(page)
-            self._state.correct_total(page)
+            self.state.note_total(page)
+            fresh = self.state.take(page)
+            self.state.correct_total(page)
             is_last = fresh is None and not self._fetcher.may_hide_more(page)
             times = [time for time in page.times if time is not None]
             oldest = min(times, default=None)
@@ -129,7 +105,7 @@ class SliceReader:
                 return
             if oldest is None:
                 # Only events without a time: they have no place to seek to.
-                yield from self._page_through(self._state.low, cursor.upper)
+                yield from self._unordered.page_through(self.state.low, cursor.upper)
                 return
             next_upper = self._round_up(oldest)
             if cursor.upper is None or next_upper < cursor.upper:
@@ -143,10 +119,10 @@ class SliceReader:
                     cursor.unit = SECOND_US
                     cursor.upper = self._round_up(oldest)
                     continue
-                yield from self._page_through(below, cursor.upper)
+                yield from self._unordered.page_through(below, cursor.upper)
                 self._step_to(below, times)
                 cursor.expect_seam = False
-            if self._state.low is not None and cursor.upper is not None and cursor.upper < self._state.low:
+            if self.state.low is not None and cursor.upper is not None and cursor.upper < self.state.low:
                 return
 
     def _hides_newer(self, page: Page) -> bool:
@@ -168,7 +144,7 @@ class SliceReader:
         as long as some event that was taken shows again.
         """
         cursor = self.cursor
-        page = self._ask_down(cursor.upper, self.events_left + SEAM_EVENTS)
+        page = self._ask_down(cursor.upper, self.state.events_left + SEAM_EVENTS)
         if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
             return page
         if cursor.upper == self._lost_at:
@@ -188,7 +164,7 @@ class SliceReader:
         raise self._again("events that had been read are missing from the next answer")
 
     def _ask_down(self, upper: int | None, left: float = 0) -> Page:
-        return self._fetcher.fetch(self._state.next_low(), upper, left=left)
+        return self._fetcher.fetch(self.state.next_low(), upper, left=left)
 
     def _shows_known(self, page: Page) -> bool:
         return any(id_ in self.cursor.known for id_ in page.ids)
@@ -211,102 +187,6 @@ class SliceReader:
         keep = max(upper // SECOND_US * SECOND_US + SECOND_US, times[len(times) // 4])
         cursor.known = {id_: time for id_, time in cursor.known.items() if time is None or time <= keep}
 
-    # ------------------------------------------------------------------------ within one timestamp
-
-    def _page_through(self, low: int | None, high: int | None) -> Iterator[Batch]:
-        """Page by number through a range that cannot be divided.
-
-        Where passes show the same order, one would have done. Where the order changes from request to
-        request, each pass may miss some events, so passes go on until many have brought nothing new; the
-        reported total, once reached, shortens that to one, but no number is an end by itself.
-        """
-        seen: set[Hashable] = set()
-        last_pass: list[Hashable] = []
-        idle = same = 0
-        while idle < IDLE_PASSES:
-            this_pass: list[Hashable] = []
-            before = len(seen)
-            total: int | None = None
-            for page in self._pages(low, high, seen):
-                if not this_pass and page.total is not None and (page.total > len(page) or self.cursor.total):
-                    total = page.total
-                this_pass.extend(page.ids)
-                seen.update(page.ids)
-                fresh = self._state.take(page)
-                del page
-                if fresh:
-                    yield fresh
-                del fresh
-            idle = idle + 1 if len(seen) == before else 0
-            same = same + 1 if this_pass == last_pass else 0
-            last_pass = this_pass
-            # Few events come in the same order by chance.
-            stable = same >= (SAME_FEW if len(this_pass) < FEW and self._fetcher.limit > 1 else 1)
-            if stable and (total is None or len(seen) >= total):
-                return
-
-    def _pages(self, low: int | None, high: int | None, seen: set[Hashable]) -> Iterator[Page]:
-        """Yield the pages of one pass; the caller adds their ids to ``seen``."""
-        limit = self._fetcher.limit
-        number, shown = 1, 0
-        while True:
-            try:
-                page = self._fetcher.fetch(low, high, page=number, limit=limit)
-            except HoneyHiveRequestError as error:
-                if number > 1 and error.status_code in (400, 404, 422):
-                    return  # some servers refuse pages past the last
-                raise
-            except HoneyHiveError as error:
-                if limit > 1 and is_heavy(error):
-                    # Page numbers count from the start again with the new size.
-                    limit, number, shown = self._fetcher.shrink(limit), 1, 0
-                    continue
-                raise
-            # Nothing new is the end only after as many events as there are: the order may have changed.
-            if not len(page) or (shown >= len(seen) and seen.issuperset(page.ids)):
-                return
-            shown += len(page)
-            number += 1
-            yield page
-            del page
-
-    # ----------------------------------------------------------------------------- unsorted answers
-
-    def _halve_all(self) -> Iterator[Batch]:
-        if self._state.high is None:
-            raise HoneyHiveResponseError(
-                "the answers are not sorted newest first: give start_time and end_time to read them"
-            )
-        yield from self._halve(self._state.low or 0, self._state.high, None)
-
-    def _halve(self, low: int, high: int, page: Page | None) -> Iterator[Batch]:
-        """Halve the range until an answer is so short that it holds all of it, which works in any order."""
-        if page is None:
-            page = self._fetcher.fetch(low, high)
-        if (low, high) == (self._state.low or 0, self._state.high):
-            self._state.note_total(page)
-        if not self._fetcher.may_hide_more(page):
-            fresh = self._state.take(page)
-            if fresh:
-                yield sort_newest_first(fresh)
-            return
-        unit = SECOND_US if high - low > 2 * SECOND_US else self.cursor.unit
-        middle = (low + high) // 2 // unit * unit
-        if not low < middle < high:
-            yield from self._page_through(low, high)
-            return
-        upper, lower = self._fetcher.fetch(middle, high), self._fetcher.fetch(low, middle)
-        if unit < SECOND_US and (
-            not {*upper.ids, *lower.ids}.issuperset(page.ids)
-            or any(time is not None and time < middle for time in upper.times)
-        ):
-            # The halves lack events of the whole, or overlap: the server's bounds are coarser than this range.
-            yield from self._page_through(low, high)
-            return
-        del page, lower  # one answer in memory at a time
-        yield from self._halve(middle, high, upper)
-        yield from self._halve(low, middle, None)
-
     # ---------------------------------------------------------------------------- proving
 
     def _prove(self) -> None:
@@ -318,7 +198,7 @@ class SliceReader:
         seen = cursor.distinct + cursor.repeated
         if cursor.total is None or seen >= cursor.total:
             return
-        now = self._fetcher.fetch(self._state.low, self._state.high, limit=1).total
+        now = self._fetcher.fetch(self.state.low, self.state.high, limit=1).total
         if now is None or seen < now:
             raise self._again("fewer events were read than the server reports")
 

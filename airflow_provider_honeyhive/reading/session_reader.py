@@ -6,7 +6,6 @@ where the server's numbers are totals and the answer holds as many events; else 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,9 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor, ReadAgainError, sort_newest_first
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
+from airflow_provider_honeyhive.reading.pagination import SliceReader
 from airflow_provider_honeyhive.reading.session_roots import head_of, read_roots, roots_request, session_request
+from airflow_provider_honeyhive.reading.stream import check_attempts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
     from airflow_provider_honeyhive.reading.session_roots import Root
 
-
-log = logging.getLogger(__name__)
 
 #: From 1970 to 2100, rather than no date range at all, which a server may take for one of its own choice.
 WIDEST = (0, 4_102_444_800 * SECOND_US)
@@ -119,7 +117,7 @@ class SessionReader:
                     raise self._without_root(root, count)
             except ReadAgainError as error:
                 if root.session_id not in self.gone:
-                    _take_note(reading, error)
+                    check_attempts(error, reading.readings, "a session")
                 if yielded:
                     raise
                 continue
@@ -168,13 +166,6 @@ class SessionReader:
         if not len(fetcher.fetch(self._window.start_us, self._window.end_us, limit=1)):
             self.gone.add(root.session_id)
         return ReadAgainError("the server does not give its root among its events", count + 1, count)
-
-
-def _take_note(reading: _Reading, error: ReadAgainError) -> None:
-    """Let a failed reading be followed by another one, unless there were enough."""
-    log.warning("Reading a session again (%d of %d): %s", reading.readings, READ_ATTEMPTS, error)
-    if reading.readings >= READ_ATTEMPTS:
-        raise error.incomplete from error
 
 
 def _is_whole(page: Page, fetcher: RangeFetcher) -> bool:

@@ -16,8 +16,8 @@ from airflow_provider_honeyhive.events.raw import shallow_event
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.sessions import ROOT_TYPE
-from airflow_provider_honeyhive.reading.cursor import ReadAgainError
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
+from airflow_provider_honeyhive.reading.pagination import SliceReader
+from airflow_provider_honeyhive.reading.stream import read_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,18 +108,16 @@ def read_roots(fetcher: RangeFetcher, start: int | None, end: int | None) -> lis
     :raises HoneyHiveResponseError: the server sends something else, or a root that does not name its session.
     """
     reader = SliceReader(fetcher, start, end)
-    for reading in range(1, READ_ATTEMPTS + 1):
+
+    def read() -> dict[str, Root]:
         found: dict[str, Root] = {}
-        try:
-            for batch in reader.read():
-                for raw, time in zip(batch.raw_events, batch.times, strict=True):
-                    root = _root(raw, time)
-                    found[root.session_id] = min(root, found.get(root.session_id, root), key=lambda each: each.rank)
-            break
-        except ReadAgainError as error:
-            if reading == READ_ATTEMPTS:
-                raise error.incomplete from error
-            reader.start_over()
+        for batch in reader.read():
+            for raw, time in zip(batch.raw_events, batch.times, strict=True):
+                root = _root(raw, time)
+                found[root.session_id] = min(root, found.get(root.session_id, root), key=lambda each: each.rank)
+        return found
+
+    found = read_again(read, reader.start_over, "the sessions' roots")
     return sorted(found.values(), key=lambda root: (root.time is None, -(root.time or 0), root.session_id))
 
 

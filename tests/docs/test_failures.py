@@ -7,10 +7,10 @@ import re
 import pytest
 
 from airflow_provider_honeyhive import exceptions
-from airflow_provider_honeyhive.api.client import _TOO_MANY
 from airflow_provider_honeyhive.api.failures import api_error
 from airflow_provider_honeyhive.api.retries import LONGEST_PAUSE_S, is_heavy
 from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.api.transport import _TOO_MANY
 from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError, HoneyHiveRateLimitError
 from airflow_provider_honeyhive.export.exporter import _retry_goes_on
 from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Reason, sort_out
-from airflow_provider_honeyhive.export.staging import SliceWriter
+from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.formats.content_index import (
     RECORD_BYTES,
@@ -19,7 +20,7 @@ from airflow_provider_honeyhive.formats.content_index import (
 )
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
-from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
+from airflow_provider_honeyhive.models.layout import INDEX_PARTITION, Layout
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
 from airflow_provider_honeyhive.storage.local import LocalStore
 
@@ -82,18 +83,13 @@ def test_without_an_index_there_is_none():
 
 
 def test_records_lie_at_the_end_of_a_staged_file_so_that_its_events_are_in_one_piece(tmp_path):
-    writer = SliceWriter(
-        LocalStore(tmp_path),
-        str,
-        encode=BlockEncoder(lines, index=records_of),
-        map_blocks=map,
-        cell=Grid(0, 1).bounds,
-        max_file_size=10**9,
-    )
+    destination = Destination(LocalStore(tmp_path), Layout("jsonl", "none", None), "of a test")
+    staging = Staging(destination, BlockEncoder(lines, index=records_of), map, 10**9)
+    writer = SliceWriter(staging, 0, cell=Grid(0, 1).bounds)
     with writer:
         for time in range(5):
             writer.write(Batch([KNOWN, LATE], [time, time], ["a", "b"], Cursor(upper=None)))
     (file,) = writer.files
-    assert [member.partition for member in file.members] == [""] * 5 + [INDEX_PARTITION]
-    assert (file.event_count, file.members[-1].size_bytes) == (10, 10 * RECORD_BYTES)
-    assert (tmp_path / "0").read_bytes() == (KNOWN + b"\n" + LATE + b"\n") * 5 + records_of([KNOWN, LATE]) * 5
+    assert [block.partition for block in file.blocks] == [""] * 5 + [INDEX_PARTITION]
+    assert (file.event_count, file.blocks[-1].size_bytes) == (10, 10 * RECORD_BYTES)
+    assert (tmp_path / file.path).read_bytes() == (KNOWN + b"\n" + LATE + b"\n") * 5 + records_of([KNOWN, LATE]) * 5

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
-from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan, SliceCheckpoint, StagedFile
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.paths import open_store
@@ -384,3 +386,22 @@ def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
     plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=[(1, 9)])
     records = checkpoints.read(plan) or {}
     assert records[0].load_cursor() == Cursor(upper=5, known={"\ud83d": 1, 7: None, b"\x00\xff": 3}, distinct=3)
+
+
+#: As the first release wrote it: a retry may begin after an upgrade.
+CHECKPOINT = (
+    '{"start":0,"end":100,"files":[{"path":"s/00003-00000","sha256":"ab","members":[[8,2,1,10,20,"event_type=x",'
+    '{"duration":1}]]}],"cursor":{"upper":50,"known":"[[1, false, null]]","expect_seam":false,"unit":1000,'
+    '"distinct":1,"repeated":0,"total":9,"done":false},"session_count":0}'
+)
+
+
+def test_checkpoints_are_written_and_read_as_ever(tmp_path):
+    block = Block(8, 2, 1, 10, 20, "event_type=x", {"duration": 1})
+    files = [StagedFile(path="s/00003-00000", sha256="ab", blocks=[block])]
+    cursor = Cursor(upper=50, known={"a": 60, 1: None}, distinct=2, total=9)
+    Checkpoints(LocalStore(tmp_path), "s").write(3, (0, 100), files, cursor, ["a"])
+    assert (tmp_path / "s" / "00003.json").read_text() == CHECKPOINT
+    checkpoint = SliceCheckpoint.model_validate_json(CHECKPOINT)
+    assert checkpoint.files == files
+    assert checkpoint.load_cursor() == Cursor(upper=50, known={1: None}, distinct=1, total=9)

@@ -31,6 +31,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, to_micros
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.session_reader import HELD_BYTES
 from airflow_provider_honeyhive.reading.session_roots import LEAST_IN_A_GROUP, MOST_GROUPS, head_of
@@ -405,6 +406,22 @@ def test_events_deleted_in_the_middle_of_a_session_lose_no_other(
     assert sandbox.event_ids() <= set(written)
     assert ("Reading the sessions of group 0 again" in caplog.text) == (held == 1)
     assert tree(tmp_path) == published(tmp_path)
+
+
+def test_sessions_that_are_never_whole_end_in_an_error(sandbox_with, client_of, tmp_path, monkeypatch):
+    readings: list[str] = []
+
+    def never_whole(reader: Any, root: Any, tally: Any) -> Any:
+        readings.append(root.session_id)
+        raise ReadAgainError("not whole", 2, 1)
+        yield
+
+    monkeypatch.setattr("airflow_provider_honeyhive.reading.session_reader.SessionReader.read", never_whole)
+    sandbox = sandbox_with([*session("a", NOON, NOON), *session("b", NOON, NOON)])
+    with pytest.raises(IncompleteExportError):
+        export_events(client_of(sandbox), DAILY, tmp_path / "out", ExportOptions(concurrency=1))
+    assert len(readings) == 2 * READ_ATTEMPTS
+    assert tree(tmp_path) == {}
 
 
 def test_a_session_whose_root_is_deleted_meanwhile_is_left_out(sandbox_with, client_of, tmp_path, caplog):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_honeyhive.export.assembly import Assembly
+from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.export.staging import SliceWriter
+from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
@@ -42,6 +43,12 @@ def batches(sizes: list[int], events: list[tuple[bytes, int]] = EVENTS) -> Itera
         at, number = at + len(some), number + 1
 
 
+def staging_in(folder, map_blocks, max_file_size) -> Staging:
+    destination = Destination(LocalStore(folder), Layout("jsonl", "none", None), "of a test")
+    encode = BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {}))
+    return Staging(destination, encode, map_blocks, max_file_size)
+
+
 @pytest.fixture
 def stage(tmp_path):
     """Give a function that stages batches in a folder, and returns the writer and what it told."""
@@ -50,12 +57,9 @@ def stage(tmp_path):
         def run(folder, given, max_file_size=10**9):
             told: list = []
             writer = SliceWriter(
-                LocalStore(tmp_path / folder),
-                lambda number: f"{number:05d}",
-                encode=BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {})),
-                map_blocks=pool.map,
+                staging_in(tmp_path / folder, pool.map, max_file_size),
+                0,
                 cell=Grid(0, CELL).bounds,
-                max_file_size=max_file_size,
                 on_file=lambda position, pending: told.append((len(writer.files), position, list(pending))),
             )
             with writer:
@@ -67,15 +71,15 @@ def stage(tmp_path):
 
 
 def test_blocks_are_the_same_whatever_the_batches(stage):
-    members = [stage(str(sizes), batches(sizes))[0].files[0].members for sizes in ([1_000], [1], [7, 300, 64])]
-    assert members[0] == members[1] == members[2]
-    assert all(member.max_us // CELL == member.min_us // CELL for member in members[0])
-    assert sum(member.event_count for member in members[0]) == 1_000
+    blocks = [stage(str(sizes), batches(sizes))[0].files[0].blocks for sizes in ([1_000], [1], [7, 300, 64])]
+    assert blocks[0] == blocks[1] == blocks[2]
+    assert all(block.max_us // CELL == block.min_us // CELL for block in blocks[0])
+    assert sum(block.event_count for block in blocks[0]) == 1_000
 
 
 def test_blocks_end_at_a_number_of_bytes_where_a_cell_is_long(stage):
     files = stage("long", batches([100]), max_file_size=20_000)[0].files
-    assert all(member.size_bytes <= 2_100 for file in files for member in file.members)
+    assert all(block.size_bytes <= 2_100 for file in files for block in file.blocks)
     assert all(0.9 * 20_000 <= file.size_bytes <= 20_000 for file in files[:-1])
 
 
@@ -107,12 +111,9 @@ def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubl
 ):
     told: list = []
     writer = SliceWriter(
-        LocalStore(tmp_path),
-        lambda number: f"{number:05d}",
-        encode=BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {})),
-        map_blocks=map,
+        staging_in(tmp_path, map, max_file_size),
+        0,
         cell=Grid(0, cell).bounds,
-        max_file_size=max_file_size,
         on_file=lambda position, pending: told.append((position, list(pending))),
     )
 
@@ -128,7 +129,7 @@ def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubl
 
     whole = [line for file in writer.files for line in lines_of(tmp_path / file.path)]
     assert bool(whole) == bool(told)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [file.path for file in writer.files]
+    assert sorted(tree(tmp_path)) == [file.path for file in writer.files]
     for position, pending in told:
         known = set(position.known) - set(pending)
         again = [raw for raw, time in EVENTS if time <= position.upper and raw not in known]

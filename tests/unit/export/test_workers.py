@@ -47,8 +47,8 @@ class Reading:
         return batch is not None
 
     def cut(self, time: int) -> Reading | None:
-        start = self.reader.start
-        if self.reader.give_away_below(time) is None:
+        start = self.reader.state.start
+        if self.reader.state.give_away_below(time) is None:
             return None
         return Reading(self.fetcher, start, time)
 
@@ -86,7 +86,7 @@ def test_slices_cut_at_any_time_by_any_number_of_readers_lose_and_double_nothing
             going_on.remove(one)
     for one in everyone:
         assert all(
-            one.reader.start <= time < one.end for time in (everything_of(client, events)[id_] for id_ in one.got)
+            one.reader.state.start <= time < one.end for time in (everything_of(client, events)[id_] for id_ in one.got)
         )
     assert_whole(client, events, [id_ for one in everyone for id_ in one.got])
 
@@ -100,7 +100,7 @@ def a_cut_reading() -> tuple[ModelClient, Reading]:
     client = ModelClient({f"event-{second}": BASE + second * SECOND_US for second in range(20)})
     one = Reading(RangeFetcher(client, ExportRequest(), ReadStats(), 5), BASE, BASE + SPAN)  # type: ignore[arg-type]
     one.step()
-    assert one.reader.give_away_below(BASE + SPAN // 2) is not None
+    assert one.reader.state.give_away_below(BASE + SPAN // 2) is not None
     return client, one
 
 
@@ -109,7 +109,7 @@ def test_what_is_left_of_a_slice_is_proven_by_the_total_of_what_is_left():
     while one.step():
         pass
     assert len(one.got) == 10
-    assert one.reader.events_left == 0
+    assert one.reader.state.events_left == 0
     assert {limit for _, _, limit in client.requests} == {5}, "asked for the total alone"
 
 
@@ -130,6 +130,7 @@ class FakeReader:
     """A reader that says how much it has left."""
 
     def __init__(self, start: int, end: int, events_left: float) -> None:
+        self.state = self
         self.start, self.end, self.events_left = start, end, events_left
 
     @property
@@ -154,7 +155,7 @@ def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(neve
 
     def cut(busy: Slice, time: int) -> Slice:
         cuts.append((busy.number, time))
-        return slice_of(9, busy.reader.start, time, 10)
+        return slice_of(9, busy.reader.state.start, time, 10)
 
     share = SliceQueue([slice_of(0, 500_000, 900_000, 50), slice_of(1, 0, 500_000, left)], Grid(0, 1), cut, lambda: 20)
     assert [share.next(never).number for _ in range(3)] == [0, 1, 9]
