@@ -1,26 +1,15 @@
 r"""The columns of tabular exports, as data: the same in every file, whatever the events hold.
 
-Nothing of an event is lost. Each field has its column; what a column cannot hold is in the last one, ``extra``,
-and how a field was written, where that is not the usual way, is in the one before, ``sent_as``.
+No value is lost. Each field has its column; what a column cannot hold is in the last one, ``extra``: a JSON object of
+every field that has no column, and of every value that does not fit its column, each under its own name. A field that
+is named there is all there, also where its column shows something: the nearest thing that it can hold. NULL in a column
+is a field that is null or not there.
 
-``extra``
-    A JSON object of every field that has no column, and of every value that does not fit its column, each under
-    its own name. A field that is named here is all here, also where its column shows something: the nearest thing
-    that it can hold, for reading. So the event is restored from ``extra`` first, from the other columns second.
-    NULL: nothing.
-``sent_as``
-    A JSON object, from the name of a field to one of these. NULL: all as usual.
-
-    - ``"missing"`` or ``"null"``: why the column is NULL, where :attr:`Column.null` says the other one.
-    - ``"Unix s"``, ``"Unix us"``, ``"Unix ns"``, or a pattern such as ``"YYYY-MM-DD hh:mm:ss.fffZ"``: what a time
-      was written as. Usual are Unix milliseconds.
-    - ``"text"`` or ``"bytes"``: the field's value was no strict JSON, which readers would refuse the whole file for
-      (DuckDB: "Malformed JSON"), so that ``extra`` has the text of the value as a JSON string. Such values have
-      half a surrogate pair (``"\ud83d"``), ``NaN``, raw control characters, or bytes that are no UTF-8; for the last,
-      ``"bytes"``, each character stands for one byte (Latin-1). The column shows the value with U+FFFD and null.
-
-    Where a field's very *name* is no such text, ``sent_as`` is just ``"text"`` or ``"bytes"`` instead of an object,
-    and ``extra`` is an object with the text of the whole event as its only member, ``"event"``.
+A value that is no strict JSON, which readers would refuse the whole file for (DuckDB: "Malformed JSON"), is in
+``extra`` as an object with one member, :data:`NOT_JSON` or :data:`NOT_UTF8`, and the value's text as a JSON string.
+Such values have half a surrogate pair (``"\ud83d"``), ``NaN``, raw control characters, or bytes that are no UTF-8; for
+the last, each character stands for one byte (Latin-1). The column shows the value with U+FFFD and null. Where a field's
+very *name* is no such text, ``extra`` itself is such an object, with the text of the whole event.
 """
 
 from __future__ import annotations
@@ -28,23 +17,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SENT_AS = "sent_as"
-
 EXTRA = "extra"
 
-MISSING = "missing"
+NOT_JSON = "not_json"
 
-NULL = "null"
+NOT_UTF8 = "not_utf8"
 
-TEXT = "text"
-
-BYTES = "bytes"
-
-#: How the JSON string in ``extra`` becomes the bytes that the server sent.
-CODECS = {TEXT: "utf-8", BYTES: "latin-1"}
-
-#: The only member of ``extra`` where it holds the whole event.
-WHOLE_EVENT = "event"
+#: How the JSON string beside such a name becomes the bytes that the server sent.
+CODECS = {NOT_JSON: "utf-8", NOT_UTF8: "latin-1"}
 
 
 class Kind(StrEnum):
@@ -65,20 +45,17 @@ class Column:
 
     :param name: of the column, and of the event's field.
     :param kind: what it holds.
-    :param null: what NULL stands for, unless ``sent_as`` says otherwise: a field that is not there (``missing``)
-        or one that is there and null (``null``).
     """
 
     name: str
     kind: Kind
-    null: str = MISSING
 
 
-#: One for each field; ``sent_as`` and ``extra`` follow them.
+#: One for each field; ``extra`` follows them.
 FIELD_COLUMNS = (
     Column("event_id", Kind.STRING),
     Column("session_id", Kind.STRING),
-    Column("parent_id", Kind.STRING, null=NULL),
+    Column("parent_id", Kind.STRING),
     Column("project", Kind.STRING),
     Column("project_id", Kind.STRING),
     Column("tenant", Kind.STRING),
@@ -88,7 +65,7 @@ FIELD_COLUMNS = (
     Column("start_time", Kind.TIME),
     Column("end_time", Kind.TIME),
     Column("duration", Kind.NUMBER),
-    Column("error", Kind.STRING, null=NULL),
+    Column("error", Kind.STRING),
     Column("children_ids", Kind.STRINGS),
     Column("config", Kind.JSON),
     Column("inputs", Kind.JSON),
@@ -99,7 +76,7 @@ FIELD_COLUMNS = (
     Column("user_properties", Kind.JSON),
 )
 
-COLUMNS = (*FIELD_COLUMNS, Column(SENT_AS, Kind.JSON), Column(EXTRA, Kind.JSON))
+COLUMNS = (*FIELD_COLUMNS, Column(EXTRA, Kind.JSON))
 
 FIELD_NAMES = tuple(column.name for column in FIELD_COLUMNS)
 

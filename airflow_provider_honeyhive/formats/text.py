@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.rows import Encode, Encoded, Misfits, to_rows
-from airflow_provider_honeyhive.models.window import from_micros
+from airflow_provider_honeyhive.formats.values import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def _quote(text: bytes) -> bytes:
 
 _CELLS: dict[Kind, Callable[[Any], bytes]] = {
     Kind.STRING: lambda value: _quote(value.encode()),
-    Kind.TIME: lambda value: f"{from_micros(value).replace(tzinfo=None).isoformat('T', 'microseconds')}Z".encode(),
+    Kind.TIME: lambda value: time_text(value).encode(),
     Kind.NUMBER: lambda value: repr(value).encode(),
     Kind.STRINGS: lambda value: _quote(msgspec.json.encode(value)),
     Kind.JSON: lambda value: _quote(bytes(value)),

@@ -7,14 +7,15 @@ the size of the event, there is nothing else in it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import check_utf8, is_strict, member_texts, mended, quoted
-from airflow_provider_honeyhive.formats.columns import BYTES, CODECS, FIELD_NAMES, TEXT
+from airflow_provider_honeyhive.events.raw import check_utf8, is_strict, joined, member_texts, mended, quoted
+from airflow_provider_honeyhive.formats.columns import CODECS, FIELD_NAMES, NOT_JSON, NOT_UTF8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,34 +45,53 @@ class Leftovers:
     """What the columns of a batch cannot hold, by the number of the row.
 
     :param members: names and JSON texts for ``extra``.
-    :param encodings: which of these are strings with the value's text, and in which of :data:`.columns.CODECS`.
-    :param whole: events that cannot be told field by field: the codec, and a JSON string with the event's text.
+    :param whole: texts of ``extra`` for events that cannot be told field by field.
     :param misfits: number of the row, and name of the column that cannot hold its value.
     """
 
     members: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
-    encodings: dict[int, dict[str, str]] = field(default_factory=dict)
-    whole: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    whole: dict[int, bytes] = field(default_factory=dict)
     misfits: set[tuple[int, str]] = field(default_factory=set)
 
-    def keep(self, row: int, name: str, token: Token) -> None:
-        """Keep a value as it was written, unless that has been done."""
+    def keep(self, row: int, name: str, *tokens: Token, strict: bool = True) -> None:
+        """Keep the values of one name as they were written, unless that has been done.
+
+        :param strict: the values are strict JSON; others are wrapped, and so is what looks like that.
+        """
         kept = self.members.setdefault(row, [])
         if all(name != known for known, _ in kept):
-            kept.append((name, bytes(token)))
+            kept.extend((name, _in_extra(name, bytes(token), strict=strict)) for token in tokens)
 
     def leave_out(self, row: int, name: str, token: Token) -> None:
-        """Keep a value that its column cannot hold."""
+        """Keep a value that its column cannot hold, or not exactly."""
         self.misfits.add((row, name))
         self.keep(row, name, token)
 
-    def keep_encoded(self, row: int, name: str, tokens: list[bytes]) -> None:
-        """Keep values of one name that are no strict JSON."""
-        codec, _ = encoded(b"".join(tokens))
-        self.encodings.setdefault(row, {})[name] = codec
-        self.members.setdefault(row, []).extend((name, quoted(token.decode(CODECS[codec]))) for token in tokens)
-        if name in FIELD_NAMES:
-            self.misfits.add((row, name))
+
+#: How a text begins that :func:`wrapped` has made.
+_WRAPPED = re.compile(rb'\{"(%s|%s)":"' % (NOT_JSON.encode(), NOT_UTF8.encode()))
+
+
+def _in_extra(name: str, token: bytes, *, strict: bool) -> bytes:
+    return token if strict and name not in CODECS and not _WRAPPED.match(token) else wrapped(token)
+
+
+def wrapped(text: bytes) -> bytes:
+    """Return any bytes as strict JSON, from which :func:`unwrapped` gives them again."""
+    try:
+        return joined([(NOT_JSON, quoted(text.decode()))])
+    except UnicodeDecodeError:
+        return joined([(NOT_UTF8, quoted(text.decode(CODECS[NOT_UTF8])))])
+
+
+def unwrapped(text: bytes) -> bytes | None:
+    """Return the bytes that :func:`wrapped` was given, None where the text is none of its."""
+    match = _WRAPPED.match(text)
+    if match is None:
+        return None
+    ((name, value),) = msgspec.json.decode(text).items()
+    decoded: bytes = value.encode(CODECS[name])
+    return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +110,7 @@ class Tokens:
 def split_events(raw_events: Sequence[RawEvent]) -> tuple[list[Tokens], Leftovers]:
     """Take events apart.
 
-    :param raw_events: their JSON texts, as :mod:`.pages` gives them.
+    :param raw_events: their JSON texts, as :mod:`~airflow_provider_honeyhive.api.pages` gives them.
     :return: one for each of :data:`.columns.FIELD_COLUMNS`, and what is left.
     """
     left = Leftovers()
@@ -148,14 +168,6 @@ def _size(found: dict[str, msgspec.Raw]) -> int:
     return _OPENING_BRACKET + names + sum(map(len, found.values())) + _AROUND_MEMBER * len(found)
 
 
-def encoded(text: bytes) -> tuple[str, bytes]:
-    """Return any bytes as a JSON string, and which of :data:`.columns.CODECS` gives them again."""
-    try:
-        return TEXT, quoted(text.decode())
-    except UnicodeDecodeError:
-        return BYTES, quoted(text.decode(CODECS[BYTES]))
-
-
 def _split_odd(raw: bytes, row: int, left: Leftovers) -> list[Token]:
     """Split an event that is no strict JSON, or is nested deeply, or has a name twice."""
     found: dict[str, list[bytes]] = {}
@@ -163,14 +175,16 @@ def _split_odd(raw: bytes, row: int, left: Leftovers) -> list[Token]:
         if is_strict(name_token):
             found.setdefault(msgspec.json.decode(name_token), []).append(token)
         else:
-            left.whole[row] = encoded(raw)
+            left.whole[row] = wrapped(raw)
     shown: dict[str, bytes] = {}
     for name, tokens in found.items():
         # Of a name that comes twice, readers of JSON take the last.
         shown[name] = tokens[-1]
-        if not all(map(is_strict, tokens)):
+        strict = all(map(is_strict, tokens))
+        if not strict:
             shown[name] = mended(tokens[-1])
-            left.keep_encoded(row, name, tokens)
-        elif len(tokens) > 1 or name not in FIELD_NAMES:
-            left.members.setdefault(row, []).extend((name, token) for token in tokens)
+            if name in FIELD_NAMES:
+                left.misfits.add((row, name))
+        if not strict or len(tokens) > 1 or name not in FIELD_NAMES:
+            left.keep(row, name, *tokens, strict=strict)
     return [shown.get(name, _NO_TOKEN) for name in FIELD_NAMES]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import quoted
-from airflow_provider_honeyhive.formats.columns import MISSING, NULL, Column, Kind
-from airflow_provider_honeyhive.models.window import from_micros, to_micros
+from airflow_provider_honeyhive.formats.columns import Column, Kind
+from airflow_provider_honeyhive.models.window import END_OF_MILLISECONDS, LEAST_MILLISECONDS, from_micros, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,34 +17,30 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.formats.tokens import Leftovers, Tokens
 
 
-#: Written in ``extra`` rather than as a form: no form brings this text back.
-UNUSUAL = "unusual"
-
-#: How many powers of ten the number is away from microseconds. The first is the API's own form, which goes without
-#: saying.
-_UNIX_FORMS: dict[str | None, int] = {None: 3, "Unix s": 6, "Unix us": 0, "Unix ns": -3}
+#: How many powers of ten a Unix time may be away from microseconds: milliseconds, seconds, microseconds, nanoseconds.
+_UNIX_POWERS = (3, 6, 0, -3)
 
 #: The year 1; Python and most databases know no earlier one. There is no time after the year 9999 to be read.
 _EARLIEST = -62_135_596_800_000_000
 
-_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ])(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.(\d{1,6}))?(Z|\+00:00)?", re.ASCII)
+#: A fraction of a second that microseconds cannot say.
+_FINER = re.compile(r"[.,]\d{6}0*[1-9]", re.ASCII)
 
 
-def read_time(token: bytes) -> tuple[int | None, str | None]:
-    """Return the microseconds since 1970 that a field's text says, and its form; None where it is no time.
+def read_time(token: bytes) -> tuple[int | None, bool]:
+    """Return the microseconds since 1970 that a field's text says, and whether they say all of it.
 
     :param token: JSON text of the value.
-    :return: the form is None for Unix milliseconds, and :data:`UNUSUAL` where :func:`write_time` cannot give the
-        same value again.
+    :return: None where it is no time; else cut off towards the past.
     """
     try:
         value = msgspec.json.decode(token)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None, None
+        return None, False
     if isinstance(value, str):
-        return read_text(value)
+        return _read_text(value)
     micros = _micros(value)
-    return micros, None if micros is None else _unix_form(Decimal(token.decode()), micros)
+    return micros, micros is not None and _is_unix_time(token.decode(), micros)
 
 
 def _micros(value: Any) -> int | None:
@@ -57,59 +51,36 @@ def _micros(value: Any) -> int | None:
     return micros if micros is not None and micros >= _EARLIEST else None
 
 
-def _unix_form(number: Decimal, micros: int) -> str | None:
-    for form, power in _UNIX_FORMS.items():
-        if Decimal(micros).scaleb(-power) == number:
-            return form
-    return UNUSUAL
+def _is_unix_time(text: str, micros: int) -> bool:
+    """Return whether a number says exactly this time, in one of the units."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return False
+    return any(Decimal(micros).scaleb(-power) == number for power in _UNIX_POWERS)
 
 
-def read_text(text: str) -> tuple[int | None, str | None]:
-    """Do the same for a text."""
+def _read_text(text: str) -> tuple[int | None, bool]:
     micros = _micros(text)
     if micros is None:
-        return None, None
-    match = _DATE_AND_TIME.fullmatch(text)
-    if match is None:
-        return micros, UNUSUAL
-    separator, fraction, zone = match.groups("")
-    return micros, _pattern(separator, len(fraction), zone)
+        return None, False
+    return micros, not _FINER.search(text) or _is_unix_time(text.strip(), micros)
 
 
-@cache
-def _pattern(separator: str, digits: int, zone: str) -> str:
-    return f"YYYY-MM-DD{separator}hh:mm:ss{'.' if digits else ''}{'f' * digits}{zone}"
+def time_text(micros: int) -> str:
+    """Return a time as ISO 8601 text in UTC, to the microsecond."""
+    return f"{from_micros(micros).replace(tzinfo=None).isoformat('T', 'microseconds')}Z"
 
 
-def write_time(micros: int, form: str | None) -> bytes:
-    """Return the JSON text of a time in a form that :func:`read_time` gave."""
-    power: Any = _UNIX_FORMS.get(form)
-    if power is not None:
-        return _number(Decimal(micros).scaleb(-power))
-    pattern = str(form)
-    digits = pattern.count("f")
-    end = 20 + digits if digits else 19
-    text = from_micros(micros).replace(tzinfo=None).isoformat(pattern[10], "microseconds")
-    return quoted(text[:end] + pattern[end:])
-
-
-def _number(number: Decimal) -> bytes:
-    text = f"{number:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
-
-
-#: How a value was written, see :data:`.columns.SENT_AS`; None: as usual.
-Form: TypeAlias = str | None
-
-Reader: TypeAlias = "Callable[[str, Tokens, Leftovers], tuple[Sequence[Any], Sequence[Form] | None]]"
+Reader: TypeAlias = "Callable[[str, Tokens, Leftovers], Sequence[Any]]"
 
 _NULL = b"null"
 
+#: Texts of a field that is not there, or null.
+_NOTHING = (b"", _NULL)
+
 #: Numbers of so few digits come back from a double as they were.
 _EXACT_DIGITS = 15
-
-#: Integers in here are milliseconds, see :func:`.windows.to_micros`.
-_LEAST_MILLISECONDS, _MOST_MILLISECONDS = 10**11, 10**14 - 1
 
 _decode_integers = msgspec.json.Decoder(list[int | None]).decode
 
@@ -120,33 +91,16 @@ _decode_numbers = msgspec.json.Decoder(list[float | None]).decode
 _decode_number = msgspec.json.Decoder(float | None).decode
 
 
-def read_column(column: Column, tokens: Tokens, left: Leftovers) -> tuple[Sequence[Any], Sequence[Form] | None]:
-    """Return the values of a column, None for NULL, and their forms; no forms: all as usual.
+def read_column(column: Column, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
+    """Return the values of a column; None, which is NULL, for a field that is null, not there, or does not fit.
 
     :param column: which one.
     :param tokens: the texts of its values.
     :param left: gets what does not fit.
     """
-    sizes = tokens.sizes
-    if not any(sizes):
-        return [None] * len(sizes), [MISSING] * len(sizes) if column.null == NULL else None
-    values, forms = _READERS[column.kind](column.name, tokens, left)
-    # What is null has no text, or one of four characters.
-    if 0 in sizes or len(_NULL) in sizes:
-        return values, _with_nulls(column, values, sizes, forms)
-    return values, forms
-
-
-def _with_nulls(
-    column: Column, values: Sequence[Any], sizes: list[int], forms: Sequence[Form] | None
-) -> Sequence[Form] | None:
-    if column.null == NULL:
-        found = [None if size else MISSING for size in sizes]
-    else:
-        found = [NULL if value is None and size else None for value, size in zip(values, sizes, strict=True)]
-    if not any(found):
-        return forms
-    return found if forms is None else [null or form for null, form in zip(found, forms, strict=True)]
+    if not any(tokens.sizes):
+        return [None] * len(tokens.sizes)
+    return _READERS[column.kind](column.name, tokens, left)
 
 
 def _list_of(tokens: Tokens) -> bytes:
@@ -160,11 +114,11 @@ def _typed(kind: Any) -> Reader:
     decode = msgspec.json.Decoder(kind | None).decode
     decode_all = msgspec.json.Decoder(list[kind | None]).decode
 
-    def read(name: str, tokens: Tokens, left: Leftovers) -> tuple[Sequence[Any], None]:
+    def read(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
         try:
-            return decode_all(_list_of(tokens)), None
+            return decode_all(_list_of(tokens))
         except msgspec.MsgspecError:
-            return _one_by_one(decode, name, tokens, left), None
+            return _one_by_one(decode, name, tokens, left)
 
     return read
 
@@ -180,7 +134,7 @@ def _one_by_one(decode: Callable[[bytes], Any], name: str, tokens: Tokens, left:
     return values
 
 
-def _read_numbers(name: str, tokens: Tokens, left: Leftovers) -> tuple[Sequence[Any], None]:
+def _read_numbers(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
     text = _list_of(tokens)
     try:
         values = _decode_numbers(text)
@@ -191,7 +145,7 @@ def _read_numbers(name: str, tokens: Tokens, left: Leftovers) -> tuple[Sequence[
             if value is not None and not _is_exact(bytes(tokens.tokens[row]), value):
                 values[row] = None
                 left.leave_out(row, name, tokens.tokens[row])
-    return values, None
+    return values
 
 
 def _is_exact(token: bytes, value: float) -> bool:
@@ -202,40 +156,35 @@ def _is_exact(token: bytes, value: float) -> bool:
         return False
 
 
-def _read_times(name: str, tokens: Tokens, left: Leftovers) -> tuple[Sequence[Any], Sequence[Form] | None]:
+def _read_times(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
     text = _list_of(tokens)
     try:
         numbers = _decode_integers(text)
         present = [number for number in numbers if number is not None]
-        if not present or (min(present) >= _LEAST_MILLISECONDS and max(present) <= _MOST_MILLISECONDS):
-            return [None if number is None else number * 1000 for number in numbers], None
+        if not present or (min(present) >= LEAST_MILLISECONDS and max(present) < END_OF_MILLISECONDS):
+            return [None if number is None else number * 1000 for number in numbers]
     except msgspec.MsgspecError:
         pass
-    found: Iterable[tuple[int | None, Form]]
+    found: Iterable[tuple[int | None, bool]]
     try:
-        found = [(None, None) if value is None else read_text(value) for value in _decode_texts(text)]
+        found = [(None, True) if value is None else _read_text(value) for value in _decode_texts(text)]
     except msgspec.MsgspecError:
-        found = [read_time(bytes(token) or _NULL) for token in tokens.tokens]
+        found = [(None, True) if bytes(token) in _NOTHING else read_time(bytes(token)) for token in tokens.tokens]
     values: list[int | None] = []
-    forms: list[Form] = []
-    for row, (micros, form) in enumerate(found):
-        token = tokens.tokens[row]
-        if form == UNUSUAL:
-            left.keep(row, name, token)
-        elif micros is None and token and bytes(token) != _NULL:
-            left.leave_out(row, name, token)
+    for row, (micros, is_exact) in enumerate(found):
+        if not is_exact:
+            left.leave_out(row, name, tokens.tokens[row])
         values.append(micros)
-        forms.append(None if form == UNUSUAL else form)
-    return values, forms if any(forms) else None
+    return values
 
 
-def _read_json(name: str, tokens: Tokens, left: Leftovers) -> tuple[Sequence[Any], None]:
+def _read_json(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
     if 0 not in tokens.sizes and len(_NULL) not in tokens.sizes:
-        return tokens.tokens, None
+        return tokens.tokens
     return [
         token if size and (size != len(_NULL) or bytes(token) != _NULL) else None
         for token, size in zip(tokens.tokens, tokens.sizes, strict=True)
-    ], None
+    ]
 
 
 _READERS: dict[Kind, Reader] = {

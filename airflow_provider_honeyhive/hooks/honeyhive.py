@@ -72,31 +72,17 @@ class HoneyHiveHook(BaseHook):
 
     @cached_property
     def _client(self) -> HoneyHiveClient:
-        return self.new_client()
+        return make_client(self.settings)
 
     def get_conn(self) -> HoneyHiveClient:
         """Return the client; one for the life of the hook."""
         return self._client
 
-    def new_client(self, *, leaves_long_waits: bool = False, **settings: Any) -> HoneyHiveClient:
-        """Return a client of its own, with some of the connection's settings changed.
-
-        :param leaves_long_waits: raise at once where the server asks for a wait of more than a minute.
-        :param settings: fields of :class:`~airflow_provider_honeyhive.api.settings.ClientSettings`.
-        """
-        from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
-
-        return HoneyHiveClient(
-            self.settings.model_copy(update=settings),
-            user_agent=f"apache-airflow/{airflow_version}",
-            leaves_long_waits=leaves_long_waits,
-        )
-
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the events of the last day, and say how that went."""
         try:
             # A person is waiting: no retries.
-            with self.new_client(max_retries=0, timeout=min(self.settings.timeout, 60)) as client:
+            with make_client(self.settings, max_retries=0, timeout=min(self.settings.timeout, 60)) as client:
                 return True, _describe_last_day(client, self.settings.project)
         except HoneyHiveError as error:
             return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {error}"
@@ -243,6 +229,22 @@ class HoneyHiveHook(BaseHook):
             **fields,
             redact_secret=self.settings.redact_secret,
         )
+
+
+def make_client(settings: ClientSettings, *, leaves_long_waits: bool = False, **changes: Any) -> HoneyHiveClient:
+    """Return a client that names this Airflow to the server.
+
+    :param settings: of the connection.
+    :param leaves_long_waits: raise at once where the server asks for a wait of more than a minute.
+    :param changes: fields of the settings that differ.
+    """
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
+
+    return HoneyHiveClient(
+        settings.model_copy(update=changes),
+        user_agent=f"apache-airflow/{airflow_version}",
+        leaves_long_waits=leaves_long_waits,
+    )
 
 
 _KINDS: dict[type[HoneyHiveError], str] = {

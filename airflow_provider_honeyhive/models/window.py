@@ -26,9 +26,9 @@ SECOND_US = 1_000_000
 
 #: Unix times are told apart by size: below 1e11 seconds (until the year 5138), then milliseconds,
 #: microseconds, nanoseconds (from 1973 on for each).
-_LEAST_MILLISECONDS, _MOST_MILLISECONDS = 10**11, 10**14
+LEAST_MILLISECONDS, END_OF_MILLISECONDS = 10**11, 10**14
 
-_UNIX_UNITS = ((_LEAST_MILLISECONDS, 1_000_000), (_MOST_MILLISECONDS, 1_000), (10**17, 1))
+_UNIX_UNITS = ((LEAST_MILLISECONDS, 1_000_000), (END_OF_MILLISECONDS, 1_000), (10**17, 1))
 
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
 
@@ -49,7 +49,7 @@ def to_micros(value: Any) -> int | None:
     :param value: datetime (naive: UTC), ISO 8601 text (without a zone: UTC), or Unix seconds,
         milliseconds, microseconds or nanoseconds as a number or a text.
     """
-    if type(value) is int and _LEAST_MILLISECONDS <= value < _MOST_MILLISECONDS:
+    if type(value) is int and LEAST_MILLISECONDS <= value < END_OF_MILLISECONDS:
         # What nearly every event has, and so not worth a second look.
         return value * 1_000
     if isinstance(value, bool):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client
 from airflow_provider_honeyhive.models.fields import check_fields, parse_paths
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import (
@@ -216,7 +216,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         request = self._request(context, hook)
         if request.window is not None:
             self._wait_until_past(request.window)
-        with hook.new_client(leaves_long_waits=True) as client:
+        with make_client(hook.settings, leaves_long_waits=True) as client:
             self._client = client
             if self.output_path is None:
                 events = collect_events(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client
 from airflow_provider_honeyhive.models.window import format_time, parse_time
 from airflow_provider_honeyhive.tasks.arguments import request_of
 
@@ -78,7 +78,8 @@ class PollingClient:
         hook = HoneyHiveHook(self._conn_id)
         request = request_of(hook.settings, **self._arguments)
         retries = min(hook.settings.max_retries, self._most_retries)
-        return hook.new_client(leaves_long_waits=self._leaves_long_waits, max_retries=retries), request
+        client = make_client(hook.settings, leaves_long_waits=self._leaves_long_waits, max_retries=retries)
+        return client, request
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, FIELD_NAMES
+from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, generate_events
 
 #: By name: the JSON text of an event.
@@ -18,6 +21,9 @@ ODD_EVENTS = {
     "all null": json.dumps(dict.fromkeys(SEED_EVENT)).encode(),
     "unknown fields": b'{"event_id":"e","new":{"a":[1,{}]},"other":null}',
     "fields named like columns": b'{"extra":1,"sent_as":"text","event":{"a":2}}',
+    "fields named like what wraps": b'{"not_json":"x","not_utf8":{"a":1},"event_id":"e"}',
+    "only a field named like what wraps": b'{"not_json":"{}"}',
+    "values that look wrapped": b'{"new":{"not_json":"\\"x"},"error":{"not_utf8":"y"},"other":{"not_json":7}}',
     "a name that is empty": b'{"":1,"event_id":"e"}',
     "escapes in a known name": b'{"\\u0065rror":"bad","event_id":"e"}',
     "escapes in an unknown name": b'{"a\\nb\\"":1}',
@@ -64,32 +70,37 @@ ODD_EVENTS = {
     "a time twice": b'{"start_time":1711000000000,"start_time":"2024-03-21 05:46:40"}',
 }
 
-#: How times are written, and what ``sent_as`` says of them; "extra": nothing, they are kept in ``extra``.
-TIME_FORMS = {
-    "1711000000000": None,
-    "1711000000000.5": None,
-    "1711000000000.123": None,
-    "1711000000000.0": None,
-    "0": None,
-    "1711000000": "Unix s",
-    "1711000000.25": "Unix s",
-    "-5": "Unix s",
-    "1711000000000001": "Unix us",
-    "1711000000000001000": "Unix ns",
-    "1711000000000001001": "extra",
-    "1711000000000.12345": "extra",
-    '"2024-03-21 05:46:40"': "YYYY-MM-DD hh:mm:ss",
-    '"2024-03-21T05:46:40Z"': "YYYY-MM-DDThh:mm:ssZ",
-    '"2024-03-21T05:46:40.000Z"': "YYYY-MM-DDThh:mm:ss.fffZ",
-    '"2024-03-21T05:46:40.000001+00:00"': "YYYY-MM-DDThh:mm:ss.ffffff+00:00",
-    '"2024-03-21 05:46:40.5"': "YYYY-MM-DD hh:mm:ss.f",
-    '"0001-01-01T00:00:00Z"': "YYYY-MM-DDThh:mm:ssZ",
-    '"9999-12-31T23:59:59.999999Z"': "YYYY-MM-DDThh:mm:ss.ffffffZ",
-    '"2024-03-21T07:46:40+02:00"': "extra",
-    '"2024-03-21T05:46:40.123456789Z"': "extra",
-    '"2024-03-21"': "extra",
-    '" 2024-03-21 05:46:40"': "extra",
-    '"1711000000000"': "extra",
+#: Unix times by their size: seconds, milliseconds, microseconds, nanoseconds, in microseconds.
+UNITS = ((10**11, 10**6), (10**14, 10**3), (10**17, 1), (10**20, Fraction(1, 1000)))
+#: The year 1, and the year 10000.
+FIRST_DAY, FIRST_DAY_BEYOND = -62_135_596_800_000_000, 253_402_300_800_000_000
+
+#: How times are written, and whether microseconds say all of it.
+TIMES = {
+    "1711000000000": True,
+    "1711000000000.5": True,
+    "1711000000000.123": True,
+    "1711000000000.0": True,
+    "0": True,
+    "1711000000": True,
+    "1711000000.25": True,
+    "-5": True,
+    "1711000000000001": True,
+    "1711000000000001000": True,
+    "1711000000000001001": False,
+    "1711000000000.12345": False,
+    '"2024-03-21 05:46:40"': True,
+    '"2024-03-21T05:46:40Z"': True,
+    '"2024-03-21T05:46:40.000Z"': True,
+    '"2024-03-21T05:46:40.000001+00:00"': True,
+    '"2024-03-21 05:46:40.5"': True,
+    '"0001-01-01T00:00:00Z"': True,
+    '"9999-12-31T23:59:59.999999Z"': True,
+    '"2024-03-21T07:46:40+02:00"': True,
+    '"2024-03-21T05:46:40.123456789Z"': False,
+    '"2024-03-21"': True,
+    '" 2024-03-21 05:46:40"': True,
+    '"1711000000000"': True,
 }
 
 
@@ -114,6 +125,40 @@ def value_of(raw: bytes) -> Any:
         parse_float=_number,
         parse_constant=lambda name: ("constant", name),
     )
+
+
+def told_of(raw: bytes) -> Any:
+    """Return what tables must tell of an event: all values, times as instants, nothing of its fields that are null."""
+    told = {}
+    for name, values in value_of(raw).items():
+        if name not in FIELD_NAMES or values != (None,):
+            instant = _instant_of(values[0]) if name in ("start_time", "end_time") and len(values) == 1 else None
+            told[name] = values if instant is None else instant
+    return told
+
+
+def _instant_of(value: Any) -> Fraction | None:
+    """Return the microseconds since 1970 exactly; None: it is no time."""
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", text) and not re.fullmatch("[0-9]{8}", text):
+        value = Decimal(text)
+    if isinstance(value, Decimal):
+        unit = next((unit for below, unit in UNITS if abs(value) < below), None)
+        found = None if unit is None else Fraction(value) * unit
+    elif text:
+        micros = _micros_of(text)
+        finer = re.search(r"[.,]\d{6}(\d+)", text)
+        found = None if micros is None else micros + (Fraction(f"0.{finer[1]}") if finer else 0)
+    else:
+        found = None
+    return found if found is not None and FIRST_DAY <= found < FIRST_DAY_BEYOND else None
+
+
+def _micros_of(text: str) -> int | None:
+    try:
+        return to_micros(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(text: str) -> Any:
@@ -149,7 +194,7 @@ _constants = st.sampled_from(("null", "true", "false", "NaN", "Infinity", "-Infi
 _zones = st.sampled_from(("", "Z", "+00:00", "+02:00"))
 _clocks = st.builds(lambda time, zone: json.dumps(f"{time}{zone}"), st.datetimes(), _zones)
 #: JSON texts of times in all forms, and of some that are none.
-time_texts = st.sampled_from(list(TIME_FORMS)) | st.integers(-(10**20), 10**20).map(str) | _clocks | _numbers
+time_texts = st.sampled_from(list(TIMES)) | st.integers(-(10**20), 10**20).map(str) | _clocks | _numbers
 _leaves = _constants | _numbers | _strings() | time_texts
 _spaces = st.sampled_from(("", "", " "))
 

@@ -13,10 +13,10 @@ from airflow_provider_honeyhive.api.pages import decode_page
 from airflow_provider_honeyhive.events.raw import is_strict, member_texts, mended
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, FIELD_COLUMNS, Kind
 from airflow_provider_honeyhive.formats.rows import restore_event, to_rows
-from airflow_provider_honeyhive.formats.values import UNUSUAL, read_time, write_time
+from airflow_provider_honeyhive.formats.values import read_time, time_text
 from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT
-from tests.unit.odd_events import ODD_EVENTS, TIME_FORMS, compact, random_events, time_texts, usual_events, value_of
+from tests.unit.odd_events import ODD_EVENTS, TIMES, compact, random_events, time_texts, told_of, usual_events, value_of
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -47,10 +47,6 @@ def extra_of(raw: bytes) -> Any:
     return json.loads(row_of(raw)["extra"] or "null")
 
 
-def sent_as_of(raw: bytes) -> Any:
-    return json.loads(row_of(raw)["sent_as"] or "null")
-
-
 def misfits_of(*raw_events: bytes) -> dict[str, int]:
     return dict(arrow_columns.to_record_batch(list(raw_events))[1])
 
@@ -61,7 +57,7 @@ def misfits_of(*raw_events: bytes) -> dict[str, int]:
 @pytest.mark.parametrize("raw", ODD_EVENTS.values(), ids=ODD_EVENTS)
 def test_an_odd_event_comes_back_equal(raw):
     (again,) = arrow_columns.to_events(arrow_columns.to_record_batch([raw])[0])
-    assert value_of(again) == value_of(raw)
+    assert told_of(again) == told_of(raw)
 
 
 @thorough
@@ -72,7 +68,7 @@ def test_any_events_come_back_equal_through_the_same_schema(raw_events):
     batch.validate(full=True)
     assert batch.schema.equals(arrow_columns.SCHEMA, check_metadata=True)
     assert batch.num_rows == len(raw_events)
-    assert [value_of(raw) for raw in arrow_columns.to_events(batch)] == [value_of(raw) for raw in raw_events]
+    assert [told_of(raw) for raw in arrow_columns.to_events(batch)] == [told_of(raw) for raw in raw_events]
     assert set(misfits) <= {column.name for column in FIELD_COLUMNS}
     for name in JSON_COLUMNS:
         assert all(is_strict(text.encode()) for text in batch.column(name).to_pylist() if text is not None)
@@ -80,14 +76,13 @@ def test_any_events_come_back_equal_through_the_same_schema(raw_events):
 
 def test_usual_events_leave_nothing_over():
     batch, misfits = arrow_columns.to_record_batch(usual_events())
-    assert batch.column("extra").null_count == batch.column("sent_as").null_count == batch.num_rows == 200
+    assert batch.column("extra").null_count == batch.num_rows == 200
     assert not misfits
 
 
-def test_the_documented_event_leaves_nothing_over_but_how_its_times_were_written():
+def test_the_documented_event_leaves_nothing_over():
     row = row_of(compact(SEED_EVENT))
     assert row["extra"] is None
-    assert json.loads(row["sent_as"]) == dict.fromkeys(("start_time", "end_time"), "YYYY-MM-DD hh:mm:ss")
     assert row["start_time"].isoformat() == "2024-04-01T22:38:19+00:00"
     assert (row["duration"], row["error"], row["children_ids"]) == (824.8056, None, [])
     assert (row["project"], row["project_id"]) == (None, "New Project")
@@ -133,7 +128,7 @@ def test_a_value_nested_50000_deep_where_none_belongs_is_in_extra(name):
 def test_batches_read_as_one_table_come_back():
     events = [*usual_events(20), *ODD_EVENTS.values()]
     table = pa.Table.from_batches([arrow_columns.to_record_batch([raw])[0] for raw in events])
-    assert [value_of(raw) for raw in arrow_columns.to_events(table)] == [value_of(raw) for raw in events]
+    assert [told_of(raw) for raw in arrow_columns.to_events(table)] == [told_of(raw) for raw in events]
 
 
 # ------------------------------------------------------------------------------------ what is in columns
@@ -171,7 +166,7 @@ def test_a_time_that_no_calendar_of_python_has_does_not_fit():
 
 
 def test_a_whole_number_comes_back_whole():
-    batch, _ = arrow_columns.to_record_batch([b'{"parent_id":null,"error":null,"duration":824}'])
+    batch, _ = arrow_columns.to_record_batch([b'{"duration":824,"metrics":{}}'])
     assert b'"duration":824,' in next(arrow_columns.to_events(batch))
 
 
@@ -193,65 +188,59 @@ def test_what_is_no_strict_json_is_shown_mended_and_kept_as_text():
     assert json.loads(row["outputs"]) == {"content": "cut \ufffd"}
     assert (row["error"], json.loads(row["metrics"])) == ("cut \ufffd", {"a": None})
     assert extra_of(raw) == {
-        "outputs": '{"content":"cut \\ud83d"}',
-        "error": '"cut \\ud83d"',
-        "metrics": '{"a":NaN}',
-        "new": '"\\ude00"',
+        "outputs": {"not_json": '{"content":"cut \\ud83d"}'},
+        "error": {"not_json": '"cut \\ud83d"'},
+        "metrics": {"not_json": '{"a":NaN}'},
+        "new": {"not_json": '"\\ude00"'},
     }
-    assert sent_as_of(raw) == {"parent_id": "missing"} | dict.fromkeys(("outputs", "error", "metrics", "new"), "text")
     assert misfits_of(raw) == {"outputs": 1, "error": 1, "metrics": 1}
 
 
 def test_bytes_that_are_no_utf8_are_kept_one_character_each():
     raw = b'{"inputs":{"t":"\xff"}}'
     assert json.loads(row_of(raw)["inputs"]) == {"t": "\ufffd"}
-    assert extra_of(raw) == {"inputs": '{"t":"\xff"}'}
-    assert sent_as_of(raw)["inputs"] == "bytes"
+    assert extra_of(raw) == {"inputs": {"not_utf8": '{"t":"\xff"}'}}
 
 
 def test_an_event_whose_names_are_no_text_is_kept_whole():
     raw = b'{"\\ud83d":1,"event_id":"e"}'
-    row = row_of(raw)
-    assert (row["event_id"], row["sent_as"]) == ("e", '"text"')
-    assert extra_of(raw) == {"event": raw.decode()}
+    assert row_of(raw)["event_id"] == "e"
+    assert extra_of(raw) == {"not_json": raw.decode()}
 
 
 @pytest.mark.parametrize("column", FIELD_COLUMNS, ids=lambda column: column.name)
-def test_null_and_missing_are_told_apart(column):
+def test_null_and_missing_are_both_null(column):
     null, missing = row_of(b'{"%s":null}' % column.name.encode()), row_of(b"{}")
-    assert null[column.name] is missing[column.name] is None
-    told = [json.loads(row["sent_as"] or "{}").get(column.name, column.null) for row in (null, missing)]
-    assert told == ["null", "missing"]
+    assert null == missing == dict.fromkeys(COLUMN_NAMES)
 
 
 # -------------------------------------------------------------------------------------------- times
 
 
-@pytest.mark.parametrize(("text", "form"), TIME_FORMS.items())
-def test_a_time_is_read_to_the_microsecond_and_its_form_kept(text, form):
-    raw = b'{"parent_id":null,"error":null,"start_time":%s}' % text.encode()
+@pytest.mark.parametrize(("text", "exact"), TIMES.items())
+def test_a_time_is_read_to_the_microsecond_and_what_is_finer_is_in_extra(text, exact):
+    raw = b'{"start_time":%s}' % text.encode()
     micros = arrow_columns.to_record_batch([raw])[0].column("start_time").cast(pa.int64()).to_pylist()
     assert micros == [to_micros(json.loads(text))]
-    told = sent_as_of(raw) or {}
-    assert told.get("start_time") == (None if form == "extra" else form)
-    assert row_of(raw)["extra"] == (f'{{"start_time":{text}}}' if form == "extra" else None)
-    assert misfits_of(raw) == {}
+    assert row_of(raw)["extra"] == (None if exact else f'{{"start_time":{text}}}')
+    assert misfits_of(raw) == ({} if exact else {"start_time": 1})
 
 
 @thorough
 @given(time_texts)
-def test_a_time_comes_back_or_its_form_says_that_it_does_not(text):
+def test_a_time_is_exact_or_known_not_to_be(text):
     token = text.encode()
-    micros, form = read_time(token)
+    micros, is_exact = read_time(token)
     assert micros in (None, to_micros(json.loads(text)))
-    if micros is not None and form != UNUSUAL:
-        assert value_of(write_time(micros, form)) == value_of(token)
+    if is_exact:
+        again = json.dumps(time_text(micros)).encode()
+        assert [told_of(b'{"start_time":%s}' % time) for time in (token, again)] == [{"start_time": micros}] * 2
 
 
 def test_times_of_several_forms_share_a_batch():
-    raws = [b'{"start_time":%s,"end_time":null}' % text.encode() for text in TIME_FORMS]
+    raws = [b'{"start_time":%s,"end_time":null}' % text.encode() for text in TIMES]
     batch, _ = arrow_columns.to_record_batch(raws)
-    assert [value_of(raw) for raw in arrow_columns.to_events(batch)] == [value_of(raw) for raw in raws]
+    assert [told_of(raw) for raw in arrow_columns.to_events(batch)] == [told_of(raw) for raw in raws]
 
 
 # ------------------------------------------------------------------------------------------- readers
@@ -330,7 +319,7 @@ READERS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
 def test_every_reader_finds_the_same_values_from_which_the_events_come_back(read, parquet, rows, events):
     found = read(parquet)
     assert found == rows
-    assert [value_of(restore_event(row)) for row in found] == list(map(value_of, events))
+    assert [told_of(restore_event(row)) for row in found] == list(map(told_of, events))
 
 
 def test_duckdb_reads_into_the_maps_and_extra_of_all_rows(parquet, rows):

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.formats.text import csv_header, to_csv
 from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT
-from tests.unit.odd_events import ODD_EVENTS, compact, random_events, usual_events, value_of
+from tests.unit.odd_events import ODD_EVENTS, compact, random_events, told_of, usual_events
 
 CASES = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", "200"))
 thorough = settings(
@@ -69,14 +69,14 @@ def row_of(record: list[str | None]) -> dict[str, Any]:
 def test_any_events_come_back_equal(raw_events):
     page = decode_page(b'{"events":[' + b",".join(raw_events) + b"]}", 10)
     data, _ = to_csv(page.raw_events)
-    again = [value_of(restore_event(row_of(record))) for record in records_of(data)]
-    assert again == list(map(value_of, raw_events))
+    again = [told_of(restore_event(row_of(record))) for record in records_of(data)]
+    assert again == list(map(told_of, raw_events))
 
 
 @pytest.mark.parametrize("raw", ODD_EVENTS.values(), ids=ODD_EVENTS)
 def test_an_odd_event_comes_back_equal(raw):
     (record,) = records_of(to_csv([raw])[0])
-    assert value_of(restore_event(row_of(record))) == value_of(raw)
+    assert told_of(restore_event(row_of(record))) == told_of(raw)
 
 
 def test_the_header_names_the_columns():

@@ -18,6 +18,7 @@ from pyarrow import parquet as pq
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveRateLimitError, InvalidArgumentError
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.formats.columns import FIELD_NAMES
 from airflow_provider_honeyhive.formats.parquet import SCHEMA, block_encoder, events_of, to_events
 from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.manifest import Manifest
@@ -79,7 +80,14 @@ def event_of_row(row: dict[str, str]) -> Any:
 
 def canonical(events: Any) -> list[str]:
     """Return events as texts that are equal where their values are."""
-    return sorted(json.dumps(as_values(event), sort_keys=True, ensure_ascii=True) for event in events)
+    return sorted(json.dumps(as_values(as_told(event)), sort_keys=True, ensure_ascii=True) for event in events)
+
+
+def as_told(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as tables tell it: times as microseconds, nothing of its fields that are null."""
+    times = {name: to_micros(event.get(name)) for name in ("start_time", "end_time")}
+    told = event | {name: micros for name, micros in times.items() if micros is not None}
+    return {name: value for name, value in told.items() if value is not None or name not in FIELD_NAMES}
 
 
 def as_values(value: Any) -> Any:
