@@ -99,7 +99,7 @@ crons = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(crons, change, st.integers(0, 36 * 60))
 def test_windows_of_successive_runs_meet_when_clocks_change(expression, change, minutes_before):
     zone, day = change
@@ -107,7 +107,7 @@ def test_windows_of_successive_runs_meet_when_clocks_change(expression, change, 
     assert_windows_meet(expression, zone, begin, 7)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(crons, change, st.integers(0, 36 * 60), st.floats(0, 0.999))
 def test_between_two_ticks_it_is_the_period_that_ended_at_the_first(expression, change, minutes_before, share):
     zone, day = change
