@@ -1,7 +1,7 @@
 """JSON texts as texts: taken apart and mended without decoding them, however deep they are nested.
 
 For what stricter decoders refuse although servers send it. The texts must be such as Python's ``json`` takes with
-``strict=False``, bytes that are no UTF-8 aside; that is what :mod:`.pages` lets through.
+``strict=False``, bytes that are no UTF-8 aside; that is what :mod:`~airflow_provider_honeyhive.api.pages` lets through.
 """
 
 from __future__ import annotations

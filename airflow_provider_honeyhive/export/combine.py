@@ -1,6 +1,6 @@
 """Makes one export of the parts that many tasks have exported: checks that they are the whole, then publishes them.
 
-The parts are ordinary exports of sub-windows, see :mod:`~airflow_provider_honeyhive.shards`. They stay until the
+The parts are ordinary exports of sub-windows, see :mod:`~airflow_provider_honeyhive.export.shards`. They stay until the
 whole is published, so that a retry after any kind of death does the same again. Plain Python, no Airflow.
 """
 

@@ -30,7 +30,7 @@ class Block(NamedTuple):
     :param min_us: earliest ``start_time``, microseconds since 1970, None where no event has one.
     :param max_us: latest ``start_time``.
     :param partition: folders of the partition that the events belong to, empty where there are none; where it is
-        :data:`.layout.INDEX_PARTITION`, there are no events but records of them.
+        :data:`~airflow_provider_honeyhive.models.layout.INDEX_PARTITION`, there are no events but records of them.
     :param misfits: values that did not fit their columns, by column.
     """
 
@@ -66,7 +66,7 @@ def _event_type(raw: RawEvent, time: int | None) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-#: One for each of :data:`.layout.PARTITION_KEYS`.
+#: One for each of :data:`~airflow_provider_honeyhive.models.layout.PARTITION_KEYS`.
 _VALUES: dict[str, Callable[[RawEvent, int | None], str | None]] = {
     "event_date": _event_date,
     "event_type": _event_type,
@@ -78,7 +78,7 @@ class BlockEncoder:
 
     :param encode: of the file format.
     :param prepare: gives an event without what is not to be exported; called before anything is written.
-    :param partition_by: keys of :data:`.layout.PARTITION_KEYS`.
+    :param partition_by: keys of :data:`~airflow_provider_honeyhive.models.layout.PARTITION_KEYS`.
     :param index: makes records of events as they are written; they follow each block. None: there is no index.
     """
 

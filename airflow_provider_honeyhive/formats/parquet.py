@@ -52,7 +52,7 @@ def to_record_batch(raw_events: Sequence[RawEvent]) -> tuple[pa.RecordBatch, Mis
     Quickest with about 1,000 events at a time, whose parts then stay in the processor's caches; also, what holds the
     parts of small events takes several times their size.
 
-    :param raw_events: JSON texts of events, as :mod:`.pages` gives them.
+    :param raw_events: JSON texts of events, as :mod:`~airflow_provider_honeyhive.api.pages` gives them.
     """
     rows = to_rows(raw_events)
     arrays = [_MAKERS.get(column.kind, pa.array)(rows.values[column.name], _TYPES[column.kind]) for column in COLUMNS]

@@ -33,7 +33,7 @@ def csv_header() -> bytes:
 def to_csv(raw_events: Sequence[RawEvent]) -> tuple[bytes, Misfits]:
     """Return a line for each event, and what did not fit its column.
 
-    :param raw_events: JSON texts of events, as :mod:`.pages` gives them.
+    :param raw_events: JSON texts of events, as :mod:`~airflow_provider_honeyhive.api.pages` gives them.
     """
     rows = to_rows(raw_events)
     columns = [

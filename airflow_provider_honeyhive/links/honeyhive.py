@@ -21,7 +21,7 @@ class HoneyHiveEventsLink(BaseOperatorLink):
     """Leads to the project's events in HoneyHive, over a range of time that holds the task's window.
 
     There is no link before the task has exported something, nor where the connection has no extra ``app_url``.
-    The address is made by :func:`airflow_provider_honeyhive.web_app.events_url`.
+    The address is made by :func:`events_url`.
     """
 
     name = "HoneyHive events"

@@ -23,7 +23,7 @@ TEMPORARY_PREFIX = "_new-"
 
 
 class LocalStore:
-    """A folder on the local file system; see :class:`~airflow_provider_honeyhive.stores.Store`."""
+    """A folder on the local file system; see :class:`~airflow_provider_honeyhive.storage.base.Store`."""
 
     reads_cheaply = True
 

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 class FsspecStore:
-    """A prefix of an object store; see :class:`~airflow_provider_honeyhive.stores.Store`.
+    """A prefix of an object store; see :class:`~airflow_provider_honeyhive.storage.base.Store`.
 
     :param fs: the file system.
     :param root: the prefix, as the file system writes it, with the bucket.
