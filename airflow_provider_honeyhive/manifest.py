@@ -109,7 +109,7 @@ class Manifest(BaseModel):
     :param retries: requests that were sent again. Like the other numbers of reading, of the last try
         alone, where that went on from what an earlier one had staged.
     :param lookback: what was read again, None where nothing was to be.
-    :param corrections: data files with events of earlier windows, see :mod:`~airflow_provider_honeyhive.export.lookback`.
+    :param corrections: data files with late and changed events of earlier windows.
     :param index: of all events that were written; None where nothing was to be read again, or nothing was written.
     """
 
