@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -84,6 +85,7 @@ class SliceCheckpoint(BaseModel):
     :param files: staged files.
     :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
     :param session_count: sessions in the files, where whole ones are read.
+    :param written_at: when this was written; None: by a version that did not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,6 +95,7 @@ class SliceCheckpoint(BaseModel):
     files: list[StagedFile] = []
     cursor: dict[str, Any] | None = None
     session_count: int = 0
+    written_at: datetime | None = None
 
     def load_cursor(self) -> Cursor | None:
         """Return where the reading stands."""
@@ -114,12 +117,28 @@ class Checkpoints:
 
     def read_plan(self) -> Plan | None:
         """Return the plan of an earlier try, None where there is none to go on from."""
+        plan = self._load_plan()
+        return plan if plan and datetime.now(UTC) - plan.started_at < LONGEST_AGE else None
+
+    def _load_plan(self) -> Plan | None:
         data = self._store.get(f"{self._folder}/plan.json")
         try:
-            plan = None if data is None else Plan.model_validate_json(data)
+            return None if data is None else Plan.model_validate_json(data)
         except ValidationError:
             return None
-        return plan if plan and datetime.now(UTC) - plan.started_at < LONGEST_AGE else None
+
+    def are_abandoned(self) -> bool:
+        """Return whether nobody has staged anything for so long that nobody will: all of it may be removed."""
+        young = datetime.now(UTC) - LONGEST_AGE
+        plan = self._load_plan()
+        if plan is not None and plan.started_at > young:
+            return False
+        for name in filter(_RECORD_NAME.fullmatch, self._store.files(self._folder)):
+            with suppress(ValidationError):
+                record = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
+                if record.written_at is not None and record.written_at > young:
+                    return False
+        return True
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan for retries."""
@@ -167,7 +186,12 @@ class Checkpoints:
         """
         facts = None if cursor is None else _dump_cursor(cursor, set(pending))
         record = SliceCheckpoint(
-            start=bounds[0], end=bounds[1], files=list(files), cursor=facts, session_count=session_count
+            start=bounds[0],
+            end=bounds[1],
+            files=list(files),
+            cursor=facts,
+            session_count=session_count,
+            written_at=datetime.now(UTC),
         )
         self._store.put(f"{self._folder}/{number:05d}.json", record.model_dump_json().encode())
 

@@ -16,6 +16,7 @@ from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
 from airflow_provider_honeyhive.export.assembly import DataFile
 from airflow_provider_honeyhive.export.destination import Destination
+from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
@@ -242,7 +243,7 @@ class _Combination:
         ]
         # As in any export: one partition after the other, the newest events first in each.
         files.sort(key=lambda file: file.partition)
-        manifest = destination.publish(files, self._manifest, replace=replace)
+        manifest = publish(destination, files, self._manifest, replace=replace)
         log.info(
             "Published %s events of %s, exported in %d parts; files on disk: %d; manifest: %s",
             f"{manifest.event_count:,}",

@@ -23,6 +23,7 @@ from airflow_provider_honeyhive.export.extract_sessions import SessionsExtractio
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction, encoding_pool
 from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
+from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
 from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.formats.content_index import records_of
@@ -70,10 +71,8 @@ def export_events(
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`; nothing was published then,
         and an earlier export is as it was.
     """
-    folder, layout = choose_layout(
-        as_path(output_path), options.file_format if options else None, options.compression if options else None
-    )
     options = options or ExportOptions()
+    folder, layout = choose_layout(as_path(output_path), options.file_format, options.compression)
     check_partitions(options.partition_by, layout, request.exclude_fields, request.redact)
     check_lookback(options.lookback, layout)
     if options.lookback:
@@ -146,7 +145,7 @@ class _Export:
                 log.info("Read %s events; putting the data files together", f"{event_count:,}")
                 files = assembly.run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
-            manifest = destination.publish(files, self._facts, replace=options.replace)
+            manifest = publish(destination, files, self._facts, replace=options.replace)
         except BaseException as error:
             destination.abandon(keep_staged=_retry_goes_on(error))
             raise

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.export.checkpoint import LONGEST_AGE, Checkpoints
+from airflow_provider_honeyhive.models.layout import STAGING_PREFIX
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
 
 
 SHARDS_PREFIX = "_shards-"
-
-#: What a run that failed for good left behind is removed after this time.
-LONGEST_AGE = timedelta(days=1)
 
 _SHARD = re.compile(rf"({SHARDS_PREFIX}[0-9a-f]{{16}})/([0-9TZ_]+-[0-9TZ_]+)")
 
@@ -126,8 +125,19 @@ def remove_shards(output_path: Any, folder: str) -> None:
         if not name.startswith(SHARDS_PREFIX):
             continue
         plan = read_plan(store, name)
-        if name == folder or plan is None or now - plan.made_at > LONGEST_AGE:
+        is_old = plan is None or now - plan.made_at > LONGEST_AGE
+        if name == folder or (is_old and not _is_worked_on(store, name)):
             _remove_tree(store, output_path, name)
+
+
+def _is_worked_on(store: Store, folder: str) -> bool:
+    """Return whether a task has staged something of a shard not long ago."""
+    return any(
+        not Checkpoints(store, f"{folder}/{shard}/{staging}").are_abandoned()
+        for shard in store.folders(folder)
+        for staging in store.folders(f"{folder}/{shard}")
+        if staging.startswith(STAGING_PREFIX)
+    )
 
 
 def _remove_tree(store: Store, path: Any, folder: str) -> None:

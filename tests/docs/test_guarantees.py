@@ -99,7 +99,7 @@ def test_numbers_in_words_are_those_of_the_code():
     assert "staged less than a day ago" in GUARANTEES
     assert value_of("export.checkpoint.LONGEST_AGE") == 86_400
     assert "and for an hour" in GUARANTEES
-    assert value_of("export.destination.LOCK_S") == 3_600
+    assert value_of("export.publish.LOCK_S") == 3_600
     assert "up to a minute" in GUARANTEES
     assert value_of("api.retries.LONGEST_WAIT_S") == 60
     settings = ClientSettings.parse(api_key="hh_x")

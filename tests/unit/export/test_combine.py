@@ -19,7 +19,7 @@ from airflow_provider_honeyhive.exceptions import (
     IncompleteExportError,
     InvalidArgumentError,
 )
-from airflow_provider_honeyhive.export import shards
+from airflow_provider_honeyhive.export.checkpoint import LONGEST_AGE, Checkpoints
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
@@ -30,6 +30,7 @@ from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.reading.splitting import split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.storage import paths as stores
+from airflow_provider_honeyhive.storage.local import LocalStore
 
 from .test_exporter import DAY, DEMO, GENERATED, event_at, ids, tree
 
@@ -407,14 +408,16 @@ def test_parts_left_long_ago_are_removed_and_those_of_other_runs_are_not(sandbox
     client = client_of(sandbox_with(**GENERATED))
     old = export_parts(client, tmp_path, run="failed for good")[0]
     plan = (tmp_path / old).parent / "plan.json"
-    long_ago = datetime.now(UTC) - shards.LONGEST_AGE - timedelta(minutes=1)
+    long_ago = datetime.now(UTC) - LONGEST_AGE - timedelta(minutes=1)
     plan.write_text(json.dumps({"made_at": long_ago.isoformat(), "total": 300}))
     running = export_parts(client, tmp_path, run="still running")[0]
+    slow = export_parts(client, tmp_path, run="for more than a day")[0]
+    (tmp_path / slow).parent.joinpath("plan.json").write_text(plan.read_text())
+    Checkpoints(LocalStore(tmp_path / slow), "_staging-0123456789abcdef").write(0, (0, 100))
 
     combine(client, tmp_path, export_parts(client, tmp_path))
 
-    (left,) = tmp_path.glob("_shards-*")
-    assert left == (tmp_path / running).parent
+    assert set(tmp_path.glob("_shards-*")) == {(tmp_path / one).parent for one in (running, slow)}
 
 
 def test_what_a_failed_try_of_a_part_had_staged_is_removed_with_it(sandbox_with, client_of, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -401,7 +402,33 @@ def test_checkpoints_are_written_and_read_as_ever(tmp_path):
     files = [StagedFile(path="s/00003-00000", sha256="ab", blocks=[block])]
     cursor = Cursor(upper=50, known={"a": 60, 1: None}, distinct=2, total=9)
     Checkpoints(LocalStore(tmp_path), "s").write(3, (0, 100), files, cursor, ["a"])
-    assert (tmp_path / "s" / "00003.json").read_text() == CHECKPOINT
+    written = json.loads((tmp_path / "s" / "00003.json").read_text())
+    assert datetime.now(UTC) - datetime.fromisoformat(written.pop("written_at")) < timedelta(minutes=1)
+    assert written == json.loads(CHECKPOINT)
     checkpoint = SliceCheckpoint.model_validate_json(CHECKPOINT)
     assert checkpoint.files == files
     assert checkpoint.load_cursor() == Cursor(upper=50, known={1: None}, distinct=1, total=9)
+
+
+@pytest.mark.parametrize(("staged_ago", "stays"), [(timedelta(0), True), (timedelta(hours=25), False)])
+def test_what_another_export_stages_at_the_moment_stays_however_long_ago_it_began(
+    sandbox_with, client_of, tmp_path, staged_ago, stays
+):
+    client = client_of(sandbox_with(count=20, **GENERATED))
+    other = Checkpoints(LocalStore(tmp_path), "_staging-of-b.jsonl.gz")
+    began = datetime.now(UTC) - timedelta(hours=25)
+    other.write_plan(Plan(started_at=began, total=None, endpoint=None, slices=[(0, 100)]))
+    other.write(0, (0, 100))
+    record = tmp_path / "_staging-of-b.jsonl.gz" / "00000.json"
+    facts = json.loads(record.read_text())
+    record.write_text(json.dumps(facts | {"written_at": (datetime.now(UTC) - staged_ago).isoformat()}))
+    export_events(client, DEMO, tmp_path / "a.jsonl.gz")
+    assert record.exists() == stays
+
+
+def test_what_nobody_can_date_is_removed(sandbox_with, client_of, tmp_path):
+    folder = tmp_path / "_staging-of-b.jsonl.gz"
+    folder.mkdir()
+    (folder / "00000.json").write_text(CHECKPOINT)
+    export_events(client_of(sandbox_with(count=20, **GENERATED)), DEMO, tmp_path / "a.jsonl.gz")
+    assert not folder.exists()
