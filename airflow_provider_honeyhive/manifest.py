@@ -183,24 +183,55 @@ class Manifest(BaseModel):
         data = store.get(name)
         if data is None:
             raise DestinationError(f"there is no manifest at {store.url(name)}")
-        manifest = cls.from_json(data, store.url(name))
-        manifest._place = (store, name)
-        return manifest
+        return cls.from_json(data, store.url(name)).placed(store, name)
+
+    def placed(self, store: Store, name: str) -> Manifest:
+        """Return this manifest, which knows from now on where it is.
+
+        :param store: the folder of the export.
+        :param name: of the manifest in it.
+        """
+        self._place = (store, name)
+        return self
+
+    @property
+    def manifest_url(self) -> str:
+        """Where the manifest is.
+
+        :raises DestinationError: it was neither read from its place nor published.
+        """
+        store, name = self._known_place()
+        return store.url(name)
+
+    def url(self, name: str = "") -> str:
+        """Return where a file of the export is; without a name the export itself: its folder, or its one object.
+
+        :raises DestinationError: the manifest was neither read from its place nor published.
+        """
+        store, manifest_name = self._known_place()
+        return store.url(name or _object_name(manifest_name) or "")
+
+    def _known_place(self) -> tuple[Store, str]:
+        if self._place is None:
+            raise DestinationError("this manifest has no place: read it with Manifest.read(path)")
+        return self._place
 
     def verify(self) -> None:
         """Read all parts again and compare them with this manifest: hashes, sizes, counts and times.
 
-        Only for a manifest that was read with :meth:`read`.
+        Only for a manifest that was read with :meth:`read`, or has just been published.
 
         :raises DestinationError: names every part that is missing, differs, or is there too many, and in what.
         """
-        if self._place is None:
-            raise DestinationError("only a manifest that was read from its place can be verified")
-        store, name = self._place
-        object_name = None if name == MANIFEST_NAME else name.removesuffix(OBJECT_MANIFEST_SUFFIX)
-        problems = find_problems(self, store, Layout(self.file_format, self.compression, object_name))
+        store, name = self._known_place()
+        problems = find_problems(self, store, Layout(self.file_format, self.compression, _object_name(name)))
         if problems:
             raise DestinationError(f"{store.url(name)} does not hold: " + "; ".join(problems))
+
+
+def _object_name(manifest_name: str) -> str | None:
+    """Return the one object that a manifest stands beside, None where it stands in the folder of its export."""
+    return None if manifest_name == MANIFEST_NAME else manifest_name.removesuffix(OBJECT_MANIFEST_SUFFIX)
 
 
 def _place(path: Any) -> tuple[Any, str]:

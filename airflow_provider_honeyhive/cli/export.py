@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import (
@@ -238,7 +238,7 @@ def _export(args: argparse.Namespace) -> int:
                 "stays, and the same command goes on from there\n"
             )
             return 128 + signals.received
-    sys.stdout.write(_result(manifest, path, as_json=args.json) + "\n")
+    sys.stdout.write(_result(manifest, as_json=args.json) + "\n")
     return 0
 
 
@@ -262,10 +262,10 @@ def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportReques
     )
 
 
-def _result(manifest: Manifest, path: Any, *, as_json: bool) -> str:
+def _result(manifest: Manifest, *, as_json: bool) -> str:
     from airflow_provider_honeyhive.export.result import summarize  # noqa: PLC0415
 
-    summary = summarize(manifest, path)
+    summary = summarize(manifest)
     if as_json:
         return json.dumps(summary)
     return (

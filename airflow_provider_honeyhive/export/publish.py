@@ -59,7 +59,7 @@ def publish(
         _put_in_place(place, finals, manifest)
         place.sweep(manifest)
     place.clear_all_staging()
-    return manifest
+    return manifest.placed(place.store, place.layout.manifest_name)
 
 
 @contextmanager

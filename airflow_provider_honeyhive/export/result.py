@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.window import format_time
-from airflow_provider_honeyhive.storage.paths import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,11 +66,10 @@ class ExportResult:
     whole_sessions: bool = False
 
     @classmethod
-    def of_files(cls, manifest: Manifest, summary: Mapping[str, Any]) -> ExportResult:
+    def of_files(cls, manifest: Manifest) -> ExportResult:
         """Return what a published export is.
 
-        :param manifest: of the export.
-        :param summary: what :func:`~airflow_provider_honeyhive.summary.summarize` says of it.
+        :param manifest: of the export, just published or read from its place.
         """
         lookback = manifest.lookback
         return cls(
@@ -86,8 +83,8 @@ class ExportResult:
             reported_total=manifest.reported_total,
             bytes_read=manifest.bytes_read,
             files=Files(
-                url=summary["output_path"],
-                manifest_url=summary["manifest_path"],
+                url=manifest.url(),
+                manifest_url=manifest.manifest_url,
                 file_count=len(manifest.files),
                 size_bytes=manifest.size_bytes,
                 file_format=manifest.file_format,
@@ -123,20 +120,17 @@ def _project_id(project: str | None, names: Iterable[tuple[str | None, str | Non
     return known[0][1] if known else None
 
 
-def summarize(manifest: Manifest, path: Any) -> dict[str, Any]:
+def summarize(manifest: Manifest) -> dict[str, Any]:
     """Return what was published, and where, as plain data; where it looked back, what that has brought, too.
 
-    :param manifest: of the export.
-    :param path: ``output_path``, path-like.
+    :param manifest: of the export, just published or read from its place.
     """
-    folder, layout = choose_layout(path)
-    store = open_store(folder)
     summary = {
-        "output_path": store.url(layout.object_name or ""),
-        "manifest_path": store.url(layout.manifest_name),
+        "output_path": manifest.url(),
+        "manifest_path": manifest.manifest_url,
         "event_count": manifest.event_count,
         "size_bytes": manifest.size_bytes,
-        "files": [store.url(part.path) for part in manifest.files],
+        "files": [manifest.url(part.path) for part in manifest.files],
         "start_time": manifest.start_time,
         "end_time": manifest.end_time,
         "project": manifest.project,
@@ -146,6 +140,6 @@ def summarize(manifest: Manifest, path: Any) -> dict[str, Any]:
     return summary | {
         "late_count": manifest.lookback.late_count,
         "changed_count": manifest.lookback.changed_count,
-        "correction_files": [store.url(part.path) for part in manifest.corrections],
+        "correction_files": [manifest.url(part.path) for part in manifest.corrections],
         "exported_at": manifest.finished_at,
     }

@@ -60,7 +60,7 @@ ALL_TIME = "AllTime"
 FOLLOWED_WITHIN = timedelta(days=7)
 
 
-def events_url(app_url: str, outcome: ExportResult, now: datetime) -> str:
+def events_url(app_url: str, result: ExportResult, now: datetime) -> str:
     """Return the address that shows the project's events, over a range that holds the window.
 
     Assumed is the form that HoneyHive's own guide to shareable links gives (cookbook, "Trace Link", 2026):
@@ -69,17 +69,17 @@ def events_url(app_url: str, outcome: ExportResult, now: datetime) -> str:
     name; where there is none, because the window was empty, the address is that of the app itself.
 
     :param app_url: base URL of the web app; without a scheme: https.
-    :param outcome: of the export.
+    :param result: of the export.
     :param now: when the link is made.
     :raises InvalidArgumentError: ``app_url`` is no address of a web page.
     """
     base = (app_url if "://" in app_url else f"https://{app_url}").strip().rstrip("/")
     if not _is_web_address(base):
         raise InvalidArgumentError("app_url", app_url, "allowed: a base URL such as https://app.us.honeyhive.ai")
-    if outcome.project_id is None:
+    if result.project_id is None:
         return base
-    query = urlencode({"range": _range(outcome.start_time, now)})
-    return f"{base}/p/{quote(outcome.project_id, safe='')}/traces/events?{query}"
+    query = urlencode({"range": _range(result.start_time, now)})
+    return f"{base}/p/{quote(result.project_id, safe='')}/traces/events?{query}"
 
 
 def _range(start_time: str | None, now: datetime) -> str:

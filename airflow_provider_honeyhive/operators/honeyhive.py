@@ -229,7 +229,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                 self.log.info(
                     "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
                 )
-                self.announce(
+                self.report(
                     context, ExportResult.of_events(client.settings.api_host, request, events), hook.settings.app_url
                 )
                 return fit_for_xcom(events)
@@ -240,9 +240,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         if self._watermark is not None and request.window is not None:
             self._watermark.advance(request.window)
         log_files(manifest)
-        summary = summarize(manifest, path)
-        self.announce(context, ExportResult.of_files(manifest, summary), hook.settings.app_url)
-        return summary
+        self.report(context, ExportResult.of_files(manifest), hook.settings.app_url)
+        return summarize(manifest)
 
     def _options(self) -> ExportOptions:
         check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)

@@ -239,9 +239,8 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
             client, path, _urls(self.exports), window, airflow=airflow_facts(context), replace=self.replace
         )
         log_files(manifest)
-        summary = summarize(manifest, path)
-        self.announce(context, ExportResult.of_files(manifest, summary), hook.settings.app_url)
-        return summary
+        self.report(context, ExportResult.of_files(manifest), hook.settings.app_url)
+        return summarize(manifest)
 
 
 def _folder(output_path: Any) -> Any:

@@ -30,23 +30,23 @@ _PARTITION_KEY = "%Y-%m-%dT%H:%M:%S"
 _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 
 
-def asset_facts(outcome: ExportResult) -> dict[str, str | int | None]:
+def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
     """Return what an asset event says of an export, as a flat object.
 
     No list of files, which may be long, and which aliases of Airflow 2.11 could not carry: the manifest has it.
     """
     facts: dict[str, str | int | None] = {
-        "project": outcome.project,
-        "start_time": outcome.start_time,
-        "end_time": outcome.end_time,
-        "event_count": outcome.event_count,
+        "project": result.project,
+        "start_time": result.start_time,
+        "end_time": result.end_time,
+        "event_count": result.event_count,
     }
-    if outcome.corrected is not None:
-        facts |= dict(zip(("late_count", "changed_count"), outcome.corrected, strict=True))
-    files = outcome.files
+    if result.corrected is not None:
+        facts |= dict(zip(("late_count", "changed_count"), result.corrected, strict=True))
+    files = result.files
     if files is not None:
         facts |= {
-            "reported_total": outcome.reported_total,
+            "reported_total": result.reported_total,
             "output_path": files.url,
             "manifest_path": files.manifest_url,
             "file_count": files.file_count,
@@ -57,7 +57,7 @@ def asset_facts(outcome: ExportResult) -> dict[str, str | int | None]:
     return facts
 
 
-def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], outcome: ExportResult) -> None:
+def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: ExportResult) -> None:
     """Give the events of a task's assets the facts of its export, beside what is there already.
 
     An alias gets the asset of what was written, by its URL; none where the events are the task's result. Outlets that
@@ -66,13 +66,13 @@ def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], outcome: Ex
 
     :param outlets: of the task.
     :param context: of the task.
-    :param outcome: of the export.
+    :param result: of the export.
     """
-    facts, partition_key = asset_facts(outcome), _partition_key(context, outcome)
+    facts, partition_key = asset_facts(result), _partition_key(context, result)
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            if outcome.files is not None:
-                context["outlet_events"][outlet].add(Asset(uri=asset_uri(outcome.files.url)), extra=dict(facts))
+            if result.files is not None:
+                context["outlet_events"][outlet].add(Asset(uri=asset_uri(result.files.url)), extra=dict(facts))
         elif isinstance(outlet, ASSETS):
             event = context["outlet_events"][outlet]
             event.extra.update(facts)
@@ -88,12 +88,12 @@ def asset_uri(url: str) -> str:
     return quote(url, safe=_URL_CHARACTERS) if "://" in url else PurePosixPath(url).as_uri()
 
 
-def _partition_key(context: Mapping[str, Any], outcome: ExportResult) -> str | None:
+def _partition_key(context: Mapping[str, Any], result: ExportResult) -> str | None:
     at_runtime = getattr(getattr(context.get("dag"), "timetable", None), "partitioned_at_runtime", False)
     has_one = getattr(context.get("dag_run"), "partition_key", None) is not None
-    if not at_runtime or has_one or outcome.start_time is None:
+    if not at_runtime or has_one or result.start_time is None:
         return None
-    return parse_time(outcome.start_time).strftime(_PARTITION_KEY)
+    return parse_time(result.start_time).strftime(_PARTITION_KEY)
 
 
 log = logging.getLogger(__name__)
@@ -108,20 +108,20 @@ class ExportResultMixin:
     operator_extra_links: Collection[BaseOperatorLink] = (HoneyHiveEventsLink(),)
     outlets: list[Any]
     #: What the task has exported; None: nothing yet.
-    outcome: ExportResult | None = None
+    result: ExportResult | None = None
     #: Where the link leads; empty: there is none.
     events_url: str = ""
 
-    def announce(self, context: Context, outcome: ExportResult, app_url: str | None) -> None:
+    def report(self, context: Context, result: ExportResult, app_url: str | None) -> None:
         """Tell assets, lineage and the link.
 
         :param context: of the task.
-        :param outcome: of its export.
+        :param result: of its export.
         :param app_url: base URL of HoneyHive's web app; None: no link.
         """
-        self.outcome = outcome
-        tell_outlets(self.outlets, context, outcome)
-        self.events_url = _link(app_url, outcome)
+        self.result = result
+        tell_outlets(self.outlets, context, result)
+        self.events_url = _link(app_url, result)
         if self.events_url:
             context["ti"].xcom_push(key=HoneyHiveEventsLink.xcom_key, value=self.events_url)
 
@@ -132,7 +132,7 @@ class ExportResultMixin:
         """
         from airflow_provider_honeyhive.tasks.lineage import operator_lineage  # noqa: PLC0415
 
-        return operator_lineage(self.outcome)
+        return operator_lineage(self.result)
 
 
 def log_files(manifest: Manifest) -> None:
@@ -162,13 +162,13 @@ def _span(part: PartFile) -> str:
     return f", {part.min_start_time} to {part.max_start_time}" if part.min_start_time else ""
 
 
-def _link(app_url: str | None, outcome: ExportResult) -> str:
+def _link(app_url: str | None, result: ExportResult) -> str:
     from airflow_provider_honeyhive.links.honeyhive import events_url  # noqa: PLC0415
 
     if not app_url:
         return ""
     try:
-        return events_url(app_url, outcome, datetime.now(UTC))
+        return events_url(app_url, result, datetime.now(UTC))
     except InvalidArgumentError as error:
         # What was exported is worth more than a link to it.
         log.warning("No link to HoneyHive: the connection's extra %s", error)

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 _TABULAR = ("parquet", "csv")
 
 
-def operator_lineage(outcome: ExportResult | None) -> Any:
+def operator_lineage(result: ExportResult | None) -> Any:
     """Return a task's ``OperatorLineage``.
 
-    :param outcome: of its export; None: it has exported nothing.
+    :param result: of its export; None: it has exported nothing.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
 
-    if outcome is None:
+    if result is None:
         return OperatorLineage()
     return OperatorLineage(
-        inputs=[_input(outcome)],
-        outputs=[_output(outcome.files, outcome.event_count)] if outcome.files else [],
+        inputs=[_input(result)],
+        outputs=[_output(result.files, result.event_count)] if result.files else [],
     )
 
 
@@ -44,7 +44,7 @@ def dataset_name(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc}", url.split("://", 1)[1].partition("/")[2].strip("/") or "/"
 
 
-def _input(outcome: ExportResult) -> Any:
+def _input(result: ExportResult) -> Any:
     from openlineage.client.generated.base import InputDataset  # noqa: PLC0415
     from openlineage.client.generated.data_quality_metrics_input_dataset import (  # noqa: PLC0415
         ColumnMetrics,
@@ -52,25 +52,25 @@ def _input(outcome: ExportResult) -> Any:
     )
 
     metrics = DataQualityMetricsInputDatasetFacet(
-        rowCount=outcome.event_count,
-        bytes=outcome.bytes_read,
-        columnMetrics={"start_time": ColumnMetrics(nullCount=outcome.events_without_time)},
+        rowCount=result.event_count,
+        bytes=result.bytes_read,
+        columnMetrics={"start_time": ColumnMetrics(nullCount=result.events_without_time)},
     )
     return InputDataset(
-        namespace=f"honeyhive://{outcome.api_host}",
-        name=outcome.project or "",
-        inputFacets={"dataQualityMetrics": metrics, **_window(outcome)},
+        namespace=f"honeyhive://{result.api_host}",
+        name=result.project or "",
+        inputFacets={"dataQualityMetrics": metrics, **_window(result)},
     )
 
 
-def _window(outcome: ExportResult) -> dict[str, Any]:
+def _window(result: ExportResult) -> dict[str, Any]:
     """Return the facet that says which part of the project was read; none where there are no words for it."""
     try:
         from openlineage.client.generated import base_subset_dataset as subset  # noqa: PLC0415
     except ImportError:
         # OpenLineage's client has it since 2025.
         return {}
-    if outcome.start_time is None or outcome.end_time is None or outcome.whole_sessions:
+    if result.start_time is None or result.end_time is None or result.whole_sessions:
         return {}
 
     def compare(comparison: str, bound: str) -> Any:
@@ -80,8 +80,8 @@ def _window(outcome: ExportResult) -> dict[str, Any]:
         )
 
     condition = subset.BinarySubsetCondition(
-        left=compare("GREATER_EQUAL_THAN", outcome.start_time),
-        right=compare("LESS_THAN", outcome.end_time),
+        left=compare("GREATER_EQUAL_THAN", result.start_time),
+        right=compare("LESS_THAN", result.end_time),
         operator="AND",
     )
     return {"subset": subset.InputSubsetInputDatasetFacet(inputCondition=condition)}

@@ -40,9 +40,9 @@ def test_the_dags_on_the_page_work():
 
 def test_the_table_of_facts_is_what_assets_get():
     from airflow_provider_honeyhive.tasks.assets import asset_facts
-    from tests.unit.tasks.test_assets import OUTCOME
+    from tests.unit.tasks.test_assets import RESULT
 
-    most = replace(OUTCOME, corrected=(0, 0))
+    most = replace(RESULT, corrected=(0, 0))
     table = LINEAGE.partition("| Key | Meaning |")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert named == set(asset_facts(most))
@@ -52,11 +52,11 @@ def test_the_form_of_the_link_is_the_one_that_is_made():
     from datetime import UTC, datetime
 
     from airflow_provider_honeyhive.links.honeyhive import events_url
-    from tests.unit.tasks.test_assets import OUTCOME
+    from tests.unit.tasks.test_assets import RESULT
 
     (form,) = re.findall(r"`(\{app_url\}/[^`]+)`", UI)
-    made = events_url("https://app", OUTCOME, datetime(2026, 3, 11, tzinfo=UTC))
-    assert made.startswith(form.format(**{"app_url": "https://app", "project id": OUTCOME.project_id}).rstrip("…"))
+    made = events_url("https://app", RESULT, datetime(2026, 3, 11, tzinfo=UTC))
+    assert made.startswith(form.format(**{"app_url": "https://app", "project id": RESULT.project_id}).rstrip("…"))
 
 
 def test_the_number_of_files_in_the_log_is_the_one_on_the_page():

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from airflow_provider_honeyhive.export.result import ExportResult, Files
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.export.result import ExportResult, Files, summarize
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.manifest import LookbackFacts, Manifest, RequestFacts
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.storage.local import LocalStore
 
 DAY = Window(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
-SUMMARY = {"output_path": "s3://bucket/day/", "manifest_path": "s3://bucket/day/_manifest.json"}
 
 
 def manifest(**facts) -> Manifest:
@@ -35,11 +38,11 @@ def manifest(**facts) -> Manifest:
             "files": [PartFile(path=f"part-{n}.parquet", event_count=2, size_bytes=30, sha256="") for n in range(2)],
             **facts,
         }
-    )
+    ).placed(LocalStore(Path("/bucket/day")), "_manifest.json")
 
 
 def test_files_and_counts_are_those_of_the_manifest():
-    assert ExportResult.of_files(manifest(), SUMMARY) == ExportResult(
+    assert ExportResult.of_files(manifest()) == ExportResult(
         api_host="api.example.com",
         project="demo",
         project_id="id-of-demo",
@@ -50,8 +53,8 @@ def test_files_and_counts_are_those_of_the_manifest():
         reported_total=6,
         bytes_read=700,
         files=Files(
-            url="s3://bucket/day/",
-            manifest_url="s3://bucket/day/_manifest.json",
+            url="/bucket/day",
+            manifest_url="/bucket/day/_manifest.json",
             file_count=2,
             size_bytes=60,
             file_format="parquet",
@@ -64,9 +67,9 @@ def test_events_alone_have_no_files():
     request = ExportRequest(project="demo", window=DAY)
     events = [{"event_id": "1", "project": "demo", "project_id": "id-of-demo", "inputs": {"secret": "text"}}] * 3
 
-    outcome = ExportResult.of_events("api.example.com", request, events)
+    result = ExportResult.of_events("api.example.com", request, events)
 
-    assert outcome == ExportResult(
+    assert result == ExportResult(
         api_host="api.example.com",
         project="demo",
         project_id="id-of-demo",
@@ -87,18 +90,35 @@ def test_events_alone_have_no_files():
     ],
 )
 def test_the_id_of_the_project_is_the_one_beside_its_name(names, project_id):
-    assert ExportResult.of_files(manifest(project_names=names), SUMMARY).project_id == project_id
+    assert ExportResult.of_files(manifest(project_names=names)).project_id == project_id
 
 
 def test_what_a_lookback_has_brought_is_counted():
     lookback = LookbackFacts(windows=1, start_time="", end_time="", late_count=3, changed_count=4)
-    assert ExportResult.of_files(manifest(lookback=lookback), SUMMARY).corrected == (3, 4)
+    assert ExportResult.of_files(manifest(lookback=lookback)).corrected == (3, 4)
 
 
 def test_whole_sessions_are_told_from_windows():
     request = RequestFacts(project="demo", api_host="api.example.com", sessions="complete")
-    assert ExportResult.of_files(manifest(request=request), SUMMARY).whole_sessions
+    assert ExportResult.of_files(manifest(request=request)).whole_sessions
 
 
 def test_no_events_leave_the_id_unknown():
     assert ExportResult.of_events("api.example.com", ExportRequest(project="demo", window=DAY), []).project_id is None
+
+
+def test_a_published_export_knows_where_it_is(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=20, start=DAY.start, end=DAY.end)
+    request = ExportRequest(project="demo", window=DAY)
+    for name, url in (("folder/", "folder"), ("one.jsonl.gz", "one.jsonl.gz")):
+        published = export_events(client_of(sandbox), request, f"{tmp_path}/{name}")
+        summary = summarize(published)
+        assert summary["output_path"] == f"{tmp_path}/{url}"
+        assert summary == summarize(Manifest.read(f"{tmp_path}/{name}"))
+        assert all(Path(file).exists() for file in (*summary["files"], summary["manifest_path"]))
+        published.verify()
+
+
+def test_a_manifest_from_nowhere_says_so():
+    with pytest.raises(DestinationError, match=r"read it with Manifest.read\(path\)"):
+        Manifest.from_json(manifest().to_json(), "somewhere").url()

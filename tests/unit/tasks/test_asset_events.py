@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.tasks import assets as announcing
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files, log_group
 from tests.unit.export.test_result import manifest
 
-from .test_assets import OUTCOME
+from .test_assets import RESULT
 
 
 class Task(ExportResultMixin):
@@ -38,8 +38,8 @@ def ti():
 
 def test_the_link_is_pushed_where_the_link_looks_for_it(ti):
     task = Task()
-    task.announce({"ti": ti}, OUTCOME, "https://app")
-    assert task.outcome == OUTCOME
+    task.report({"ti": ti}, RESULT, "https://app")
+    assert task.result == RESULT
     assert task.events_url.startswith("https://app/p/id-of-demo/traces/events?range=")
     assert ti.pushed == {HoneyHiveEventsLink().xcom_key: task.events_url}
     assert HoneyHiveEventsLink().get_link(task, ti_key=None) == task.events_url
@@ -48,7 +48,7 @@ def test_the_link_is_pushed_where_the_link_looks_for_it(ti):
 @pytest.mark.parametrize("app_url", [None, ""])
 def test_without_the_apps_url_there_is_no_link(ti, app_url):
     task = Task()
-    task.announce({"ti": ti}, OUTCOME, app_url)
+    task.report({"ti": ti}, RESULT, app_url)
     assert ti.pushed == {}
     assert HoneyHiveEventsLink().get_link(task, ti_key=None) == ""
 
@@ -59,8 +59,8 @@ def test_before_the_export_there_is_no_link():
 
 def test_a_wrong_address_of_the_app_fails_no_task(ti, caplog):
     task = Task()
-    task.announce({"ti": ti}, OUTCOME, "javascript:alert(1)")
-    assert (task.events_url, ti.pushed, task.outcome) == ("", {}, OUTCOME)
+    task.report({"ti": ti}, RESULT, "javascript:alert(1)")
+    assert (task.events_url, ti.pushed, task.result) == ("", {}, RESULT)
     assert "app_url" in caplog.text
 
 

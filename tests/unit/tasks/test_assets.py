@@ -23,7 +23,7 @@ FILES = Files(
     file_format="parquet",
     compression="zstd",
 )
-OUTCOME = ExportResult(
+RESULT = ExportResult(
     api_host="api.example.com",
     project="demo",
     project_id="id-of-demo",
@@ -61,82 +61,82 @@ def at_runtime(partition_key: str | None = None) -> dict[str, Any]:
 
 def test_an_asset_gets_the_facts_of_the_export():
     given = context()
-    tell_outlets([EVENTS], given, OUTCOME)
+    tell_outlets([EVENTS], given, RESULT)
     assert given["outlet_events"][EVENTS].extra == FACTS
     assert not given["outlet_events"][EVENTS].partition_keys
 
 
 def test_facts_are_flat_json():
-    facts = asset_facts(OUTCOME)
+    facts = asset_facts(RESULT)
     assert json.loads(json.dumps(facts)) == facts
     hash(frozenset(facts.items()))  # as Airflow 2.11 does to those of aliases
 
 
 def test_events_that_are_the_result_have_no_paths():
-    assert set(asset_facts(replace(OUTCOME, files=None))) == {"project", "start_time", "end_time", "event_count"}
+    assert set(asset_facts(replace(RESULT, files=None))) == {"project", "start_time", "end_time", "event_count"}
 
 
 def test_corrections_are_counted_where_earlier_windows_were_read_again():
-    assert asset_facts(replace(OUTCOME, corrected=(3, 4))) == {**FACTS, "late_count": 3, "changed_count": 4}
+    assert asset_facts(replace(RESULT, corrected=(3, 4))) == {**FACTS, "late_count": 3, "changed_count": 4}
 
 
 def test_what_others_have_put_there_stays():
     given = context()
     given["outlet_events"][EVENTS].extra["team"] = "search"
-    tell_outlets([EVENTS], given, OUTCOME)
+    tell_outlets([EVENTS], given, RESULT)
     assert given["outlet_events"][EVENTS].extra == {"team": "search", **FACTS}
 
 
 def test_an_alias_gets_the_asset_of_what_was_written():
     given, alias = context(), AssetAlias("days")
-    tell_outlets([alias], given, OUTCOME)
+    tell_outlets([alias], given, RESULT)
     (event,) = given["outlet_events"][alias].asset_alias_events
     assert (event.dest_asset_key.uri.rstrip("/"), event.extra) == ("s3://bucket/day", FACTS)
 
 
 def test_an_alias_gets_nothing_where_nothing_was_written():
     given, alias = context(), AssetAlias("days")
-    tell_outlets([alias], given, replace(OUTCOME, files=None))
+    tell_outlets([alias], given, replace(RESULT, files=None))
     assert not given["outlet_events"][alias].asset_alias_events
 
 
 def test_an_asset_known_by_its_name_gets_the_facts():
     seen: Any = defaultdict(lambda: SimpleNamespace(extra={}, partition_keys=set()))
     ref = Asset.ref(name="events")
-    tell_outlets([ref], {"outlet_events": seen}, OUTCOME)
+    tell_outlets([ref], {"outlet_events": seen}, RESULT)
     assert seen[ref].extra == FACTS
 
 
 def test_outlets_that_are_no_assets_are_let_be():
     given = context()
-    tell_outlets([object(), "events"], given, OUTCOME)
+    tell_outlets([object(), "events"], given, RESULT)
     assert len(given["outlet_events"]) == 0
 
 
 def test_without_outlets_nothing_is_asked_of_the_context():
-    tell_outlets([], {}, OUTCOME)
+    tell_outlets([], {}, RESULT)
 
 
 def test_where_tasks_say_their_partition_it_is_the_windows_start():
     given = at_runtime()
-    tell_outlets([EVENTS], given, OUTCOME)
+    tell_outlets([EVENTS], given, RESULT)
     assert given["outlet_events"][EVENTS].partition_keys == {"2026-03-10T00:00:00"}
 
 
 def test_a_partition_of_the_run_or_of_the_user_stays():
     of_run = at_runtime("2026-01-01")
-    tell_outlets([EVENTS], of_run, OUTCOME)
+    tell_outlets([EVENTS], of_run, RESULT)
     assert not of_run["outlet_events"][EVENTS].partition_keys
 
     of_user = at_runtime()
     of_user["outlet_events"][EVENTS].add_partitions("mine")
-    tell_outlets([EVENTS], of_user, OUTCOME)
+    tell_outlets([EVENTS], of_user, RESULT)
     assert of_user["outlet_events"][EVENTS].partition_keys == {"mine"}
 
 
 def test_all_of_time_is_no_partition():
     given = at_runtime()
-    tell_outlets([EVENTS], given, replace(OUTCOME, start_time=None))
+    tell_outlets([EVENTS], given, replace(RESULT, start_time=None))
     assert not given["outlet_events"][EVENTS].partition_keys
 
 

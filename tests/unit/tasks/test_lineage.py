@@ -15,7 +15,7 @@ from airflow_provider_honeyhive.formats.columns import COLUMNS
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin
 from airflow_provider_honeyhive.tasks.lineage import dataset_name, operator_lineage
 
-from .test_assets import FILES, OUTCOME
+from .test_assets import FILES, RESULT
 
 
 def plain(dataset):
@@ -23,7 +23,7 @@ def plain(dataset):
 
 
 def test_the_input_is_the_window_of_the_project():
-    (found,) = map(plain, operator_lineage(replace(OUTCOME, bytes_read=700, events_without_time=2)).inputs)
+    (found,) = map(plain, operator_lineage(replace(RESULT, bytes_read=700, events_without_time=2)).inputs)
     assert (found["namespace"], found["name"]) == ("honeyhive://api.example.com", "demo")
     metrics = found["inputFacets"]["dataQualityMetrics"]
     assert (metrics["rowCount"], metrics["bytes"]) == (5, 700)
@@ -40,7 +40,7 @@ def test_the_input_is_the_window_of_the_project():
 
 
 def test_the_output_is_the_folder_with_counts():
-    (found,) = map(plain, operator_lineage(OUTCOME).outputs)
+    (found,) = map(plain, operator_lineage(RESULT).outputs)
     assert (found["namespace"], found["name"]) == ("s3://bucket", "day")
     statistics = found["outputFacets"]["outputStatistics"]
     assert (statistics["rowCount"], statistics["size"], statistics["fileCount"]) == (5, 60, 2)
@@ -49,28 +49,28 @@ def test_the_output_is_the_folder_with_counts():
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])
 def test_tables_have_their_columns(file_format):
-    (found,) = map(plain, operator_lineage(replace(OUTCOME, files=replace(FILES, file_format=file_format))).outputs)
+    (found,) = map(plain, operator_lineage(replace(RESULT, files=replace(FILES, file_format=file_format))).outputs)
     fields = [(field["name"], field["type"]) for field in found["facets"]["schema"]["fields"]]
     assert fields == [(column.name, column.kind.value) for column in COLUMNS]
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "json"])
 def test_files_of_whole_events_have_no_columns(file_format):
-    (found,) = map(plain, operator_lineage(replace(OUTCOME, files=replace(FILES, file_format=file_format))).outputs)
+    (found,) = map(plain, operator_lineage(replace(RESULT, files=replace(FILES, file_format=file_format))).outputs)
     assert "schema" not in found["facets"]
 
 
 def test_events_that_are_the_result_are_no_output():
-    lineage = operator_lineage(replace(OUTCOME, files=None))
+    lineage = operator_lineage(replace(RESULT, files=None))
     assert len(lineage.inputs) == 1
     assert lineage.outputs == []
 
 
 @pytest.mark.parametrize(
-    "outcome", [replace(OUTCOME, start_time=None, end_time=None), replace(OUTCOME, whole_sessions=True)]
+    "result", [replace(RESULT, start_time=None, end_time=None), replace(RESULT, whole_sessions=True)]
 )
-def test_all_of_time_and_whole_sessions_are_no_subset(outcome):
-    (found,) = map(plain, operator_lineage(outcome).inputs)
+def test_all_of_time_and_whole_sessions_are_no_subset(result):
+    (found,) = map(plain, operator_lineage(result).inputs)
     assert "subset" not in found["inputFacets"]
 
 
@@ -80,7 +80,7 @@ def test_a_client_without_subsets_still_gets_the_rest(monkeypatch):
     name = "base_subset_dataset"
     monkeypatch.delattr(generated, name, raising=False)
     monkeypatch.setitem(sys.modules, f"{generated.__name__}.{name}", None)
-    (found,) = map(plain, operator_lineage(OUTCOME).inputs)
+    (found,) = map(plain, operator_lineage(RESULT).inputs)
     assert set(found["inputFacets"]) == {"dataQualityMetrics"}
 
 
