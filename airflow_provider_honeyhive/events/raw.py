@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 _STRING_OR_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]', re.DOTALL)
@@ -112,6 +112,9 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
+T = TypeVar("T", bound=msgspec.Struct)
+
+
 class _Head(msgspec.Struct):
     event_id: Any = None
     start_time: Any = None
@@ -136,22 +139,44 @@ def load_event(raw: RawEvent) -> dict[str, Any]:
     return event
 
 
+def head_decoder(kind: type[T]) -> Callable[[RawEvent], T]:
+    """Return what decodes some members of an event, whatever its bytes hold, without looking into the others.
+
+    :param kind: a ``msgspec.Struct`` with these members, all of type Any.
+    :return: raises ValueError for what is no JSON object.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+    names = [item.encode_name for item in msgspec.structs.fields(kind)]
+
+    def read(raw: RawEvent) -> T:
+        try:
+            return decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            event = shallow_event(raw)
+            return kind(*map(event.get, names))
+
+    return read
+
+
+_read_head = head_decoder(_Head)
+
+
 def time_of(raw: RawEvent) -> int | None:
     """Return the ``start_time`` of one event in microseconds since 1970, None where it has none.
 
-    :raises ValueError: it is no JSON.
+    :raises ValueError: it is no JSON object.
     """
-    try:
-        return to_micros(_head_decoder.decode(raw).start_time)
-    except RecursionError:
-        return to_micros(_shallow(str(raw, "utf-8", "surrogateescape"), 0)[0].get("start_time"))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return to_micros(load_event(raw).get("start_time"))
+    return to_micros(_read_head(raw).start_time)
 
 
 def shallow_event(raw: RawEvent) -> dict[str, Any]:
-    """Decode an event's own members, with null for what is nested in them, however deeply."""
-    event: dict[str, Any] = _shallow(str(raw, "utf-8", "surrogateescape"), 0)[0]
+    """Decode an event's own members, with null for what is nested in them, however deeply.
+
+    :raises ValueError: it is no JSON object.
+    """
+    event = _shallow(str(raw, "utf-8", "surrogateescape"), 0)[0]
+    if not isinstance(event, dict):
+        raise ValueError("not a JSON object")
     return event
 
 

@@ -27,7 +27,7 @@ from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
 from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.formats.content_index import records_of
-from airflow_provider_honeyhive.formats.encoder import BlockEncoder, encoder, is_instant
+from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
 from airflow_provider_honeyhive.models.layout import Layout, choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
@@ -166,7 +166,7 @@ class _Export:
 
     def _encoder(self, destination: Destination) -> BlockEncoder:
         return BlockEncoder(
-            encoder(self._layout, staged_cheaply=destination.store.reads_cheaply),
+            serializer(self._layout, staged_cheaply=destination.store.reads_cheaply),
             self._masker.apply if self._request.rules.active else None,
             self._options.partition_by,
             records_of if self._options.lookback else None,

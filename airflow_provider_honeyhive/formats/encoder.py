@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import load_event
+from airflow_provider_honeyhive.events.raw import head_decoder
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.text import _TEXT_FORMATS
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.formats.rows import Encode, Encoded
+    from airflow_provider_honeyhive.formats.rows import Serialize, Serialized
     from airflow_provider_honeyhive.models.layout import Layout
 
 
@@ -51,7 +52,7 @@ class _Head(msgspec.Struct):
     event_type: Any = None
 
 
-_head_decoder = msgspec.json.Decoder(_Head)
+_read_head = head_decoder(_Head)
 
 
 def _event_date(raw: RawEvent, time: int | None) -> str | None:
@@ -59,10 +60,7 @@ def _event_date(raw: RawEvent, time: int | None) -> str | None:
 
 
 def _event_type(raw: RawEvent, time: int | None) -> str | None:
-    try:
-        found = _head_decoder.decode(raw).event_type
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        found = load_event(bytes(raw)).get("event_type")
+    found = _read_head(raw).event_type
     return found if isinstance(found, str) and found else None
 
 
@@ -76,7 +74,7 @@ _VALUES: dict[str, Callable[[RawEvent, int | None], str | None]] = {
 class BlockEncoder:
     """Makes the bytes of blocks.
 
-    :param encode: of the file format.
+    :param serialize: of the file format.
     :param prepare: gives an event without what is not to be exported; called before anything is written.
     :param partition_by: keys of :data:`~airflow_provider_honeyhive.models.layout.PARTITION_KEYS`.
     :param index: makes records of events as they are written; they follow each block. None: there is no index.
@@ -84,12 +82,12 @@ class BlockEncoder:
 
     def __init__(
         self,
-        encode: Encode,
+        serialize: Serialize,
         prepare: Callable[[RawEvent], RawEvent] | None = None,
         partition_by: Sequence[str] = (),
         index: Callable[[Sequence[RawEvent]], bytes] | None = None,
     ) -> None:
-        self._encode = encode
+        self._serialize = serialize
         self._prepare = prepare
         self._keys = [(name, _VALUES[name]) for name in partition_by]
         self._index = index
@@ -127,7 +125,7 @@ class BlockEncoder:
     def _member(
         self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None]
     ) -> tuple[bytes, Block]:
-        data, misfits = self._encode(raw_events)
+        data, misfits = self._serialize(raw_events)
         known = [time for time in times if time is not None]
         return data, Block(
             len(data),
@@ -144,23 +142,28 @@ def _folder(name: str, value: str | None) -> str:
     return f"{name}={NULL_PARTITION if value is None else quote(value, safe=' ')}"
 
 
-def encoder(layout: Layout, *, staged_cheaply: bool) -> Encode:
+def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:
     """Return what makes the bytes of a block.
 
     :param staged_cheaply: where blocks are staged, bytes cost little.
     :raises InvalidArgumentError: pyarrow is needed and not installed.
     """
     if layout.file_format == "parquet":
-        from airflow_provider_honeyhive.formats.parquet import block_encoder  # noqa: PLC0415
+        try:
+            from airflow_provider_honeyhive.formats.parquet import staging_serializer  # noqa: PLC0415
+        except ImportError:
+            raise InvalidArgumentError(
+                "file_format", "parquet", "it needs pyarrow: install airflow-provider-honeyhive[parquet]"
+            ) from None
 
-        return block_encoder(compressed=not staged_cheaply)
+        return staging_serializer(compressed=not staged_cheaply)
     rows, compress = _TEXT_FORMATS[layout.file_format].rows, COMPRESS[layout.compression]
 
-    def encode(raw_events: Sequence[RawEvent]) -> Encoded:
+    def serialize(raw_events: Sequence[RawEvent]) -> Serialized:
         text, misfits = rows(raw_events)
         return compress(text), misfits
 
-    return encode
+    return serialize
 
 
 def is_instant(layout: Layout, *, staged_cheaply: bool) -> bool:

@@ -1,6 +1,6 @@
 """Parquet files, streamed: blocks are staged as lists of raw events, and become row groups when all are there.
 
-SliceState events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
+Taking events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
 neither of them while answers are received, which needs the lock, too. Needs pyarrow, the extra ``parquet``.
 """
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 from msgspec import msgpack
+from pyarrow import parquet as pq
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
 from airflow_provider_honeyhive.formats.compression import COMPRESS, DECOMPRESS
 from airflow_provider_honeyhive.formats.rows import Misfits, restore_event, to_rows
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.formats.rows import Encode, Encoded
-
-try:
-    import pyarrow as pa
-    from pyarrow import parquet as pq
-except ImportError:
-    raise InvalidArgumentError(
-        "file_format", "parquet", "it needs pyarrow: install airflow-provider-honeyhive[parquet]"
-    ) from None
+    from airflow_provider_honeyhive.formats.rows import Serialize, Serialized
 
 #: JSON is a plain string, not Arrow's JSON extension type. Tried with pyarrow 26: it makes Parquet's JSON type, for
 #: which Polars 2.1 has no ``.str`` functions, no comparison, no CSV and no concatenation with a file written by a
@@ -108,17 +100,17 @@ def _staged_compression(*, compressed: bool) -> str:
     return "zstd" if compressed else "none"
 
 
-def block_encoder(*, compressed: bool) -> Encode:
+def staging_serializer(*, compressed: bool) -> Serialize:
     """Return what makes blocks to be staged: events as they are, since a line break may be part of one.
 
     :param compressed: which costs more than a local disk but less than a network.
     """
     compress = COMPRESS[_staged_compression(compressed=compressed)]
 
-    def encode(raw_events: Sequence[RawEvent]) -> Encoded:
+    def serialize(raw_events: Sequence[RawEvent]) -> Serialized:
         return compress(msgpack.encode(raw_events)), {}
 
-    return encode
+    return serialize
 
 
 def events_of(block: Iterable[bytes], *, compressed: bool) -> Sequence[RawEvent]:

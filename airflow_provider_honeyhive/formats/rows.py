@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.events.raw import RawEvent
 
 
-#: Bytes of a block, and how many values did not fit their columns, by column.
-Encoded: TypeAlias = "tuple[bytes, Mapping[str, int]]"
+#: Bytes of some events in a file format, and how many values did not fit their columns, by column.
+Serialized: TypeAlias = "tuple[bytes, Mapping[str, int]]"
 
-#: Makes the bytes of a block of events.
-Encode: TypeAlias = "Callable[[Sequence[RawEvent]], Encoded]"
+#: Makes the bytes of some events in a file format.
+Serialize: TypeAlias = "Callable[[Sequence[RawEvent]], Serialized]"
 
 
 def restore_event(row: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
 from airflow_provider_honeyhive.formats.compression import COMPRESS
-from airflow_provider_honeyhive.formats.rows import Encode, Encoded, Misfits, to_rows
+from airflow_provider_honeyhive.formats.rows import Misfits, Serialize, Serialized, to_rows
 from airflow_provider_honeyhive.formats.values import time_text
 
 if TYPE_CHECKING:
@@ -71,15 +71,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _TextFormat:
-    rows: Encode
+    rows: Serialize
     frame: Frame = Frame()
 
 
-def _lines(raw_events: Sequence[RawEvent]) -> Encoded:
+def _lines(raw_events: Sequence[RawEvent]) -> Serialized:
     return b"\n".join((*raw_events, b"")), {}
 
 
-def _elements(raw_events: Sequence[RawEvent]) -> Encoded:
+def _elements(raw_events: Sequence[RawEvent]) -> Serialized:
     return b",\n".join(raw_events), {}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import shallow_event
+from airflow_provider_honeyhive.events.raw import head_decoder
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.sessions import ROOT_TYPE
@@ -44,16 +44,8 @@ class Head(msgspec.Struct):
     event_type: Any = None
 
 
-_decoder = msgspec.json.Decoder(Head)
-
-
-def head_of(raw: RawEvent) -> Head:
-    """Return what an event says of its session, whatever else its bytes hold."""
-    try:
-        return _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        event = shallow_event(raw)
-        return Head(*(event.get(name) for name in Head.__struct_fields__))
+#: Gives what an event says of its session, whatever else its bytes hold.
+head_of = head_decoder(Head)
 
 
 @dataclass(frozen=True, slots=True)

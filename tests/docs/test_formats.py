@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.formats.encoder import NULL_PARTITION, BlockEnco
 from airflow_provider_honeyhive.formats.parquet import (
     ROW_GROUP_BYTES,
     ROW_GROUPS_IN_A_FILE,
-    block_encoder,
+    staging_serializer,
     to_record_batch,
 )
 from airflow_provider_honeyhive.formats.text import to_csv
@@ -247,7 +247,7 @@ def test_the_partitions_are_called_as_the_page_says():
     (tree,) = (one.text for one in PAGE.snippets("text"))
     names = re.findall(r"(event_date=\S+?)/|(event_type=\S+?)/", tree)
     dates, types = {date for date, _ in names if date}, {kind for _, kind in names if kind}
-    encode = BlockEncoder(block_encoder(compressed=True), partition_by=layout.PARTITION_KEYS)
+    encode = BlockEncoder(staging_serializer(compressed=True), partition_by=layout.PARTITION_KEYS)
     raw_events = [b"{}", *(b'{"event_type":"%s"}' % kind for kind in (b"model", b"tool", b"a/b"))]
     made = encode(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
     folders = {block.partition for _, block in made}

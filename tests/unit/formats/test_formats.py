@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import math
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,7 +21,7 @@ from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveRateLimitError, InvalidArgumentError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.columns import FIELD_NAMES
-from airflow_provider_honeyhive.formats.parquet import SCHEMA, block_encoder, events_of, to_events
+from airflow_provider_honeyhive.formats.parquet import SCHEMA, events_of, staging_serializer, to_events
 from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import FORMATS
@@ -153,7 +155,7 @@ def test_parts_keep_to_max_file_size_and_are_the_same_whoever_read_what(served, 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_events_staged_for_parquet_are_any_bytes(compressed):
     raw_events = [*map(memoryview, ODD_EVENTS.values()), b'{"error":"a raw\nline break"}', b""]
-    data, misfits = block_encoder(compressed=compressed)(raw_events)
+    data, misfits = staging_serializer(compressed=compressed)(raw_events)
     pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
     assert (events_of(pieces, compressed=compressed), misfits) == (raw_events, {})
 
@@ -415,3 +417,25 @@ def test_partitions_that_cannot_be_are_refused_before_any_request(
             ExportOptions(partition_by=("event_type",)),
         )
     assert sandbox.requests == []
+
+
+def test_without_pyarrow_parquet_is_refused_with_what_to_install_and_its_module_says_what_it_lacks():
+    program = """
+import sys
+sys.modules["pyarrow"] = None
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.formats.encoder import serializer
+from airflow_provider_honeyhive.models.layout import Layout
+try:
+    serializer(Layout("parquet", "zstd", None), staged_cheaply=True)
+except InvalidArgumentError as error:
+    print(error)
+try:
+    import airflow_provider_honeyhive.formats.parquet
+except ImportError as error:
+    print(type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    refused, imported = done.stdout.splitlines()
+    assert "install airflow-provider-honeyhive[parquet]" in refused
+    assert imported == "ModuleNotFoundError"
