@@ -1,7 +1,6 @@
-"""Makes one export of the parts that many tasks have exported: checks that they are the whole, then publishes them.
+"""Makes one export of the shards that many tasks have exported: checks that they are the whole, then publishes them.
 
-The parts are ordinary exports of sub-windows, see :mod:`~airflow_provider_honeyhive.export.shards`. They stay until the
-whole is published, so that a retry after any kind of death does the same again. Plain Python, no Airflow.
+The shards are ordinary exports of sub-windows, see :mod:`.shards`. They stay until the whole is published, so that a retry after any kind of death does the same again. Plain Python, no Airflow.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What of a manifest is the sum of what the parts' manifests say.
+#: What of a manifest is the sum of what the shards' manifests say.
 _SUMS = (
     "event_count",
     "duplicates_dropped",
@@ -50,7 +49,7 @@ _SUMS = (
 
 @dataclass(frozen=True, slots=True)
 class _Shard:
-    """A part of the export, in its folder.
+    """A shard of the export, in its folder.
 
     :param folder: relative to the ``output_path`` of the whole.
     """
@@ -72,18 +71,18 @@ def combine_exports(
     airflow: AirflowFacts | None = None,
     replace: bool = True,
 ) -> Manifest:
-    """Publish the parts of an export as one, with one manifest over all, and remove them.
+    """Publish the shards of an export as one, with one manifest over all, and remove them.
 
     :param client: asked how many events the window holds now.
     :param output_path: a folder, text or path-like: the one whose window was split.
-    :param urls: of the parts, as their exports say them.
+    :param urls: of the shards, as their exports say them.
     :param window: the whole.
     :param airflow: the task that combines, for the manifest.
     :param replace: replace an earlier export of the same window.
-    :raises InvalidArgumentError: the parts do not cover the window exactly, or were not asked for alike.
+    :raises InvalidArgumentError: the shards do not cover the window exactly, or were not asked for alike.
     :raises IncompleteExportError: they hold fewer events than the server reported when the window was split and
         reports now.
-    :raises DestinationError: a part, or a file of one, is missing; or the destination cannot be read or written.
+    :raises DestinationError: a shard, or a file of one, is missing; or the destination cannot be read or written.
     :raises DestinationTakenError: it holds another export, or one and ``replace`` is False.
     """
     path, layout = choose_layout(as_path(output_path))
@@ -99,7 +98,7 @@ def combine_exports(
 
 
 class _Combination:
-    """The parts of one export, and what is to become of them."""
+    """The shards of one export, and what is to become of them."""
 
     def __init__(self, store: Store, urls: Iterable[str], window: Window, airflow: AirflowFacts | None) -> None:
         places = [locate_shard(store, url) for url in urls]
@@ -129,20 +128,20 @@ class _Combination:
         return None if data is None else Manifest.from_json(data, self._store.url(name))
 
     def published_before(self) -> Manifest | None:
-        """Return the manifest of the whole where an earlier try has published it, and died removing the parts."""
+        """Return the manifest of the whole where an earlier try has published it, and died removing the shards."""
         manifest = self._read() if self._missing else None
         if manifest is None or _run(manifest.airflow) != _run(self._airflow):
             return None
         if (manifest.start_time, manifest.end_time) != _bounds(self._window):
             return None
         if self._plan is not None and format_time(self._plan.made_at) > manifest.finished_at:
-            return None  # split again since then: other parts than those that were published
+            return None  # split again since then: other shards than those that were published
         published = {(part.sha256, part.event_count) for part in manifest.files}
         left = {(part.sha256, part.event_count) for shard in self._shards for part in shard.manifest.files}
         return manifest if left <= published else None
 
     def check(self, client: HoneyHiveClient) -> None:
-        """Check that all parts are there, belong together, and are the whole."""
+        """Check that all shards are there, belong together, and are the whole."""
         if self._missing:
             urls = ", ".join(map(self._store.url, self._missing))
             raise DestinationError(f"parts of the export are missing: {urls}; clear the tasks that exported them")
@@ -162,7 +161,7 @@ class _Combination:
         if wanted["api_host"] != api_host:
             raise InvalidArgumentError("honeyhive_conn_id", api_host, f"the parts are from {wanted['api_host']}")
         if self._whole_sessions:
-            return  # an event without a time is asked for with its session, of which it is a part's alone
+            return  # an event without a time is asked for with its session, of which it is a part
         untimed = [shard.folder for shard in self._shards if shard.manifest.events_without_time]
         if len(untimed) > 1:
             raise InvalidArgumentError(
@@ -205,7 +204,7 @@ class _Combination:
                     )
 
     def _check_count(self, client: HoneyHiveClient) -> None:
-        """Compare the parts with what the server reported before they were exported, and with what it does now.
+        """Compare the shards with what the server reported before they were exported, and with what it does now.
 
         Fewer than it reports now alone are no sign of loss: events arrive late.
         """
@@ -228,7 +227,7 @@ class _Combination:
             log.warning("By now the server reports %d events more than were exported: they came late", now - received)
 
     def publish(self, *, replace: bool) -> Manifest:
-        """Give the files of all parts their final names, and write the manifest."""
+        """Give the files of all shards their final names, and write the manifest."""
         manifest = self._shards[0].manifest
         layout = Layout(manifest.file_format, manifest.compression, None)
         destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
@@ -236,7 +235,7 @@ class _Combination:
             DataFile(
                 part.model_copy(update={"path": f"{shard.folder}/{part.path}"}),
                 _folder_of(part.path).rstrip("/"),
-                misfits={},  # they are in the parts' manifests
+                misfits={},  # they are in the shards' manifests
             )
             for shard in self._shards
             for part in shard.manifest.files
@@ -255,23 +254,23 @@ class _Combination:
         return manifest
 
     def _manifest(self, files: list[PartFile]) -> Manifest:
-        parts = [shard.manifest for shard in self._shards]
+        manifests = [shard.manifest for shard in self._shards]
         start, end = _bounds(self._window)
-        facts: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+        facts: dict[str, Any] = {name: sum(getattr(manifest, name) for manifest in manifests) for name in _SUMS}
         facts |= {
             "provider_version": __version__,
-            "session_count": sum(part.session_count or 0 for part in parts) if self._whole_sessions else None,
+            "session_count": sum(one.session_count or 0 for one in manifests) if self._whole_sessions else None,
             "start_time": start,
             "end_time": end,
             "reported_total": self._reported,
-            "misfits": dict(sum((Counter(part.misfits) for part in parts), Counter())),
-            "project_names": sorted({names for part in parts for names in part.project_names}, key=str),
-            "started_at": min(part.started_at for part in parts),
+            "misfits": dict(sum((Counter(manifest.misfits) for manifest in manifests), Counter())),
+            "project_names": sorted({names for manifest in manifests for names in manifest.project_names}, key=str),
+            "started_at": min(manifest.started_at for manifest in manifests),
             "finished_at": format_time(datetime.now(UTC)),
             "airflow": self._airflow,
             "files": files,
         }
-        return parts[0].model_copy(update=facts)
+        return manifests[0].model_copy(update=facts)
 
 
 def _bounds(window: Window) -> tuple[str, str]:
@@ -283,7 +282,7 @@ def _run(airflow: AirflowFacts | None) -> dict[str, Any] | None:
 
 
 def _asked(shard: _Shard) -> dict[str, Any]:
-    """Return what must be the same for all parts; not the endpoint, which each task finds out for itself."""
+    """Return what must be the same for all shards; not the endpoint, which each task finds out for itself."""
     manifest = shard.manifest
     request = manifest.request.model_dump(exclude={"endpoint"})
     return request | manifest.model_dump(include={"file_format", "compression", "partition_by"})

@@ -1,6 +1,6 @@
-"""Where the parts of one export by many tasks lie until they are combined: their folders, and the plan beside them.
+"""Where the shards of one export by many tasks lie until they are combined: their folders, and the plan beside them.
 
-``<output_path>/_shards-<digest>/<start>-<end>/`` holds each part, an ordinary export of its sub-window; engines skip
+``<output_path>/_shards-<digest>/<start>-<end>/`` holds each shard, an ordinary export of its sub-window; engines skip
 names that begin with ``_``. ``_shards-<digest>/plan.json`` says what the split knew.
 """
 
@@ -46,7 +46,7 @@ class ShardPlan(BaseModel):
 
 
 def shards_folder(request: ExportRequest, api_host: str, owner: Iterable[str | None] = ()) -> str:
-    """Return the name of the folder for the parts of an export, relative to its ``output_path``.
+    """Return the name of the folder for the shards of an export, relative to its ``output_path``.
 
     :param request: what is exported.
     :param api_host: whom it is asked of.
@@ -64,7 +64,7 @@ def shards_folder(request: ExportRequest, api_host: str, owner: Iterable[str | N
 
 
 def shard_name(window: Window) -> str:
-    """Return the name of a part's folder, such as ``20261122T000000Z-20261122T061500Z``."""
+    """Return the name of a shard's folder, such as ``20261122T000000Z-20261122T061500Z``."""
     return "-".join(
         f"{time:%Y%m%dT%H%M%S}{f'_{time.microsecond:06d}' if time.microsecond else ''}Z"
         for time in (window.start, window.end)
@@ -72,10 +72,10 @@ def shard_name(window: Window) -> str:
 
 
 def locate_shard(store: Store, url: str) -> tuple[str, str]:
-    """Return the names of the shards' folder and of the part's folder in it.
+    """Return the names of the shards' folder and of the shard's folder in it.
 
     :param store: of the ``output_path``.
-    :param url: of the part, as its export says it.
+    :param url: of the shard, as its export says it.
     :raises InvalidArgumentError: it does not lie under ``output_path``, in a folder made by :func:`shards_folder`.
     """
     base = store.url().rstrip("/") + "/"
@@ -114,7 +114,7 @@ def read_plan(store: Store, folder: str) -> ShardPlan | None:
 def remove_shards(output_path: Any, folder: str) -> None:
     """Remove a shards' folder with all that is in it, and those that runs which failed for good left long ago.
 
-    The plan goes last: while it is there, so may be some of the parts.
+    The plan goes last: while it is there, so may be some of the shards.
 
     :param output_path: of the whole export, path-like.
     :param folder: name of the shards' folder.

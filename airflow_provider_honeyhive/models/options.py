@@ -18,6 +18,9 @@ DEFAULT_MAX_FILE_SIZE = 128 * 1024**2
 
 DEFAULT_CONCURRENCY = 4
 
+#: Airflow maps a task over at most so many values unless it is configured otherwise.
+MOST_SHARDS = 1024
+
 #: XCom values live in Airflow's metadata database. Measured on Airflow 3.3.2: 5 MB take 0.4 s to push and
 #: to pull, 50 MB take seconds and double the API server's memory, 200 MB cannot be pulled any more.
 DEFAULT_XCOM_MAX_BYTES = 5_000_000

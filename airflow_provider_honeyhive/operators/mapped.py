@@ -19,7 +19,7 @@ from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.layout import choose_layout
-from airflow_provider_honeyhive.models.options import check_number
+from airflow_provider_honeyhive.models.options import MOST_SHARDS, check_number
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
     as_plain_data,
@@ -151,7 +151,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         self.evaluation_id = evaluation_id
         self.parts = parts
         self.events_per_part = events_per_part
-        check_number("parts", parts, 1, 1024)
+        check_number("parts", parts, 1, MOST_SHARDS)
         check_number("events_per_part", events_per_part, 1, None, optional=True)
         check_literals(filters=self.filters, times={}, texts={"project": project, "evaluation_id": evaluation_id})
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.options import check_number
+from airflow_provider_honeyhive.models.options import MOST_SHARDS, check_number
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
 from airflow_provider_honeyhive.reading.counting import _milliseconds_in, count_window
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-#: Airflow maps a task over at most 1024 values unless it is configured otherwise.
-MOST_PARTS = 1024
 
 #: A bound is good enough when so much of a part's events, at most, lie on its wrong side.
 TOLERANCE = 0.05
@@ -66,7 +63,7 @@ def split_by_counts(
     :raises InvalidArgumentError: a number is out of its range, or the request has no window.
     :raises HoneyHiveError: the server could not be asked.
     """
-    check_number("parts", parts, 1, MOST_PARTS)
+    check_number("parts", parts, 1, MOST_SHARDS)
     check_number("events_per_part", events_per_part, 1, None, optional=True)
     if request.window is None:
         raise InvalidArgumentError("window", None, "only a window with a start and an end can be split")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive import exceptions
-from airflow_provider_honeyhive.reading import splitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +87,7 @@ def test_every_error_and_file_that_is_named_exists():
 
 
 def test_its_numbers_are_those_of_the_code():
-    assert f"1 to {splitting.MOST_PARTS} " in PAGE
+    assert f"1 to {MOST_SHARDS} " in PAGE
 
 
 def test_its_settings_of_airflow_exist_with_these_defaults():
