@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from airflow_provider_honeyhive.events.raw import (
+    Head,
     RawEvent,
-    _expect,
-    _Head,
-    _head_decoder,
-    _separator,
-    _shallow,
-    _skip,
+    expect_mark,
     load_event,
     on_one_line,
+    shallow_value,
+    skip_separator,
+    skip_space,
+    strict_head_decoder,
 )
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import to_micros
@@ -89,7 +89,7 @@ def decode_page(body: bytes | memoryview, limit: int) -> Page:
     """
     try:
         envelope = _envelope_decoder.decode(body)
-        heads = [_head_decoder.decode(raw) for raw in envelope.events]
+        heads = [strict_head_decoder.decode(raw) for raw in envelope.events]
         raws: list[RawEvent] = [memoryview(raw) for raw in envelope.events]
         if _has_line_breaks(body):
             raws = [on_one_line(raw) for raw in raws]
@@ -105,7 +105,7 @@ def _has_line_breaks(body: bytes | memoryview) -> bool:
     return bool(whole.find(b"\n") >= 0 or whole.find(b"\r") >= 0)
 
 
-def _page(raws: list[RawEvent], heads: list[_Head], totals: tuple[Any, Any], size: int, limit: int) -> Page:
+def _page(raws: list[RawEvent], heads: list[Head], totals: tuple[Any, Any], size: int, limit: int) -> Page:
     return Page(
         raw_events=raws,
         # The usual kind first: a call for each event is a good part of what an event costs.
@@ -127,7 +127,7 @@ def _identity(event_id: Any, raw: RawEvent) -> Hashable:
     return blake2b(raw, digest_size=16).digest()
 
 
-def _projects(heads: list[_Head]) -> frozenset[tuple[str | None, str | None]]:
+def _projects(heads: list[Head]) -> frozenset[tuple[str | None, str | None]]:
     pairs: Iterable[tuple[Any, Any]]
     try:
         pairs = {(head.project, head.project_id) for head in heads}
@@ -159,33 +159,33 @@ def _decode_tolerantly(body: bytes | memoryview, limit: int) -> Page:
     return _page([on_one_line(raw) for raw in raws], heads, totals, len(body), limit)
 
 
-def _split(text: str) -> tuple[list[bytes], list[_Head], tuple[Any, Any]]:
+def _split(text: str) -> tuple[list[bytes], list[Head], tuple[Any, Any]]:
     decoder = json.JSONDecoder(strict=False)
     spans: list[tuple[int, int]] = []
-    heads: list[_Head] = []
+    heads: list[Head] = []
     members: dict[str, Any] = {}
-    at = _expect(text, _skip(text, 1 if text.startswith("\ufeff") else 0), "{")
+    at = expect_mark(text, skip_space(text, 1 if text.startswith("\ufeff") else 0), "{")
     while not text.startswith("}", at):
         key, at = decoder.raw_decode(text, at)
-        at = _expect(text, _skip(text, at), ":")
+        at = expect_mark(text, skip_space(text, at), ":")
         if key == "events" and text.startswith("[", at):
-            at = _skip(text, at + 1)
+            at = skip_space(text, at + 1)
             while not text.startswith("]", at):
                 start = at
                 try:
                     event, at = decoder.raw_decode(text, at)
                 except RecursionError:
-                    event, at = _shallow(text, at)
+                    event, at = shallow_value(text, at)
                 if not isinstance(event, dict):
                     raise ValueError(f"an event at offset {start} is not an object")
                 spans.append((start, at))
-                heads.append(_Head(*(event.get(name) for name in _Head.__struct_fields__)))
-                at = _separator(text, at, "]")
+                heads.append(Head(*(event.get(name) for name in Head.__struct_fields__)))
+                at = skip_separator(text, at, "]")
             at += 1
             members[key] = spans
         else:
             members[key], at = decoder.raw_decode(text, at)
-        at = _separator(text, at, "}")
+        at = skip_separator(text, at, "}")
     if members.get("events") is not spans:
         raise ValueError(_no_events(members))
     raws = [text[start:end].encode("utf-8", "surrogateescape") for start, end in spans]

@@ -9,13 +9,14 @@ import mmap
 import platform
 import threading
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
 from airflow_provider_honeyhive.api.failures import NETWORK_ERRORS, api_error, connection_error, redirect_target
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
@@ -26,7 +27,6 @@ from airflow_provider_honeyhive.exceptions import (
 if TYPE_CHECKING:
     from requests.structures import CaseInsensitiveDict
 
-    from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
     from airflow_provider_honeyhive.api.settings import ClientSettings
 
 
@@ -100,7 +100,7 @@ class Transport:
         :param path: below the base URL.
         :param body: of the request, sent as JSON.
         :param max_bytes: a response of more bytes (decompressed) is refused.
-        :param limit: waits for a place among the requests under way, and learns of 429 and 503.
+        :param limit: waits for a place among the requests under way, and learns of 429 and 503; None: no limit.
         :raises AnswerTooLargeError: the response is larger.
         :raises HoneyHiveAPIError: the status is not 200.
         :raises HoneyHiveRequestError: redirected to another host, to no URL, or in a circle.
@@ -108,7 +108,7 @@ class Transport:
         """
         url = self._settings.api_url + path
         for _ in range(_MOST_REDIRECTS + 1):
-            with nullcontext(_learn_nothing) if limit is None else limit.one(lambda: self.is_stopped) as answered:
+            with (limit or ConcurrencyLimit(1)).one(lambda: self.is_stopped) as answered:
                 status, headers, content = self._send(url, body, max_bytes)
                 answered(status in _TOO_MANY)
             if status not in _REDIRECTS:
@@ -160,10 +160,6 @@ class Transport:
                     f"{self._settings.api_host} took more than {self.total_time:g} s for one answer", timed_out=True
                 )
         return body.view()
-
-
-def _learn_nothing(_too_many: bool) -> None:
-    """Do nothing: where no limit is shared, none is to learn how the server is doing."""
 
 
 def _announced(response: requests.Response) -> int:

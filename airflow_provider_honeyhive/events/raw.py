@@ -115,14 +115,16 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class _Head(msgspec.Struct):
+class Head(msgspec.Struct):
+    """What reading needs to know of each event."""
+
     event_id: Any = None
     start_time: Any = None
     project: Any = None
     project_id: Any = None
 
 
-_head_decoder = msgspec.json.Decoder(_Head)
+strict_head_decoder = msgspec.json.Decoder(Head)
 
 
 def load_event(raw: RawEvent) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def head_decoder(kind: type[T]) -> Callable[[RawEvent], T]:
     return read
 
 
-_read_head = head_decoder(_Head)
+_read_head = head_decoder(Head)
 
 
 def time_of(raw: RawEvent) -> int | None:
@@ -174,7 +176,7 @@ def shallow_event(raw: RawEvent) -> dict[str, Any]:
 
     :raises ValueError: it is no JSON object.
     """
-    event = _shallow(str(raw, "utf-8", "surrogateescape"), 0)[0]
+    event = shallow_value(str(raw, "utf-8", "surrogateescape"), 0)[0]
     if not isinstance(event, dict):
         raise ValueError("not a JSON object")
     return event
@@ -188,7 +190,7 @@ def on_one_line(raw: RawEvent) -> bytes:
     return _STRING_OR_SPACE.sub(lambda match: match[0] if match[0][:1] == b'"' else b"", raw)
 
 
-def _shallow(text: str, at: int) -> tuple[Any, int]:
+def shallow_value(text: str, at: int) -> tuple[Any, int]:
     """Decode the value at ``at``, with null for all that is nested in it, however deeply; return its end too."""
     kept: list[str] = []
     depth, start = 0, at
@@ -206,17 +208,17 @@ def _shallow(text: str, at: int) -> tuple[Any, int]:
     raise ValueError("it ends too early")
 
 
-def _skip(text: str, at: int) -> int:
+def skip_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
     return match.end() if match else at
 
 
-def _expect(text: str, at: int, mark: str) -> int:
+def expect_mark(text: str, at: int, mark: str) -> int:
     if not text.startswith(mark, at):
         raise ValueError(f"expected {mark!r} at offset {at}")
-    return _skip(text, at + 1)
+    return skip_space(text, at + 1)
 
 
-def _separator(text: str, at: int, end: str) -> int:
-    at = _skip(text, at)
-    return at if text.startswith(end, at) else _expect(text, at, ",")
+def skip_separator(text: str, at: int, end: str) -> int:
+    at = skip_space(text, at)
+    return at if text.startswith(end, at) else expect_mark(text, at, ",")

@@ -1,6 +1,7 @@
 """Makes one export of the shards that many tasks have exported: checks that they are the whole, then publishes them.
 
-The shards are ordinary exports of sub-windows, see :mod:`.shards`. They stay until the whole is published, so that a retry after any kind of death does the same again. Plain Python, no Airflow.
+The shards are ordinary exports of sub-windows, see :mod:`.shards`. They stay until the whole is published, so that a
+retry after any kind of death does the same again. Plain Python, no Airflow.
 """
 
 from __future__ import annotations

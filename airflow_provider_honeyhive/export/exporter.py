@@ -98,6 +98,17 @@ class _Export:
         self._client = client
         self._request = request
         self._masker = Masker(request.rules)
+        self._request_facts = RequestFacts(
+            project=request.project,
+            filters=[item.to_wire() for item in request.filters],
+            projections=list(request.projections) if request.projections else None,
+            evaluation_id=request.evaluation_id,
+            exclude_fields=list(request.exclude_fields),
+            redact=list(request.redact),
+            redact_key_id=self._masker.key_id,
+            sessions=request.sessions,
+            api_host=client.settings.api_host,
+        )
         self._layout = layout
         self._options = options
         self._airflow = airflow
@@ -115,8 +126,14 @@ class _Export:
 
     def fingerprint(self) -> str:
         """Return a short digest of all that decides which events are read, by whom."""
-        facts = self._facts([]).model_dump(include={"project", "start_time", "end_time", "request"})
-        del facts["request"]["endpoint"]  # found out on the way, and not always the same one
+        window = self._request.window
+        facts = {
+            "project": self._request.project,
+            "start_time": format_time(window.start) if window else None,
+            "end_time": format_time(window.end) if window else None,
+            # The endpoint is found out on the way, and not always the same one.
+            "request": self._request_facts.model_dump(exclude={"endpoint"}),
+        }
         owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
         layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
         # What is staged has no index otherwise.
@@ -243,18 +260,7 @@ class _Export:
             finished_at=format_time(datetime.now(UTC)),
             file_format=self._layout.file_format,
             compression=self._layout.compression,
-            request=RequestFacts(
-                project=request.project,
-                filters=[item.to_wire() for item in request.filters],
-                projections=list(request.projections) if request.projections else None,
-                evaluation_id=request.evaluation_id,
-                exclude_fields=list(request.exclude_fields),
-                redact=list(request.redact),
-                redact_key_id=self._masker.key_id,
-                sessions=request.sessions,
-                endpoint=self._client_endpoint() or self._endpoint,
-                api_host=client.settings.api_host,
-            ),
+            request=self._request_facts.model_copy(update={"endpoint": self._client_endpoint() or self._endpoint}),
             airflow=self._airflow,
             files=published.events,
             lookback=self._lookback.facts(published.corrections) if self._lookback else None,

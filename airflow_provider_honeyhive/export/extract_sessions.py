@@ -134,7 +134,14 @@ class SessionsExtraction(Extraction):
         return plan
 
     def _roots(self) -> list[Root]:
-        fetcher = RangeFetcher(self._client, roots_request(self._request), self._fetcher.stats, self._options.page_size)
+        # Roots are small: their pages say nothing of the sizes of others.
+        fetcher = RangeFetcher(
+            self._client,
+            roots_request(self._request),
+            self._fetcher.stats,
+            self._options.page_size,
+            concurrency=self._fetcher.concurrency,
+        )
         count = count_window(fetcher, self._window)
         roots = read_roots(fetcher, self._window.start_us, self._window.end_us)
         # A number above one, beside an answer of one event, counts more than the answer.

@@ -175,6 +175,7 @@ class RangeFetcher:
     :param stats: counts pages and bytes.
     :param page_size: most events in a page; None leaves it to bytes and endpoint.
     :param readers: most requests at the same time; fewer after the server answered 429 or 503.
+    :param concurrency: shared with another fetcher of the same export; None: of its own.
     """
 
     def __init__(
@@ -184,6 +185,8 @@ class RangeFetcher:
         stats: ReadStats,
         page_size: int | None = None,
         readers: int = 1,
+        *,
+        concurrency: ConcurrencyLimit | None = None,
     ) -> None:
         self.stats = stats
         #: Ids of events without a time that a slice has taken: a server may show them in every range.
@@ -193,7 +196,7 @@ class RangeFetcher:
         self._sizer = PageSizer(page_size, readers)
         self._by_filters = False
         # Of this fetcher and its copies, not of the client: another export with the same client has its own.
-        self._concurrency = ConcurrencyLimit(readers)
+        self.concurrency = concurrency or ConcurrencyLimit(readers)
 
     def fetch(
         self, low: int | None, high: int | None, *, page: int = 1, limit: int | None = None, left: float = 0
@@ -280,7 +283,7 @@ class RangeFetcher:
         # A single event may be as large as it likes.
         most = MOST_TARGETS * self._sizer.target_bytes if limit > 1 else None
         return self._client.fetch_page(
-            request, date_range, page=page, limit=limit, max_bytes=most, concurrency=self._concurrency
+            request, date_range, page=page, limit=limit, max_bytes=most, concurrency=self.concurrency
         )
 
     def _smaller_page_may_help(self, error: HoneyHiveError, asked: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive import exceptions
+from airflow_provider_honeyhive.models.options import MOST_SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

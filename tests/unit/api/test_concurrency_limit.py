@@ -113,10 +113,42 @@ def test_after_too_many_requests_an_export_sends_fewer_at_once_and_is_whole(sand
     assert len(set(map(id, limits))) == 1, "all readers of an export share the limit"
 
 
-def test_exports_with_one_client_have_each_their_own_limit(sandbox_with, client_of, tmp_path):
+def test_exports_with_one_client_at_once_have_each_their_own_limit(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(count=3_000, behaviour=Behaviour(latency=0.01), **GENERATED)
     client = client_of(sandbox)
-    export_events(client, DEMO, tmp_path / "one", ExportOptions(page_size=100, concurrency=1))
-    assert sandbox.peak_in_flight == 1
-    export_events(client, DEMO, tmp_path / "four", ExportOptions(page_size=100, concurrency=4))
-    assert 1 < sandbox.peak_in_flight <= 4
+    limits: dict[int, ConcurrencyLimit] = {}
+    fetch = client.fetch_page
+
+    def watched(*args, **kwargs):
+        limits[id(kwargs["concurrency"])] = kwargs["concurrency"]
+        return fetch(*args, **kwargs)
+
+    client.fetch_page = watched
+    exports = [
+        threading.Thread(
+            target=export_events,
+            args=(client, DEMO, tmp_path / str(most), ExportOptions(page_size=100, concurrency=most)),
+        )
+        for most in (1, 4)
+    ]
+    for export in exports:
+        export.start()
+    for export in exports:
+        export.join()
+    assert sorted(limit.allowed for limit in limits.values()) == [1, 4]
+    assert 1 < sandbox.peak_in_flight <= 5
+
+
+def test_roots_and_sessions_of_an_export_share_the_limit(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(count=300, **GENERATED)
+    client = client_of(sandbox)
+    limits: set[int] = set()
+    fetch = client.fetch_page
+
+    def watched(*args, **kwargs):
+        limits.add(id(kwargs["concurrency"]))
+        return fetch(*args, **kwargs)
+
+    client.fetch_page = watched
+    export_events(client, DEMO.model_copy(update={"sessions": "complete"}), tmp_path / "out")
+    assert len(limits) == 1

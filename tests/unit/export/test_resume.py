@@ -24,6 +24,8 @@ from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -432,3 +434,32 @@ def test_what_nobody_can_date_is_removed(sandbox_with, client_of, tmp_path):
     (folder / "00000.json").write_text(CHECKPOINT)
     export_events(client_of(sandbox_with(count=20, **GENERATED)), DEMO, tmp_path / "a.jsonl.gz")
     assert not folder.exists()
+
+
+def test_the_staging_folder_is_called_as_ever(client_of, sandbox_with, tmp_path):
+    # As in the first release: else a retry after an upgrade would not find what is staged.
+    sandbox = sandbox_with(count=20, **GENERATED)
+    request = ExportRequest.parse(
+        project="demo",
+        window=Window(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC)),
+        filters=[{"field": "event_type", "operator": "is", "value": "model"}],
+        exclude_fields=["inputs"],
+        redact=["a"],
+        redact_secret="s" * 16,
+    )
+    sandbox.fault_at[1] = Fault.answer(503)
+    client = client_of(sandbox, max_retries=0)
+    folders: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "read_plan", lambda checkpoints: folders.append(checkpoints._folder))
+        patch.setattr(type(client.settings), "api_host", "api.dp1.us.honeyhive.ai")
+        with pytest.raises(HoneyHiveServerError):
+            export_events(
+                client,
+                request,
+                tmp_path,
+                ExportOptions(file_format="parquet", lookback=2, partition_by=("event_date",)),
+                AirflowFacts(dag_id="d", task_id="t", run_id="r", try_number=2, map_index=-1),
+                exports_folder=tmp_path,
+            )
+    assert folders == ["_staging-54f6b320ba57b04d"]
