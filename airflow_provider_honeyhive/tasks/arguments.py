@@ -132,8 +132,7 @@ def storage_path(output_path: Any, conn_id: str | None) -> Any:
     """
     check_absolute(output_path)
     if isinstance(output_path, str):
-        # Airflow 2.11 takes None for "no connection", also where the URL names one.
-        output_path = ObjectStoragePath(output_path, **({} if conn_id is None else {"conn_id": conn_id}))
+        output_path = to_path(output_path, conn_id)
     try:
         _ = output_path.fs if hasattr(output_path, "protocol") else None
     except (ImportError, ValueError) as error:
@@ -144,6 +143,15 @@ def storage_path(output_path: Any, conn_id: str | None) -> Any:
             "airflow-provider-honeyhive[s3], [gcs] or [azure]",
         ) from None
     return output_path
+
+
+def to_path(text: str, conn_id: str | None) -> ObjectStoragePath:
+    """Return the path of a text, with its connection.
+
+    :param conn_id: of the store; None: the one that a URL may name, else the store's own.
+    """
+    # Airflow 2.11 takes None for "no connection", also where the URL names one.
+    return ObjectStoragePath(text, **({} if conn_id is None else {"conn_id": conn_id}))
 
 
 def check_absolute(path: Any, argument: str = "output_path", example: str = "s3://bucket/folder/") -> None:

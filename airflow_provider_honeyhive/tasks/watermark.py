@@ -11,12 +11,12 @@ import hashlib
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_honeyhive._compat import ObjectStoragePath
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.window import (
     MILLISECOND_US,
     Window,
@@ -26,19 +26,36 @@ from airflow_provider_honeyhive.models.window import (
     to_micros,
 )
 from airflow_provider_honeyhive.tasks.run_window import given_window, no_window, own_window, triggered_at
-from airflow_provider_honeyhive.tasks.state import ExportTask, Place, _AssetPlace
+from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from airflow_provider_honeyhive._compat import Context
+    from airflow_provider_honeyhive.tasks.state import StateStore
 
 
 _TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 
 #: Those that give the same in each run.
 _STEADY = re.compile(r"{{\s*(var|conn|dag)\.")
+
+
+class ExportTask(Protocol):
+    """What a watermark needs to know of the task that exports."""
+
+    outlets: list[Any]
+    inlets: list[Any]
+    honeyhive_conn_id: str
+    filters: Any
+    evaluation_id: str | None
+    output_path: Any
+    output_path_template: Any
+    output_conn_id: str | None
+
+    def render_template(self, content: Any, context: Context) -> Any:
+        """Return a template with the values of the run in it."""
 
 
 def choose_window(task: ExportTask, context: Context, project: str | None) -> tuple[Window, Watermark | None]:
@@ -49,12 +66,12 @@ def choose_window(task: ExportTask, context: Context, project: str | None) -> tu
     :param project: that is exported.
     :raises InvalidArgumentError: there is no window; the message names the remedies.
     """
-    given = given_window(context)
-    if given is not None:
-        return given, _watermark_unless_scheduled(task, context, project)
-    own = own_window(context)
-    if own is not None:
-        return own, None
+    window = given_window(context)
+    if window is not None:
+        return window, _watermark_unless_scheduled(task, context, project)
+    window = own_window(context)
+    if window is not None:
+        return window, None
     watermark = _open_watermark(task, context, project)
     until = triggered_at(context)
     window = None if until is None else watermark.take(_whole_milliseconds(until))
@@ -85,36 +102,45 @@ def _open_watermark(task: ExportTask, context: Context, project: str | None) -> 
 
     :raises InvalidArgumentError: it cannot have one.
     """
-    from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
-
     filters = [one.to_wire() for one in parse_filters(task.filters)]
     asked = [task.honeyhive_conn_id, project, filters, task.evaluation_id]
     key = watermark_key([context["ti"].dag_id, context["ti"].task_id, *asked])
-    place = _AssetPlace.of(task, context, key) or _file_place(task, context, key)
+    store = _asset_state(task, context, key) or _file_state(task, context, key)
     hindrances = []
     if context["dag"].max_active_runs != 1:
         hindrances.append("two runs of the DAG must not be at work at once: set its max_active_runs=1")
     if task.output_path is None:
         hindrances.append("only what is exported to files is known to be published: give output_path")
-    elif place is None:
+    elif store is None:
         hindrances.append(
             "there is no place to remember it: begin output_path with a folder in which no template stands, or, on "
             "Airflow 3.3, give the task an asset as its outlet"
         )
-    if hindrances or place is None:
+    if hindrances or store is None:
         raise no_window(f"It cannot continue where an earlier run has ended: {'; '.join(hindrances)}")
-    return Watermark(place, context["ti"].run_id)
+    return Watermark(store, context["ti"].run_id)
 
 
-def _file_place(task: ExportTask, context: Context, key: str) -> Any:
-    from airflow_provider_honeyhive.storage.paths import open_store  # noqa: PLC0415
-    from airflow_provider_honeyhive.tasks.state import FilePlace  # noqa: PLC0415
+def _asset_state(task: ExportTask, context: Context, key: str) -> StateStore | None:
+    """Return the state beside the task's first outlet that is an asset, else inlet; None where there is none."""
+    accessors: Any = context.get("asset_state_store")
+    for asset in (*task.outlets, *task.inlets) if accessors is not None else ():
+        try:
+            return AssetState(accessors[asset], f"honeyhive-watermark-{key}")
+        except (KeyError, TypeError):
+            # Aliases have no state.
+            continue
+    return None
 
+
+def _file_state(task: ExportTask, context: Context, key: str) -> StateStore | None:
+    """Return the state in the folder that all runs share; None where there is none."""
     folder = steady_folder(str(task.output_path_template))
     if folder is None:
         return None
-    path = ObjectStoragePath(task.render_template(folder, context), conn_id=task.output_conn_id)
-    return FilePlace(open_store(path), key)
+    # A rendered folder may end in a slash.
+    folder = task.render_template(folder, context).rstrip("/")
+    return FileState(f"{folder}/_watermark-{key}.json", task.output_conn_id)
 
 
 def steady_folder(template: str) -> str | None:
@@ -168,9 +194,9 @@ class WatermarkState(BaseModel):
         """The watermark."""
         return None if self.end_time is None else parse_time(self.end_time)
 
-    def with_run(self, run_id: str, given: RunWindow) -> WatermarkState:
+    def with_run(self, run_id: str, window: RunWindow) -> WatermarkState:
         """Return this with a run's window; of too many the earliest go."""
-        runs = {**self.runs, run_id: given}
+        runs = {**self.runs, run_id: window}
         last = sorted(runs, key=lambda one: runs[one].end_time)[-MOST_RUNS:]
         return self.model_copy(update={"runs": {one: runs[one] for one in last}})
 
@@ -178,12 +204,12 @@ class WatermarkState(BaseModel):
 class Watermark:
     """The watermark of a task, as one of its runs uses it.
 
-    :param place: where it is kept.
+    :param store: where it is kept.
     :param run_id: of the run.
     """
 
-    def __init__(self, place: Place, run_id: str) -> None:
-        self._place = place
+    def __init__(self, store: StateStore, run_id: str) -> None:
+        self._store = store
         self._run_id = run_id
 
     def take(self, until: datetime) -> Window | None:
@@ -193,11 +219,11 @@ class Watermark:
         :returns: None where nothing was published yet.
         :raises InvalidArgumentError: a later run has already exported that time.
         """
-        kept = self._load()
-        mark, given = kept.end, kept.runs.get(self._run_id)
-        if given is not None:
-            window = Window.parse(given.start_time, given.end_time)
-            if given.published or mark is None or mark <= window.start:
+        state = self._load()
+        mark, run = state.end, state.runs.get(self._run_id)
+        if run is not None:
+            window = Window.parse(run.start_time, run.end_time)
+            if run.published or mark is None or mark <= window.start:
                 return window
         if mark is None:
             return None
@@ -210,7 +236,7 @@ class Watermark:
                 'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
             )
         window = Window(mark, until)
-        self._save(kept.with_run(self._run_id, RunWindow.of(window, published=False)))
+        self._save(state.with_run(self._run_id, RunWindow.of(window, published=False)))
         return window
 
     def advance(self, window: Window) -> None:
@@ -220,26 +246,26 @@ class Watermark:
 
         :param window: what the run has published.
         """
-        kept = self._load()
-        mark = kept.end
+        state = self._load()
+        mark = state.end
         if mark is None or window.start <= mark < window.end:
-            kept = kept.model_copy(update={"end_time": format_time(window.end)})
-            log.info("The next run without a window of its own begins at %s", kept.end_time)
+            state = state.model_copy(update={"end_time": format_time(window.end)})
+            log.info("The next run without a window of its own begins at %s", state.end_time)
         elif window.start > mark:
-            log.warning("The watermark stays at %s, since this run's window %s begins later", kept.end_time, window)
-        self._save(kept.with_run(self._run_id, RunWindow.of(window, published=True)))
+            log.warning("The watermark stays at %s, since this run's window %s begins later", state.end_time, window)
+        self._save(state.with_run(self._run_id, RunWindow.of(window, published=True)))
 
     def _load(self) -> WatermarkState:
-        data = self._place.load()
+        data = self._store.load()
         try:
             return WatermarkState() if data is None else WatermarkState.model_validate(data)
         except ValidationError:
             raise DestinationTakenError(
-                f"{self._place} holds no watermark of this provider; remove it to begin again"
+                f"{self._store} holds no watermark of this provider; remove it to begin again"
             ) from None
 
-    def _save(self, kept: WatermarkState) -> None:
-        self._place.save(kept.model_dump())
+    def _save(self, state: WatermarkState) -> None:
+        self._store.save(state.model_dump())
 
 
 def watermark_key(facts: Sequence[Any]) -> str:

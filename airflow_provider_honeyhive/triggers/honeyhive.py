@@ -22,14 +22,14 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time, to_micros
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_absolute, check_literals, seconds_of
 from airflow_provider_honeyhive.tasks.polling import PollingClient, in_thread
-from airflow_provider_honeyhive.tasks.state import AssetStore, FileStore
+from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers.watch import Opening, Watch, WatchProducer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
     from datetime import timedelta
 
-    from airflow_provider_honeyhive.tasks.state import WatchStore
+    from airflow_provider_honeyhive.tasks.state import StateStore
 
 DEFAULT_POLL_INTERVAL_S = 60.0
 DEFAULT_LOOKBACK_S = 3_600.0
@@ -267,7 +267,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
         finally:
             watch.close()
 
-    def watch(self, store: WatchStore) -> Watch:
+    def watch(self, store: StateStore) -> Watch:
         """Return the watcher of these arguments."""
         polling_client = PollingClient(
             self.honeyhive_conn_id,
@@ -284,16 +284,16 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
             lookback=self.lookback,
         )
 
-    def _store(self) -> WatchStore:
+    def _store(self) -> StateStore:
         # What is asked, and of whom, but not how often: the state goes on where only that changes.
         asked = [self.honeyhive_conn_id, self.project, self.filters, self.evaluation_id]
         watcher = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         if self.state_path is not None:
-            return FileStore(self.state_path, watcher)
+            return FileState(self.state_path, watcher=watcher)
         accessors = getattr(self, "asset_state_store", None)
         if accessors is None:
             raise InvalidArgumentError("state_path", None, "needed where the trigger is not that of an AssetWatcher")
-        return AssetStore(accessors, watcher)
+        return AssetState(accessors, f"honeyhive-watch-{watcher}")
 
 
 def _canonical(filters: Any) -> str:

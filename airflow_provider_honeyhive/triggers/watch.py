@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 
     from airflow_provider_honeyhive.tasks.polling import PollingClient
-    from airflow_provider_honeyhive.tasks.state import WatchStore
+    from airflow_provider_honeyhive.tasks.state import StateStore
     from airflow_provider_honeyhive.triggers.watch_state import WatchState
 
 
@@ -30,14 +30,14 @@ class Opening:
     """The first item of the stream: Airflow gives the asset's store to the trigger, and the producer needs it."""
 
     def __init__(self) -> None:
-        self._store: asyncio.Future[WatchStore] = asyncio.get_running_loop().create_future()
+        self._store: asyncio.Future[StateStore] = asyncio.get_running_loop().create_future()
 
-    def give(self, store: WatchStore) -> None:
+    def give(self, store: StateStore) -> None:
         """Answer with the store."""
         if not self._store.done():
             self._store.set_result(store)
 
-    async def store(self) -> WatchStore:
+    async def store(self) -> StateStore:
         """Wait for the answer."""
         return await self._store
 
@@ -48,7 +48,7 @@ class WatchProducer:
     :param watch: makes the watcher of a store.
     """
 
-    def __init__(self, watch: Callable[[WatchStore], Watch]) -> None:
+    def __init__(self, watch: Callable[[StateStore], Watch]) -> None:
         self._make_watch = watch
         self._watch: Watch | None = None
 
@@ -102,7 +102,7 @@ class Watch:
     def __init__(
         self,
         polling_client: PollingClient,
-        store: WatchStore,
+        store: StateStore,
         *,
         begin: int | None,
         poll_interval: float,
@@ -132,7 +132,7 @@ class Watch:
                 await self._taken.wait()
                 self._taken.clear()
                 self._state = without_pending(self._state)
-                save = partial(self._store.save, self._state.to_json())
+                save = partial(self._save, self._state)
                 while await self._safely(save):
                     await self._sleep(self._poll_interval)
             await self._sleep(max(self._poll_interval, pause))
@@ -182,7 +182,7 @@ class Watch:
                 format_time(from_micros(state.since)),
             )
         if state.pending is not None or state.since - self._saved_since >= self._lookback:
-            await self._store.save(state.to_json())
+            await self._save(state)
             self._saved_since = state.since
         # Not before it is saved: an announcement that is not safe is not made.
         self._state = state
@@ -191,12 +191,15 @@ class Watch:
         """Return the saved state, or begin: the beginning is saved, too, so that a restart does not move it."""
         from airflow_provider_honeyhive.triggers.watch_state import WatchState  # noqa: PLC0415
 
-        data = await self._store.load()
+        data = await in_thread(self._store.load)
         if data is not None:
             state = WatchState.from_json(data)
         else:
             state = WatchState(self._clock() if self._begin is None else self._begin)
-            await self._store.save(state.to_json())
+            await self._save(state)
         self._saved_since = state.since
         log.info("Watching for events from %s on; %d are known", format_time(from_micros(state.since)), len(state.seen))
         return state
+
+    async def _save(self, state: WatchState) -> None:
+        await in_thread(lambda: self._store.save(state.to_json()))

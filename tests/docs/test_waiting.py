@@ -9,8 +9,8 @@ import pytest
 
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, parse_time, to_micros
-from airflow_provider_honeyhive.tasks import state as watch_stores
 from airflow_provider_honeyhive.tasks.polling import Snapshot
+from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers import watch_state as watching
 
 from .documents import Document, code, run_python
@@ -45,8 +45,8 @@ def test_the_announcement_of_the_watcher_is_that_of_the_code():
 
 def test_the_numbers_are_those_of_the_code():
     assert f"at most {watching.SHOWN_IDS} |" in PAGE.text
-    assert f"About {watch_stores.AssetStore.capacity:,} are remembered" in PAGE.text
-    assert f"{watch_stores.FileStore.capacity:,} in a file" in PAGE.text
+    assert f"About {AssetState.capacity:,} are remembered" in PAGE.text
+    assert f"{FileState.capacity:,} in a file" in PAGE.text
 
 
 @pytest.fixture

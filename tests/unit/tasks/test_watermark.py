@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import Window
-from airflow_provider_honeyhive.storage.paths import open_store
-from airflow_provider_honeyhive.tasks.state import FilePlace
+from airflow_provider_honeyhive.tasks.state import FileState
 from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS, Watermark, watermark_key
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-class MemoryPlace:
+class MemoryState:
     """Keeps what Airflow's state store would: JSON."""
+
+    capacity = 0
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -35,62 +36,62 @@ class MemoryPlace:
 
 
 @pytest.fixture
-def place() -> MemoryPlace:
-    """A place in which the time until 06:00 has been exported."""
-    place = MemoryPlace()
-    Watermark(place, "first").advance(Window(START, START + 6 * HOUR))
-    return place
+def store() -> MemoryState:
+    """A store in which the time until 06:00 has been exported."""
+    store = MemoryState()
+    Watermark(store, "first").advance(Window(START, START + 6 * HOUR))
+    return store
 
 
 def at(hour: float) -> datetime:
     return START + timedelta(hours=hour)
 
 
-def export(place: MemoryPlace, run_id: str, until: datetime) -> Window | None:
-    window = Watermark(place, run_id).take(until)
+def export(store: MemoryState, run_id: str, until: datetime) -> Window | None:
+    window = Watermark(store, run_id).take(until)
     if window is not None:
-        Watermark(place, run_id).advance(window)
+        Watermark(store, run_id).advance(window)
     return window
 
 
 def test_without_an_earlier_export_there_is_nothing_to_continue():
-    place = MemoryPlace()
-    assert Watermark(place, "run").take(START) is None
-    assert place.text is None
+    store = MemoryState()
+    assert Watermark(store, "run").take(START) is None
+    assert store.text is None
 
 
-def test_a_run_begins_where_the_last_published_one_ended(place):
-    assert export(place, "a", at(8)) == Window(at(6), at(8))
-    assert export(place, "b", at(9)) == Window(at(8), at(9))
+def test_a_run_begins_where_the_last_published_one_ended(store):
+    assert export(store, "a", at(8)) == Window(at(6), at(8))
+    assert export(store, "b", at(9)) == Window(at(8), at(9))
 
 
-def test_what_was_not_published_is_exported_by_the_next_run(place):
-    Watermark(place, "failed").take(at(8))
-    assert export(place, "next", at(9)) == Window(at(6), at(9))
+def test_what_was_not_published_is_exported_by_the_next_run(store):
+    Watermark(store, "failed").take(at(8))
+    assert export(store, "next", at(9)) == Window(at(6), at(9))
 
 
-def test_each_try_of_a_run_gets_the_same_window(place):
-    first = Watermark(place, "run").take(at(8))
-    assert Watermark(place, "run").take(at(8)) == first
+def test_each_try_of_a_run_gets_the_same_window(store):
+    first = Watermark(store, "run").take(at(8))
+    assert Watermark(store, "run").take(at(8)) == first
 
 
-def test_a_published_run_that_is_cleared_gets_its_window_again(place):
-    windows = [export(place, "a", at(8)), export(place, "b", at(9))]
-    assert [export(place, "a", at(8)), export(place, "b", at(9))] == windows
-    assert export(place, "c", at(10)) == Window(at(9), at(10))
+def test_a_published_run_that_is_cleared_gets_its_window_again(store):
+    windows = [export(store, "a", at(8)), export(store, "b", at(9))]
+    assert [export(store, "a", at(8)), export(store, "b", at(9))] == windows
+    assert export(store, "c", at(10)) == Window(at(9), at(10))
 
 
-def test_a_failed_run_whose_time_a_later_one_has_exported_is_told_so(place):
-    Watermark(place, "failed").take(at(8))
-    export(place, "next", at(9))
+def test_a_failed_run_whose_time_a_later_one_has_exported_is_told_so(store):
+    Watermark(store, "failed").take(at(8))
+    export(store, "next", at(9))
     with pytest.raises(InvalidArgumentError, match=r"nothing is left.*T09:00.*dag_run\.conf"):
-        Watermark(place, "failed").take(at(8))
+        Watermark(store, "failed").take(at(8))
 
 
-def test_a_failed_run_takes_what_is_left_of_its_time(place):
-    Watermark(place, "failed").take(at(8))
-    Watermark(place, "given").advance(Window(at(5), at(7)))
-    assert export(place, "failed", at(8)) == Window(at(7), at(8))
+def test_a_failed_run_takes_what_is_left_of_its_time(store):
+    Watermark(store, "failed").take(at(8))
+    Watermark(store, "given").advance(Window(at(5), at(7)))
+    assert export(store, "failed", at(8)) == Window(at(7), at(8))
 
 
 @pytest.mark.parametrize(
@@ -103,49 +104,51 @@ def test_a_failed_run_takes_what_is_left_of_its_time(place):
         pytest.param((7, 8), 6, id="leaves a gap"),
     ],
 )
-def test_only_a_given_window_that_goes_on_from_it_moves_the_watermark(place, given, mark):
-    Watermark(place, "given").advance(Window(*map(at, given)))
-    assert export(place, "next", at(10)) == Window(at(mark), at(10))
+def test_only_a_given_window_that_goes_on_from_it_moves_the_watermark(store, given, mark):
+    Watermark(store, "given").advance(Window(*map(at, given)))
+    assert export(store, "next", at(10)) == Window(at(mark), at(10))
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 3), st.booleans()), min_size=1, max_size=30))
 def test_published_windows_meet_whatever_fails_and_is_tried_again(runs):
-    place = MemoryPlace()
-    Watermark(place, "first").advance(Window(START - HOUR, START))
+    store = MemoryState()
+    Watermark(store, "first").advance(Window(START - HOUR, START))
     now, published = START, []
     for number, (minutes, tries, succeeds) in enumerate(runs):
         now += timedelta(minutes=minutes)
         for _ in range(tries):
-            Watermark(place, str(number)).take(now)
+            Watermark(store, str(number)).take(now)
         if succeeds:
-            published.append(export(place, str(number), now))
+            published.append(export(store, str(number), now))
     assert all(earlier.end == later.start for earlier, later in pairwise(published))
     assert not published or published[0].start == START
 
 
-def test_so_many_runs_are_remembered_as_the_state_store_takes(place):
+def test_so_many_runs_are_remembered_as_the_state_store_takes(store):
     for number in range(MOST_RUNS + 10):
-        export(place, f"asset_triggered__2026-11-23T00:00:00.{number:06d}+00:00_AbCdEfGh", at(7 + number))
-    assert len(json.loads(place.text)["runs"]) == MOST_RUNS
-    assert len(place.text) < 65_536
+        export(store, f"asset_triggered__2026-11-23T00:00:00.{number:06d}+00:00_AbCdEfGh", at(7 + number))
+    assert len(json.loads(store.text)["runs"]) == MOST_RUNS
+    assert len(store.text) < 65_536
     last = f"asset_triggered__2026-11-23T00:00:00.{MOST_RUNS + 9:06d}+00:00_AbCdEfGh"
-    assert export(place, last, at(MOST_RUNS + 16)) == Window(at(MOST_RUNS + 15), at(MOST_RUNS + 16))
+    assert export(store, last, at(MOST_RUNS + 16)) == Window(at(MOST_RUNS + 15), at(MOST_RUNS + 16))
 
 
 def test_a_file_keeps_it(tmp_path):
-    place = FilePlace(open_store(tmp_path / "exports"), "key")
-    assert place.load() is None
-    Watermark(place, "first").advance(Window(START, at(6)))
-    again = FilePlace(open_store(tmp_path / "exports"), "key")
+    store = FileState(f"{tmp_path}/exports/_watermark-key.json")
+    assert store.load() is None
+    Watermark(store, "first").advance(Window(START, at(6)))
+    again = FileState(f"{tmp_path}/exports/_watermark-key.json")
     assert export(again, "run", at(8)) == Window(at(6), at(8))
-    assert [path.name for path in (tmp_path / "exports").iterdir()] == ["_watermark-key.json"]
+    (file,) = (tmp_path / "exports").iterdir()
+    assert file.name == "_watermark-key.json"
+    assert file.read_text().startswith('{\n  "end_time": "2026-11-01T08:00:00.000000Z",\n  "runs": {\n    "first": {\n')
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\x00\x01", b'{"runs": 5}'])
 def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path, content):
     file = tmp_path / "_watermark-key.json"
     file.write_bytes(content)
-    watermark = Watermark(FilePlace(open_store(tmp_path), "key"), "run")
+    watermark = Watermark(FileState(str(file)), "run")
     for use in (lambda: watermark.take(at(1)), lambda: watermark.advance(Window(START, at(1)))):
         with pytest.raises(DestinationTakenError, match=r"_watermark-key\.json"):
             use()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -306,6 +307,7 @@ def test_the_state_goes_on_where_only_the_pace_changes_and_begins_anew_where_ano
         return trigger._store()._key
 
     assert key() == key(poll_interval=5, lookback=9, start_time=None)
+    assert re.fullmatch("honeyhive-watch-[0-9a-f]{16}", key())
     assert len({key(), key(project="other"), key(evaluation_id="run"), key(filters=[ERRORS[0]] * 2)}) == 4
 
 
@@ -315,10 +317,10 @@ class Accessors:
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
-    async def aget(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:
         return self.values.get(key, default)
 
-    async def aset(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any) -> None:
         self.values[key] = value
 
     @property

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.exceptions import (
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox import Behaviour
-from airflow_provider_honeyhive.tasks.state import AssetStore, FileStore
+from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers.watch import Watch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def failed(name: str, at: float = 0.0) -> dict[str, Any]:
 
 
 class Asked:
-    """An polling_client of a sandbox, without Airflow; fails as told."""
+    """A polling client of a sandbox, without Airflow; fails as told."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -53,7 +53,7 @@ class Asked:
         self.closed = True
 
 
-class WatermarkState:
+class MemoryState:
     """A store that remembers all that was saved; refuses as told."""
 
     capacity = 100
@@ -62,10 +62,10 @@ class WatermarkState:
         self.saved: list[dict[str, Any]] = []
         self.refusals = 0
 
-    async def load(self) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         return json.loads(json.dumps(self.saved[-1])) if self.saved else None
 
-    async def save(self, data: dict[str, Any]) -> None:
+    def save(self, data: dict[str, Any]) -> None:
         if self.refusals:
             self.refusals -= 1
             raise OSError("the disk is full")
@@ -82,7 +82,7 @@ class Stage:
 
     def __init__(self, client: Any, store: Any = None, begin: int | None = START_US) -> None:
         self.polling_client = Asked(client)
-        self.store = store or WatermarkState()
+        self.store = store or MemoryState()
         self.now = START_US
         self.pauses: list[float] = []
         #: What happens in the next pauses.
@@ -305,16 +305,12 @@ def test_closing_the_watch_ends_what_is_being_asked(stage):
 
 def test_a_file_keeps_the_state_whole(tmp_path):
     path = tmp_path / "folder" / "watch.json"
-    store = FileStore(str(path), "watcher")
+    store = FileState(str(path), watcher="watcher")
 
-    async def keep() -> tuple[Any, Any]:
-        before = await store.load()
-        await store.save({"version": 1, "since": 5})
-        return before, await FileStore(str(path), "watcher").load()
-
-    before, after = asyncio.run(keep())
-    assert before is None
-    assert after == {"version": 1, "since": 5, "watcher": "watcher"}
+    assert store.load() is None
+    store.save({"version": 1, "since": 5})
+    assert FileState(str(path), watcher="watcher").load() == {"version": 1, "since": 5, "watcher": "watcher"}
+    assert path.read_text() == '{"version": 1, "since": 5, "watcher": "watcher"}'
     assert [found.name for found in path.parent.iterdir()] == ["watch.json"]
 
 
@@ -324,7 +320,7 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path, content):
     path.write_text(content)
 
     with pytest.raises(DestinationTakenError, match="another state_path"):
-        asyncio.run(FileStore(str(path), "watcher").load())
+        FileState(str(path), watcher="watcher").load()
     assert path.read_text() == content
 
 
@@ -335,26 +331,23 @@ class Accessors:
         self.values: dict[str, Any] = {}
         self.of_one = of_one
 
-    async def aget(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:
         if not self.of_one:
             raise ValueError("which asset?")
         return self.values.get(key, default)
 
-    async def aset(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any) -> None:
         self.values[key] = value
 
 
 def test_watchers_of_one_asset_keep_their_states_apart():
     accessors = Accessors()
-    one, other = AssetStore(accessors, "one"), AssetStore(accessors, "other")
+    one, other = AssetState(accessors, "one"), AssetState(accessors, "other")
 
-    async def keep() -> tuple[Any, Any]:
-        await one.save({"since": 1})
-        return await one.load(), await other.load()
-
-    assert asyncio.run(keep()) == ({"since": 1}, None)
+    one.save({"since": 1})
+    assert (one.load(), other.load()) == ({"since": 1}, None)
 
 
 def test_a_trigger_that_several_assets_share_is_told_what_to_do():
     with pytest.raises(InvalidArgumentError, match="let the triggers of the assets differ"):
-        asyncio.run(AssetStore(Accessors(of_one=False), "one").load())
+        AssetState(Accessors(of_one=False), "one").load()

@@ -221,10 +221,10 @@ def test_the_batch_tells_the_same_events_from_others():
 
 
 def test_the_fullest_state_of_the_asset_store_fits_into_its_value():
-    from airflow_provider_honeyhive.tasks.state import AssetStore
+    from airflow_provider_honeyhive.tasks.state import AssetState
 
-    fresh = {f"{n:036d}" + "é" * 40: us(n) for n in range(AssetStore.capacity)}
-    state = WatchState(us(0), {n.to_bytes(8): us(n) for n in range(AssetStore.capacity)}, announcement(ERRORS, fresh))
+    fresh = {f"{n:036d}" + "é" * 40: us(n) for n in range(AssetState.capacity)}
+    state = WatchState(us(0), {n.to_bytes(8): us(n) for n in range(AssetState.capacity)}, announcement(ERRORS, fresh))
 
     assert len(json.dumps(state.to_json())) < 65_535
 
