@@ -27,7 +27,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class HoneyHiveError(Exception):
@@ -45,21 +48,41 @@ class HoneyHiveError(Exception):
         return super().__str__()
 
 
+class Argument(str):
+    """The name of an argument within a text; the command line says its option instead."""
+
+    __slots__ = ()
+
+
 class InvalidArgumentError(HoneyHiveError, ValueError):
     """An argument that cannot be right.
 
     :param argument: name of the argument, as the user wrote it.
     :param value: what came.
-    :param allowed: what is allowed instead.
+    :param allowed: what is allowed instead: a text, in pieces where it names other arguments.
     """
 
     retryable = False
 
-    def __init__(self, argument: str, value: Any, allowed: str) -> None:
-        super().__init__(argument, value, allowed)
+    def __init__(self, argument: str, value: Any, *allowed: str) -> None:
+        super().__init__(argument, value, *allowed)
         self.argument = argument
         self.value = value
-        self.allowed = allowed
+        self.pieces = allowed
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed instead."""
+        return "".join(self.pieces)
+
+    def renamed(self, argument: str, names: Mapping[str, str]) -> InvalidArgumentError:
+        """Return the error for a place where arguments are called otherwise.
+
+        :param argument: what this argument is called there.
+        :param names: what other arguments are called there.
+        """
+        pieces = (names.get(piece, piece) if isinstance(piece, Argument) else piece for piece in self.pieces)
+        return InvalidArgumentError(argument, self.value, *pieces)
 
     def _text(self) -> str:
         shown = repr(self.value)

@@ -60,7 +60,7 @@ def find_settings(connection: str | None, environment: Mapping[str, str]) -> Cli
     except InvalidArgumentError as error:
         # What concerns no field alone is about the URL's scheme.
         places = (origins.get(name, origins["api_url"]) for name in error.argument.split(", "))
-        raise InvalidArgumentError(", ".join(places), error.value, error.allowed) from None
+        raise error.renamed(", ".join(places), {}) from None
 
 
 def parse_connection(text: str, source: str = CONNECTION_OPTION) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
-#: Options that other words mean: arguments as the package's errors name them.
+#: What the command line calls the arguments that errors name.
 _OPTIONS = {
     "project": "--project",
     "start_time": "--start",
@@ -47,9 +47,6 @@ _OPTIONS = {
     "max_file_size": "--max-file-size",
     "min_events": "--min-events",
 }
-
-#: Those of the names that no message means in another sense.
-_NAMES = re.compile(r"\b(" + "|".join(name for name in _OPTIONS if "_" in name) + r")\b")
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|B|KB|MB|GB|KIB|MIB|GIB)")
 
@@ -282,7 +279,7 @@ def _as_option(error: InvalidArgumentError) -> InvalidArgumentError:
     if name == "filters" and bracket:
         number, _, inner = rest.partition("]")
         option = f"{option} (number {int(number) + 1}{inner})"
-    return InvalidArgumentError(option, error.value, _NAMES.sub(lambda found: _OPTIONS[found[0]], error.allowed))
+    return error.renamed(option, _OPTIONS)
 
 
 def _text(text: str) -> str:

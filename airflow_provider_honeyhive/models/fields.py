@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,10 +110,14 @@ def check_fields(projections: Any = None, exclude_fields: Any = None, redact: An
     for name in kept:
         if "." in name:
             raise InvalidArgumentError(
-                "projections", name, "allowed: names of top-level fields; exclude_fields takes out parts of one"
+                "projections",
+                name,
+                *("allowed: names of top-level fields; ", Argument("exclude_fields"), " takes out parts of one"),
             )
         if name in excluded:
-            raise InvalidArgumentError("exclude_fields", name, "projections asks to keep this field: name it in one")
+            raise InvalidArgumentError(
+                "exclude_fields", name, Argument("projections"), " asks to keep this field: name it in one"
+            )
     for argument, paths in (("exclude_fields", excluded), ("redact", redacted)):
         for path in paths:
             _check_may_go(argument, path)
@@ -121,7 +125,10 @@ def check_fields(projections: Any = None, exclude_fields: Any = None, redact: An
         for other in excluded:
             if _covers(other, path) or _covers(path, other):
                 raise InvalidArgumentError(
-                    "redact", path, f"exclude_fields takes out {other!r}: what is taken out cannot be replaced too"
+                    "redact",
+                    path,
+                    Argument("exclude_fields"),
+                    f" takes out {other!r}: what is taken out cannot be replaced too",
                 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
 _TEXT = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -144,9 +144,12 @@ def _compression_for(file_format: str, compression: str | None) -> str:
     return compression or allowed[0]
 
 
-def _contradiction(argument: str, given: str | None, suffix: str, implied: str) -> InvalidArgumentError:
+def _contradiction(argument: str, value: str | None, suffix: str, implied: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        argument, given, f"output_path ends in {suffix!r}, which means {implied!r}; leave one of them out"
+        argument,
+        value,
+        Argument("output_path"),
+        f" ends in {suffix!r}, which means {implied!r}; leave one of them out",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import PARTITION_KEYS
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ MOST_SHARDS = 1024
 #: XCom values live in Airflow's metadata database. Measured on Airflow 3.3.2: 5 MB take 0.4 s to push and
 #: to pull, 50 MB take seconds and double the API server's memory, 200 MB cannot be pulled any more.
 DEFAULT_XCOM_MAX_BYTES = 5_000_000
+
+_A_FOLDER = " is a folder, not one object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def check_partitions(
     """
     if partition_by and layout.object_name is not None:
         raise InvalidArgumentError(
-            "partition_by", list(partition_by), "allowed only where output_path is a folder, not one object"
+            "partition_by", list(partition_by), "allowed only where ", Argument("output_path"), _A_FOLDER
         )
     if "event_type" in partition_by and "event_type" in (*exclude_fields, *redact):
         raise InvalidArgumentError(
@@ -92,7 +94,7 @@ def check_lookback(lookback: int, layout: Layout) -> None:
     :raises InvalidArgumentError: there is only one object.
     """
     if lookback and layout.object_name is not None:
-        raise InvalidArgumentError("lookback", lookback, "allowed only where output_path is a folder, not one object")
+        raise InvalidArgumentError("lookback", lookback, "allowed only where ", Argument("output_path"), _A_FOLDER)
 
 
 def check_number(argument: str, value: Any, least: int, most: int | None, *, optional: bool = False) -> None:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -131,7 +131,7 @@ class Window:
         start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
         if end <= start:
             raise InvalidArgumentError(
-                "end_time", format_time(end), f"it must be after start_time, {format_time(start)}"
+                "end_time", format_time(end), "it must be after ", Argument("start_time"), f", {format_time(start)}"
             )
         return cls(start, end)
 

@@ -281,6 +281,11 @@ def test_it_writes_to_an_object_store_and_verifies_there(serve, bucket, monkeypa
     ("more", "message"),
     [
         (["--start", "soon"], "error: --start: got 'soon'; allowed: a datetime"),
+        (["--exclude", "inputs", "--projection", "inputs"], "got 'inputs'; --projection asks to keep this field"),
+        (
+            ["--exclude", "metadata.page_size", "--redact", "metadata.page_size"],
+            "--redact: got 'metadata.page_size'; --exclude takes out 'metadata.page_size': what",
+        ),
         (["--end", "2026-11-21"], "error: --end: got '2026-11-21T00:00:00.000000Z'; it must be after --start, 2026-11"),
         (["--filter", "{}", "--filter", "{"], "error: --filter (number 1): got {}; field: Field required"),
         (["--filter", '{"field": "a", "operator": "exists"}', "--filter", "{"], "error: --filter (number 2): got '{'"),

@@ -151,6 +151,7 @@ def test_texts_of_a_request_are_checked_by_name():
     "error",
     [
         exceptions.InvalidArgumentError("a", 1, "allowed: 2"),
+        exceptions.InvalidArgumentError("a", 1, "not with ", exceptions.Argument("b")),
         exceptions.HoneyHiveConnectionError("gone", timed_out=True),
         exceptions.HoneyHiveRateLimitError("slow", status_code=429, error_code="X", server_message="m", retry_after=3),
         exceptions.WrongProjectError("a", "b"),
