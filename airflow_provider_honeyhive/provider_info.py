@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.api.connection_form import connection_type_info
 
 
 def get_provider_info() -> dict[str, Any]:
     """Tell Airflow what this provider brings; plain data, imports nothing heavy."""
-    from airflow_provider_honeyhive.api.connection_form import connection_type_info  # noqa: PLC0415
-
     return {
         "package-name": "airflow-provider-honeyhive",
         "name": "HoneyHive",

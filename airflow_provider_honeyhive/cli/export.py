@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.cli.terminal import Signals, reporting
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import (
     COMPRESSIONS,
@@ -20,6 +21,8 @@ from airflow_provider_honeyhive.models.layout import (
     SUFFIXES,
 )
 from airflow_provider_honeyhive.models.options import DEFAULT_CONCURRENCY, DEFAULT_MAX_FILE_SIZE, ExportOptions
+from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.storage.paths import path_of
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
@@ -206,9 +209,7 @@ def run(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
     from airflow_provider_honeyhive.cli.connection import find_settings  # noqa: PLC0415
-    from airflow_provider_honeyhive.cli.terminal import Signals, reporting  # noqa: PLC0415
     from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
-    from airflow_provider_honeyhive.storage.paths import path_of  # noqa: PLC0415
 
     options = ExportOptions(
         file_format=args.format,
@@ -241,7 +242,6 @@ def _export(args: argparse.Namespace) -> int:
 
 def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportRequest:
     from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
-    from airflow_provider_honeyhive.models.window import Window  # noqa: PLC0415
 
     project = args.project or settings.project
     if project is None:

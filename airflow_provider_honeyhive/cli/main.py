@@ -24,6 +24,7 @@ from airflow_provider_honeyhive.cli import export as export_command
 from airflow_provider_honeyhive.cli import verify as verify_command
 from airflow_provider_honeyhive.cli.terminal import INTERRUPTED, MEANINGS, OUTPUT_CLOSED, code_of
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
+from airflow_provider_honeyhive.sandbox import command as sandbox_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    from airflow_provider_honeyhive.sandbox import command as sandbox_command  # noqa: PLC0415
-
     codes = "Exit codes:\n" + "".join(f"  {code:>3}  {meaning}\n" for code, meaning in MEANINGS.items())
     parser = _Parser(
         prog="python -m airflow_provider_honeyhive",

@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.export.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.exceptions import HoneyHiveError
-    from airflow_provider_honeyhive.export.progress import Progress
 
 
 OK, FAILED, USAGE, AGAIN = 0, 1, 2, 3
@@ -70,8 +70,6 @@ class Signals:
 def reporting(*, quiet: bool) -> Iterator[Progress]:
     """Give what shows the progress on stderr: a bar on a terminal, else lines; and let the log go there, too."""
     if quiet or not sys.stderr.isatty():
-        from airflow_provider_honeyhive.export.progress import Progress  # noqa: PLC0415
-
         with _logging_to_stderr(logging.ERROR if quiet else logging.INFO):
             yield Progress()
         return

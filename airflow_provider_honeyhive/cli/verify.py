@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.cli.terminal import AGAIN, FAILED, OK
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.storage.paths import path_of
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
     :raises DestinationError: a folder cannot be listed.
     """
     from airflow_provider_honeyhive.export.catalog import Timeline, verify_exports  # noqa: PLC0415
-    from airflow_provider_honeyhive.storage.paths import path_of  # noqa: PLC0415
 
     totals = {"exports": 0, "events": 0, "files": 0, "bytes": 0, "failed": 0, "gaps": 0, "overlaps": 0}
     code, timeline = OK, Timeline()

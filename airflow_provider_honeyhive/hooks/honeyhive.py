@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import BaseHook, airflow_version
 from airflow_provider_honeyhive.api import connection_form
+from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
+from airflow_provider_honeyhive.events.masking import Masker
+from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
@@ -16,15 +19,15 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
+from airflow_provider_honeyhive.models.options import check_number
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window, parse_time, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.api.pages import Page
-    from airflow_provider_honeyhive.api.settings import ClientSettings
-    from airflow_provider_honeyhive.models.request import ExportRequest
-    from airflow_provider_honeyhive.models.window import Window
 
 
 class HoneyHiveHook(BaseHook):
@@ -64,8 +67,6 @@ class HoneyHiveHook(BaseHook):
         :raises HoneyHiveAuthError: there is no key, or one that cannot read.
         :raises InvalidArgumentError: a field of the connection cannot be right.
         """
-        from airflow_provider_honeyhive.api.settings import ClientSettings  # noqa: PLC0415
-
         connection = self.get_connection(self.honeyhive_conn_id)
         extras = {name: connection.extra_dejson.get(name) for name in connection_form.EXTRA_FIELDS}
         return ClientSettings.parse(api_key=connection.password, api_url=_base_url(connection), **extras)
@@ -120,9 +121,6 @@ class HoneyHiveHook(BaseHook):
         :raises WrongProjectError: the key belongs to another project.
         :raises HoneyHiveError: the call failed.
         """
-        from airflow_provider_honeyhive.events.masking import Masker  # noqa: PLC0415
-        from airflow_provider_honeyhive.models.options import check_number  # noqa: PLC0415
-        from airflow_provider_honeyhive.models.window import parse_time, to_micros  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats  # noqa: PLC0415
 
         check_number("page", page, 1, None)
@@ -167,8 +165,6 @@ class HoneyHiveHook(BaseHook):
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
-        from airflow_provider_honeyhive.events.masking import Masker  # noqa: PLC0415
-        from airflow_provider_honeyhive.events.raw import load_event  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
 
         window = _window(start_time, end_time)
@@ -219,8 +215,6 @@ class HoneyHiveHook(BaseHook):
         evaluation_id: str | None,
         **fields: Any,
     ) -> ExportRequest:
-        from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
-
         return ExportRequest.parse(
             project=project or self.settings.project,
             filters=filters,
@@ -256,8 +250,6 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 
 
 def _base_url(connection: Any) -> str | None:
-    from airflow_provider_honeyhive.api.settings import base_url  # noqa: PLC0415
-
     return base_url(connection.host, connection.schema, connection.port)
 
 
@@ -268,15 +260,11 @@ def _both_or_neither(start_time: Any, end_time: Any) -> None:
 
 
 def _window(start_time: Any, end_time: Any) -> Window | None:
-    from airflow_provider_honeyhive.models.window import Window  # noqa: PLC0415
-
     _both_or_neither(start_time, end_time)
     return None if start_time is None else Window.parse(start_time, end_time)
 
 
 def _describe_last_day(client: HoneyHiveClient, project: str | None) -> str:
-    from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
-    from airflow_provider_honeyhive.models.window import Window  # noqa: PLC0415
     from airflow_provider_honeyhive.reading.counting import describe  # noqa: PLC0415
 
     now = datetime.now(UTC)

@@ -20,12 +20,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pydantic import SecretStr
 
 
 #: What every exported event keeps as it is, and why.
@@ -183,8 +183,6 @@ def _covers(outer: str, inner: str) -> bool:
 def _parse_key(key: Any) -> SecretStr | None:
     if key is None:
         return None
-    from pydantic import SecretStr  # noqa: PLC0415
-
     if not isinstance(key, str | SecretStr):
         raise InvalidArgumentError("redact_secret", type(key).__name__, "allowed: a text, in the connection's extra")
     text = (key if isinstance(key, str) else key.get_secret_value()).strip()

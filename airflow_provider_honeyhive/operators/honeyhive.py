@@ -36,7 +36,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.watermark import choose_window, steady_folder
-from airflow_provider_honeyhive.triggers.moment import defer_if_asked, waits_of
+from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger, defer_if_asked, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -298,8 +298,6 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             return
         self.log.info("Waiting until %s to export the window %s", format_time(moment), window)
         if left > SHORT_WAIT_S:
-            from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger  # noqa: PLC0415
-
             self.defer(trigger=HoneyHiveMomentTrigger(format_time(moment)), method_name="resume")
         time.sleep(left)
 

@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import MOST_SHARDS, check_number
+from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
     as_plain_data,
@@ -157,7 +158,6 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> list[dict[str, str]]:
         from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
-        from airflow_provider_honeyhive.models.window import format_time  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.splitting import split_by_counts  # noqa: PLC0415
 
         request = request_of(

@@ -18,18 +18,19 @@ from airflow_provider_honeyhive._compat import (
 )
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of, window_of
-from airflow_provider_honeyhive.tasks.polling import PollingClient
+from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
+from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.tasks.polling import Unchanged
 
 #: How often a poke sends a request again; the next poke asks anyway.
 POKE_RETRIES = 2
@@ -159,8 +160,6 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
 
     def _look(self, context: Context, window: Window) -> dict[str, Any] | None:
         """Return the sensor's result, None while the wait is not over."""
-        from airflow_provider_honeyhive.tasks.polling import Condition, Unchanged  # noqa: PLC0415
-
         condition = Condition(self.min_events, self._settled_seconds)
         last = self._remembered(context)
         self._polling_client = polling_client = PollingClient(
@@ -194,9 +193,6 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
             polling_client.close()
 
     def _leave_to_triggerer(self, window: Window) -> NoReturn:
-        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
-        from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger  # noqa: PLC0415
-
         self.defer(
             trigger=HoneyHiveEventsTrigger(
                 project=self.project,
@@ -232,8 +228,6 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         return None if self._remembers_by_itself() else task_state_store(context)
 
     def _remembered(self, context: Context) -> Unchanged | None:
-        from airflow_provider_honeyhive.tasks.polling import Unchanged  # noqa: PLC0415
-
         store = self._kept(context)
         if store is not None and (data := store.get(_STILL_KEY)):
             return Unchanged.from_json(data)

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import ObjectStoragePath
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.manifest import AirflowFacts
+from airflow_provider_honeyhive.models.filters import parse_filters
+from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.sessions import check_root_filters, check_sessions
 from airflow_provider_honeyhive.models.window import Window, parse_time
 from airflow_provider_honeyhive.tasks.run_window import run_window
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
-    from airflow_provider_honeyhive.manifest import AirflowFacts
-    from airflow_provider_honeyhive.models.request import ExportRequest
 
 
 def is_literal(value: Any) -> bool:
@@ -61,8 +62,6 @@ def check_literals(*, filters: Any = (), times: Mapping[str, Any], texts: Mappin
         if is_literal(value):
             parse_time(value, name)
     if is_literal(filters) and filters:
-        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
-
         parse_filters(filters)
 
 
@@ -103,8 +102,6 @@ def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> E
     :param arguments: see :meth:`~airflow_provider_honeyhive.models.ExportRequest.parse`.
     :raises InvalidArgumentError: one of them cannot be right, or there is no project.
     """
-    from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415
-
     request = ExportRequest.parse(project=project or settings.project, **arguments)
     if request.project is None:
         raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
@@ -113,8 +110,6 @@ def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> E
 
 def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
     """Return which task, run and try this is, as manifests name it."""
-    from airflow_provider_honeyhive.manifest import AirflowFacts  # noqa: PLC0415
-
     ti = context["ti"]
     return AirflowFacts(
         dag_id=ti.dag_id,
@@ -177,6 +172,4 @@ def check_task(sessions: Any, filters: Any, output_path: Any) -> None:
     if output_path is None:
         raise InvalidArgumentError("sessions", sessions, "allowed only with output_path: whole sessions go to files")
     if filters and is_literal(filters):
-        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
-
         check_root_filters(parse_filters(filters))

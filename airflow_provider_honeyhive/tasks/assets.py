@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from airflow_provider_honeyhive._compat import ASSETS, Asset, AssetAlias
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink
+from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink, events_url
 from airflow_provider_honeyhive.models.window import parse_time
+from airflow_provider_honeyhive.tasks.lineage import operator_lineage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -130,8 +131,6 @@ class ExportResultMixin:
 
         :param task_instance: of the task.
         """
-        from airflow_provider_honeyhive.tasks.lineage import operator_lineage  # noqa: PLC0415
-
         return operator_lineage(self.result)
 
 
@@ -163,8 +162,6 @@ def _span(part: PartFile) -> str:
 
 
 def _link(app_url: str | None, result: ExportResult) -> str:
-    from airflow_provider_honeyhive.links.honeyhive import events_url  # noqa: PLC0415
-
     if not app_url:
         return ""
     try:

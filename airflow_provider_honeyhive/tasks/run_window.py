@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
+from airflow_provider_honeyhive.tasks.schedule import partition_period, period_before
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,9 +77,6 @@ def own_window(context: Mapping[str, Any]) -> Window | None:
 
     :raises InvalidArgumentError: the run is of a partition whose period cannot be known.
     """
-    # Here, because only tasks that run need it.
-    from airflow_provider_honeyhive.tasks.schedule import partition_period, period_before  # noqa: PLC0415
-
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is not None and end is not None and parse_time(start) < parse_time(end):
         return Window.parse(start, end)

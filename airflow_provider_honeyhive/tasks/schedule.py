@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
+import pendulum
+
 from airflow_provider_honeyhive.models.window import Window, parse_time
 
 #: Gives the first tick after a moment.
@@ -119,8 +121,7 @@ def _last_two(ticks: list[datetime]) -> Window | None:
 
 def _following(crons: Iterable[Cron]) -> Following:
     """Return what gives the next tick of any of the crons."""
-    # Here, because DAG files are parsed often and need none of it.
-    import pendulum  # noqa: PLC0415
+    # Here, because DAG parsing does not need Airflow's core.
     from airflow.timetables.base import DataInterval, TimeRestriction  # noqa: PLC0415
     from airflow.timetables.trigger import CronTriggerTimetable  # noqa: PLC0415
 

@@ -19,9 +19,10 @@ from airflow_provider_honeyhive._compat import (
 from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time, to_micros
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_absolute, check_literals, seconds_of
-from airflow_provider_honeyhive.tasks.polling import PollingClient, in_thread
+from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged, in_thread
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers.watch import Opening, Watch, WatchProducer
 
@@ -138,8 +139,6 @@ class HoneyHiveEventsTrigger(BaseTrigger):
 
     async def _look(self, polling_client: PollingClient) -> tuple[dict[str, Any], float]:
         """Return what to say if this were the last look, and how many seconds the server asked to wait."""
-        from airflow_provider_honeyhive.tasks.polling import Condition, Unchanged  # noqa: PLC0415
-
         try:
             snapshot, request = await in_thread(polling_client.snapshot)
         except HoneyHiveError as error:
@@ -301,8 +300,6 @@ def _canonical(filters: Any) -> str:
 
     :raises InvalidArgumentError: they cannot be right, or there are none.
     """
-    from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
-
     parsed = parse_filters(as_plain_data(filters))
     if not parsed:
         raise InvalidArgumentError("filters", filters, "at least one is needed, or every event would fire")

@@ -17,13 +17,13 @@ from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.models.window import SECOND_US, format_time, from_micros
 from airflow_provider_honeyhive.tasks.polling import in_thread
+from airflow_provider_honeyhive.triggers.watch_state import WatchState, is_shortened, look, without_pending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 
     from airflow_provider_honeyhive.tasks.polling import PollingClient
     from airflow_provider_honeyhive.tasks.state import StateStore
-    from airflow_provider_honeyhive.triggers.watch_state import WatchState
 
 
 class Opening:
@@ -123,8 +123,6 @@ class Watch:
 
     async def announcements(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what is new, each time after the last announcement was confirmed. Never ends, never raises."""
-        from airflow_provider_honeyhive.triggers.watch_state import without_pending  # noqa: PLC0415
-
         while True:
             pause = await self._safely(self._look)
             if self._state is not None and self._state.pending is not None:
@@ -160,8 +158,6 @@ class Watch:
         return 0.0
 
     async def _look(self) -> None:
-        from airflow_provider_honeyhive.triggers.watch_state import is_shortened, look  # noqa: PLC0415
-
         if self._state is None:
             self._state = await self._begun()
         before = self._state
@@ -189,8 +185,6 @@ class Watch:
 
     async def _begun(self) -> WatchState:
         """Return the saved state, or begin: the beginning is saved, too, so that a restart does not move it."""
-        from airflow_provider_honeyhive.triggers.watch_state import WatchState  # noqa: PLC0415
-
         data = await in_thread(self._store.load)
         if data is not None:
             state = WatchState.from_json(data)

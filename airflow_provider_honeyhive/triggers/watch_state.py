@@ -14,7 +14,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, format_time, from_micros
-from airflow_provider_honeyhive.reading.counting import lean
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -136,6 +135,7 @@ def without_pending(state: WatchState) -> WatchState:
 def _read(client: HoneyHiveClient, request: ExportRequest, now: int) -> dict[Hashable, int]:
     """Return the ids of the request's events with their times; ``now`` for one without a time."""
     # Here, and so in a thread: in the triggerer's event loop it would hold up all triggers.
+    from airflow_provider_honeyhive.reading.counting import lean  # noqa: PLC0415
     from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
 
     return {

@@ -148,7 +148,7 @@ import airflow.triggers.base
 before = set(sys.modules)
 import airflow_provider_honeyhive.sensors.honeyhive, airflow_provider_honeyhive.triggers.honeyhive
 heavy = {"requests", "tenacity", "msgspec", "pyarrow", "croniter", "asgiref.sync",
-         "airflow_provider_honeyhive.api.client", "airflow_provider_honeyhive.models.request"}
+         *(f"airflow_provider_honeyhive.{name}" for name in ("api.client", "reading", "export"))}
 print(sorted(heavy & (set(sys.modules) - before)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
