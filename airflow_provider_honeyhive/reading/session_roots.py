@@ -15,7 +15,7 @@ import msgspec
 from airflow_provider_honeyhive.events.raw import head_decoder
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
-from airflow_provider_honeyhive.models.sessions import ROOT_TYPE
+from airflow_provider_honeyhive.models.request import ROOT_TYPE
 from airflow_provider_honeyhive.reading.pagination import SliceReader
 from airflow_provider_honeyhive.reading.stream import read_again
 

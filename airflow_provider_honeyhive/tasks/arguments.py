@@ -14,8 +14,7 @@ from airflow_provider_honeyhive._compat import ObjectStoragePath
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.manifest import AirflowFacts
 from airflow_provider_honeyhive.models.filters import parse_filters
-from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.sessions import check_root_filters, check_sessions
+from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
 from airflow_provider_honeyhive.models.window import Window, parse_time
 from airflow_provider_honeyhive.tasks.run_window import run_window
 
@@ -99,7 +98,7 @@ def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> E
     """Return the request of these arguments, for the connection's project unless one is given.
 
     :param settings: of the connection.
-    :param arguments: see :meth:`~airflow_provider_honeyhive.models.ExportRequest.parse`.
+    :param arguments: see :meth:`~airflow_provider_honeyhive.models.request.ExportRequest.parse`.
     :raises InvalidArgumentError: one of them cannot be right, or there is no project.
     """
     request = ExportRequest.parse(project=project or settings.project, **arguments)

@@ -107,7 +107,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """An snapshot, and since when every further one has been the same."""
+    """A snapshot, and since when every further one has been the same."""
 
     snapshot: Snapshot
     since: datetime

@@ -57,7 +57,7 @@ class HoneyHiveEventsTrigger(BaseTrigger):
     :param poke_interval: seconds between two looks.
     :param deadline: when to give up: ISO 8601 text.
     :param honeyhive_conn_id: id of the HoneyHive connection.
-    :param still: what the sensor saw last, as :meth:`.polling.Unchanged.to_json` returns it.
+    :param still: what the sensor saw last, as ``Unchanged.to_json`` returns it.
     """
 
     def __init__(
