@@ -104,10 +104,10 @@ def check_fields(projections: Any = None, exclude_fields: Any = None, redact: An
 
     :raises InvalidArgumentError: as :class:`FieldRules` does.
     """
-    kept = parse_paths("projections", projections)
+    projected = parse_paths("projections", projections)
     excluded = parse_paths("exclude_fields", exclude_fields)
     redacted = parse_paths("redact", redact)
-    for name in kept:
+    for name in projected:
         if "." in name:
             raise InvalidArgumentError(
                 "projections",

@@ -151,28 +151,28 @@ def parse_filters(value: Any) -> tuple[EventFilter, ...]:
     :raises InvalidArgumentError: names the filter by its index.
     """
     found: list[EventFilter] = []
-    for place, item in _flatten("filters", _from_json("filters", value)):
+    for argument, item in _flatten("filters", _from_json("filters", value)):
         if isinstance(item, EventFilter):
             found.append(item)
             continue
         if not isinstance(item, Mapping):
-            raise InvalidArgumentError(place, item, "allowed: an EventFilter, a dict, or a JSON text of them")
+            raise InvalidArgumentError(argument, item, "allowed: an EventFilter, a dict, or a JSON text of them")
         try:
             found.append(EventFilter.model_validate(dict(item)))
         except ValidationError as error:
-            raise InvalidArgumentError(place, dict(item), _reasons(error)) from None
+            raise InvalidArgumentError(argument, dict(item), _reasons(error)) from None
     return tuple(found)
 
 
-def _flatten(place: str, value: Any) -> Iterable[tuple[str, Any]]:
+def _flatten(argument: str, value: Any) -> Iterable[tuple[str, Any]]:
     if value is None:
         return
     if isinstance(value, list | tuple):
         for number, item in enumerate(value):
-            inner = f"{place}[{number}]"
+            inner = f"{argument}[{number}]"
             yield from _flatten(inner, _from_json(inner, item))
         return
-    yield place, value
+    yield argument, value
 
 
 def _from_json(argument: str, value: Any) -> Any:

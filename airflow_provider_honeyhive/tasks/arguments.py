@@ -85,12 +85,12 @@ def window_of(start_time: Any, end_time: Any, context: Mapping[str, Any]) -> Win
 
     :raises InvalidArgumentError: only one is given, they are no window, or the run has none of its own.
     """
-    given = {"start_time": start_time, "end_time": end_time}
-    missing = [name for name, value in given.items() if value in (None, "")]
+    times = {"start_time": start_time, "end_time": end_time}
+    missing = [name for name, value in times.items() if value in (None, "")]
     if not missing:
         return Window.parse(start_time, end_time)
     if len(missing) == 1:
-        raise InvalidArgumentError(missing[0], given[missing[0]], "give both start_time and end_time, or neither")
+        raise InvalidArgumentError(missing[0], times[missing[0]], "give both start_time and end_time, or neither")
     return run_window(context)
 
 

@@ -47,20 +47,20 @@ def given_window(context: Mapping[str, Any]) -> Window | None:
     :raises InvalidArgumentError: only one of them is there, or they are no window.
     """
     conf = getattr(context.get("dag_run"), "conf", None)
-    for place, values in (("dag_run.conf", conf), ("params", context.get("params"))):
-        given = {name: values.get(name) for name in TIMES} if isinstance(values, Mapping) else {}
-        given = {name: value for name, value in given.items() if value not in (None, "")}
-        if given:
-            return _parse(place, given)
+    for source, values in (("dag_run.conf", conf), ("params", context.get("params"))):
+        times = {name: values.get(name) for name in TIMES} if isinstance(values, Mapping) else {}
+        times = {name: value for name, value in times.items() if value not in (None, "")}
+        if times:
+            return _parse(source, times)
     return None
 
 
-def _parse(place: str, given: dict[str, Any]) -> Window:
-    names = {name: f'{place}["{name}"]' for name in TIMES}
+def _parse(source: str, times: dict[str, Any]) -> Window:
+    names = {name: f'{source}["{name}"]' for name in TIMES}
     for name in TIMES:
-        if name not in given:
+        if name not in times:
             raise InvalidArgumentError(names[name], None, "give both start_time and end_time, or neither")
-    start, end = (parse_time(given[name], names[name]) for name in TIMES)
+    start, end = (parse_time(times[name], names[name]) for name in TIMES)
     if end <= start:
         raise InvalidArgumentError(
             names["end_time"], format_time(end), f"it must be after {names['start_time']}, {format_time(start)}"
