@@ -14,12 +14,9 @@ import pytest
 from airflow_provider_honeyhive import exceptions
 
 from .documents import ROOT, Document
-from .test_readme import airflow_home
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["airflow_home"]
 
 PAGES = [
     "README.md",
@@ -30,6 +27,7 @@ PAGES = [
 SNIPPETS = [(page, snippet) for page in PAGES for snippet in Document(page).snippets()]
 #: A file of the repository, with a test in it or without.
 FILE = re.compile(r"`((?:tests|scripts|example_dags|benchmarks)/[\w./]*\w\.\w+)(?:::(\w+))?`")
+LARGEST_PICTURE = 300_000
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 
 
@@ -110,6 +108,18 @@ def test_the_index_names_every_page_and_every_page_is_reached_from_the_readme():
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert pages <= named
     assert "docs/README.md" in links("README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_are_small(page):
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", text_of(page)):
+        assert ((ROOT / page).parent / picture).stat().st_size < LARGEST_PICTURE, picture
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_that_are_named_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text_of(page), re.MULTILINE)) <= targets
 
 
 @pytest.mark.parametrize("page", PAGES)

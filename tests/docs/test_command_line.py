@@ -19,8 +19,7 @@ from airflow_provider_honeyhive.cli.terminal import MEANINGS
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Sandbox
 
-from .documents import ROOT, Document, code, codes
-from .test_readme import DAY, DAY_END, PROJECT
+from .documents import DAY, DAY_END, PROJECT, ROOT, Document, code, codes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,7 @@ from airflow_provider_honeyhive.hooks import honeyhive
 from airflow_provider_honeyhive.models.fields import SHORTEST_KEY
 from airflow_provider_honeyhive.sandbox import Fault
 
-from .documents import Document, code, codes, literal_of
-from .test_readme import airflow_home, run_shell, sandbox
-
-__all__ = ["airflow_home", "sandbox"]
+from .documents import Document, code, codes, literal_of, run_shell
 
 PAGE = Document("docs/connection.md")
 FORMS = [one for one in PAGE.snippets("bash") if one.text.startswith("export AIRFLOW_CONN_HONEYHIVE_DEFAULT=")]

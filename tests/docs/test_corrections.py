@@ -29,15 +29,11 @@ from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.sandbox import Sandbox
-from tests.docs.loading_page import render
 
-from .documents import Document, codes, run_python
-from .test_readme import airflow_home
+from .documents import Document, codes, render, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["airflow_home"]
 
 PAGE = Document("docs/corrections.md")
 #: The last window that the page speaks of.

@@ -16,12 +16,9 @@ from airflow_provider_honeyhive.formats.rows import to_rows
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, KEPT_FIELDS, SHORTEST_KEY, FieldRules
 
 from .documents import Document, code, codes, run_python
-from .test_readme import airflow_home
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["airflow_home"]
 
 PAGE = Document("docs/fields.md")
 SECRET = "a-long-random-secret"

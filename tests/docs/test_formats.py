@@ -168,12 +168,6 @@ def test_without_the_hint_partitions_by_type_are_refused_as_the_page_says(export
         pyarrow.parquet.read_table(exports / "by-type" / "2026-11-23")
 
 
-@pytest.mark.parametrize("snippet", PAGE.snippets("python"), ids=str)
-def test_python_compiles_and_fits_the_page(snippet):
-    compile(snippet.text, "formats.md", "exec")
-    assert max(map(len, snippet.text.splitlines())) <= 120
-
-
 def test_only_spark_is_not_run():
     run = ("to_events", "Manifest.read", "polars", "import pandas")
     rest = [one for one in PAGE.snippets("python") if not any(part in one.text for part in run)]

@@ -6,10 +6,7 @@ import inspect
 
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
 
-from .documents import Document, code, run_python
-from .test_readme import DAY, DAY_END, airflow_home, sandbox
-
-__all__ = ["airflow_home", "sandbox"]
+from .documents import DAY, DAY_END, Document, code, run_python
 
 PAGE = Document("docs/hook.md")
 

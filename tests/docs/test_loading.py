@@ -13,7 +13,12 @@ import sqlparse
 from sqlglot import exp
 
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
-from tests.docs.loading_page import BLOCKS, FOLDERS, PAGE, render, table, the
+
+from .documents import Document, Snippet, render
+
+PAGE = Document("docs/loading.md")
+#: What the page calls the folder of all exports.
+FOLDERS = ("s3://my-bucket/honeyhive/", "gs://my-bucket/honeyhive/")
 
 #: Section -> sqlglot's name of its dialect, and whose documentation it names.
 WAREHOUSES = {
@@ -23,7 +28,7 @@ WAREHOUSES = {
     "Databricks": ("databricks", "https://docs.databricks.com/"),
 }
 DIALECTS = {"PostgreSQL": "postgres", "DuckDB": "duckdb"} | {name: dialect for name, (dialect, _) in WAREHOUSES.items()}
-TEMPLATES = [block for block in BLOCKS if block.language == "sql" and block.name]
+TEMPLATES = [block for block in PAGE.snippets("sql") if block.name]
 #: What sqlglot does not know: the beginnings of statements, and clauses, which are read by themselves.
 UNKNOWN_STATEMENT = "MSCK REPAIR TABLE honeyhive_files SYNC PARTITIONS"
 UNKNOWN_CLAUSE = re.compile(r"^WITH PARTITION COLUMNS \((.+)\)\n", re.MULTILINE)
@@ -41,11 +46,11 @@ def export_of(folder: str, count: int = 2) -> dict[str, Any]:
     }
 
 
-def dialect_of(block) -> str:
+def dialect_of(block: Snippet) -> str:
     return DIALECTS.get(block.section, block.name)
 
 
-def rendered(block, count: int = 2) -> str:
+def rendered(block: Snippet, count: int = 2) -> str:
     folder = FOLDERS["gs://" in block.text or dialect_of(block) == "bigquery"]
     return render(block.text, export_of(folder, count))
 
@@ -71,8 +76,7 @@ def tables_of(section: str, name: str) -> dict[str, dict[str, str]]:
 
 def constant(section: str, name: str) -> str:
     """Return a text that the section's first Python block gives a name."""
-    (block,) = (block for block in BLOCKS if block[:2] == (section, "python") and f"\n{name} = " in block.text)
-    for node in ast.parse(block.text).body:
+    for node in ast.parse(PAGE.the("python", f"\n{name} = ", section=section)).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == name:
             return ast.literal_eval(node.value)
     raise AssertionError(name)
@@ -94,12 +98,6 @@ def test_every_statement_is_one_of_its_dialect(block, count, caplog):
     )
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
-def test_python_compiles_and_fits_the_page(block):
-    compile(block.text, "loading.md", "exec")
-    assert max(map(len, block.text.splitlines())) <= 120
-
-
 @pytest.mark.parametrize("section", WAREHOUSES)
 def test_every_warehouse_has_the_same_templates(section):
     names = [block.name for block in TEMPLATES if block.section == section]
@@ -111,17 +109,17 @@ def test_every_warehouse_has_the_same_templates(section):
 
 
 def test_the_page_names_the_columns_in_their_order():
-    (listed,) = re.findall(r"The columns, in the files' order: (.+?)\. ", PAGE, re.DOTALL)
+    (listed,) = re.findall(r"The columns, in the files' order: (.+?)\. ", PAGE.text, re.DOTALL)
     assert tuple(re.findall(r"`(\w+)`", listed)) == COLUMN_NAMES
 
 
 def test_the_table_of_types_has_every_kind_of_column():
-    assert [row[0] for row in table("In the files")[1:]] == [str(kind) for kind in Kind]
+    assert [row[0] for row in PAGE.table("In the files")] == [str(kind) for kind in Kind]
 
 
 @pytest.mark.parametrize("section", DIALECTS)
 def test_tables_have_the_columns_of_the_files_with_the_types_that_the_page_says(section):
-    header, *rows = table("In the files")
+    ((header, *rows),) = PAGE.tables("In the files")
     cells = {row[0]: re.findall("`([^`]+)`", row[header.index(section)]) for row in rows}
     types = {column.name: cells[column.kind][0] for column in COLUMNS}
     # An exception stands behind the rule: the column, its type.
@@ -238,7 +236,7 @@ def test_files_are_named_relative_to_the_folder_that_is_read(block):
     if dialect_of(block) == "databricks":
         assert f"FROM '{FOLDERS[0]}'" in block.text
     else:
-        assert f"URL = '{FOLDERS[0]}'" in the("Snowflake", "sql", "-- create.sql")
+        assert f"URL = '{FOLDERS[0]}'" in PAGE.the("sql", "-- create.sql", section="Snowflake")
 
 
 @pytest.mark.parametrize("block", [block for block in TEMPLATES if re.search("COPY|LOAD DATA", block.text)], ids=str)
@@ -257,7 +255,7 @@ def test_the_rows_of_the_window_go(section):
 
 
 def test_folders_become_the_partitions_of_spectrum():
-    text = render(the("Redshift", "sql", "-- add.sql"), export_of(FOLDERS[0], 1))
+    text = render(PAGE.the("sql", "-- add.sql", section="Redshift"), export_of(FOLDERS[0], 1))
     assert " ".join(text.split("\n", 1)[1].split()) == (
         "ALTER TABLE spectrum.honeyhive_files ADD IF NOT EXISTS PARTITION ( window_folder = 'window_end=2026-11-23', "
         "date_folder = 'event_date=2026-11-22', type_folder = 'event_type=model' ) "
@@ -266,7 +264,7 @@ def test_folders_become_the_partitions_of_spectrum():
 
 
 def test_snowflake_finds_the_folders_in_the_files_names():
-    patterns = re.findall(r"METADATA\$FILENAME, '([^']+)'", the("Snowflake", "sql", "-- files.sql"))
+    patterns = re.findall(r"METADATA\$FILENAME, '([^']+)'", PAGE.the("sql", "-- files.sql", section="Snowflake"))
     (file,) = export_of("honeyhive/", 1)["files"]
     assert [re.search(pattern, file)[1] for pattern in patterns] == ["2026-11-23", "2026-11-22", "model"]
 
@@ -276,7 +274,7 @@ def test_snowflake_finds_the_folders_in_the_files_names():
 
 @pytest.mark.parametrize("section", WAREHOUSES)
 def test_every_limit_names_the_vendors_page(section):
-    (text,) = re.findall(rf"^## {section}\n(.+?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    (text,) = re.findall(rf"^## {section}\n(.+?)(?=^## |\Z)", PAGE.text, re.DOTALL | re.MULTILINE)
     limits = re.findall(r"^- .+$", text, re.MULTILINE)
     assert len(limits) >= 4
     assert [limit for limit in limits if f"]({WAREHOUSES[section][1]}" not in limit] == []

@@ -18,8 +18,7 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 
-from .documents import Document, run_python
-from .test_readme import DAY, DAY_END, PROJECT
+from .documents import DAY, DAY_END, PROJECT, Document, run_python
 
 PAGE = Document("docs/migrating.md")
 EVENTS = 5_000

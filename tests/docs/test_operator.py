@@ -9,9 +9,6 @@ from airflow_provider_honeyhive.models import filters
 from airflow_provider_honeyhive.models import request as models
 
 from .documents import Document, code, codes, run_python
-from .test_readme import airflow_home
-
-__all__ = ["airflow_home"]
 
 PAGE = Document("docs/operator.md")
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,53 +14,17 @@ import pytest
 from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models import layout
-from airflow_provider_honeyhive.sandbox import Sandbox
 
-from .documents import ROOT, Document
+from .documents import DAY, DAY_END, PROJECT, ROOT, Document, run_shell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PAGE = Document("README.md")
 README = PAGE.text
 the = PAGE.the
-PROJECT = "my-project"
 #: What the daily DAG returns, as its page says.
 RESULT = json.loads(Document("docs/operator.md").the("json", '"manifest_path"'))
-#: The window that the README's examples speak of.
-DAY = datetime(2026, 11, 22, tzinfo=UTC)
-DAY_END = DAY + timedelta(days=1)
-
-
-def run_shell(text: str, **env: str) -> str:
-    """Run a block that sets the connection, and return what it set."""
-    script = f'set -eu\n{text}\nprintf %s "$AIRFLOW_CONN_HONEYHIVE_DEFAULT"'
-    return subprocess.run(
-        ["/bin/bash", "-c", script], env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True, check=True
-    ).stdout
-
-
-@pytest.fixture(scope="module", autouse=True)
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep an Airflow that is imported here away from the user's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        if "airflow" not in sys.modules:
-            patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-            patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        import airflow  # noqa: F401 - reads its home now
-
-        yield
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """Serve the README's project, reached by the default connection."""
-    with Sandbox(count=300, end=DAY_END, project=PROJECT) as sandbox:
-        connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": sandbox.key}
-        monkeypatch.setenv(
-            "AIRFLOW_CONN_HONEYHIVE_DEFAULT", json.dumps({**connection, "extra": {"project": sandbox.project}})
-        )
-        yield sandbox
 
 
 @pytest.fixture
@@ -100,15 +60,6 @@ def test_both_commands_are_on_the_first_screen():
     first_screen = "\n".join(README.splitlines()[:20])
     assert "make demo" in first_screen
     assert "make test" in first_screen
-
-
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-def test_every_make_target_exists(document):
-    text = (ROOT / document).read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
-    assert named
-    assert named <= targets
 
 
 # ---------------------------------------------------------------------------------------- connection

@@ -16,9 +16,6 @@ from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.provider_info import get_provider_info
 
 from .documents import ROOT, Document, code, codes, literal_of
-from .test_readme import airflow_home
-
-__all__ = ["airflow_home"]
 
 PAGE = Document("docs/reference.md")
 #: Classes that have no table here, and where they are told of.

@@ -1,46 +1,28 @@
-"""The page on many workers: its DAG works, its tables are those of the operators, what it names exists."""
+"""The page on many workers: its DAG works, its tables are those of the operators."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from airflow_provider_honeyhive import exceptions
 from airflow_provider_honeyhive.models.options import MOST_SHARDS
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .documents import ROOT, Document, literal_of, run_python
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+PAGE = Document("docs/scaling.md")
 OPERATORS = ("HoneyHiveSplitWindowOperator", "HoneyHiveCombineExportsOperator")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep an Airflow that is imported here away from the user's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        if "airflow" not in sys.modules:
-            patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-            patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        import airflow  # noqa: F401 - reads its home now
-
-        yield
 
 
 def arguments_in(operator: str) -> dict[str, tuple[Any, str]]:
     """Return default and templating of each argument in an operator's table; ``...``: it must be given."""
-    table = PAGE.partition(f"`{operator}`:\n")[2].lstrip("\n").partition("\n\n")[0]
+    table = PAGE.text.partition(f"`{operator}`:\n")[2].lstrip("\n").partition("\n\n")[0]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
     return {
-        name.strip("`"): (ast.literal_eval(default.strip("`")) if default else ..., templated)
-        for name, default, templated, _ in cells
+        name.strip("`"): (literal_of(default) if default else ..., templated) for name, default, templated, _ in cells
     }
 
 
@@ -64,11 +46,7 @@ def test_the_tables_of_arguments_are_those_of_the_operators(name):
 
 
 def test_the_dag_of_the_page_maps_the_export_between_split_and_combination():
-    (snippet,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    namespace: dict[str, Any] = {}
-    exec(compile(snippet, "scaling.md", "exec"), namespace)  # noqa: S102 - that is what is tested
-
-    dag = namespace["split"].dag
+    dag = run_python(PAGE.the("python"))["split"].dag
 
     assert {id_: task.downstream_task_ids for id_, task in dag.task_dict.items()} == {
         "split": {"export"},
@@ -78,17 +56,8 @@ def test_the_dag_of_the_page_maps_the_export_between_split_and_combination():
     assert dag.task_dict["export"].is_mapped
 
 
-def test_every_error_and_file_that_is_named_exists():
-    errors = set(re.findall(r"`(\w+Error)`", PAGE))
-    assert errors
-    assert errors <= set(vars(exceptions))
-    files = set(re.findall(r"\b((?:example_dags|scripts)/\w+\.py)", PAGE))
-    assert files
-    assert all((ROOT / file).exists() for file in files)
-
-
 def test_its_numbers_are_those_of_the_code():
-    assert f"1 to {MOST_SHARDS} " in PAGE
+    assert f"1 to {MOST_SHARDS} " in PAGE.text
 
 
 def test_its_settings_of_airflow_exist_with_these_defaults():
@@ -100,7 +69,7 @@ def test_its_settings_of_airflow_exist_with_these_defaults():
         ("scheduler", "task_queued_timeout", "600.0"),
         ("core", "max_map_length", "1024"),
     ):
-        assert f"[{section}] {option}`" in PAGE
+        assert f"[{section}] {option}`" in PAGE.text
         found = re.search(rf'^{section}:.*?^    {option}:.*?default: "([^"]+)"', text, re.DOTALL | re.MULTILINE)
         assert found, option
         assert found[1] == default
@@ -108,6 +77,6 @@ def test_its_settings_of_airflow_exist_with_these_defaults():
 
 def test_the_scripts_options_are_those_of_the_page():
     script = (ROOT / "scripts" / "celery_export.py").read_text(encoding="utf-8")
-    options = set(re.findall(r"celery_export\.py.*?(--\w+)", PAGE)) | set(re.findall(r" (--keep)", PAGE))
+    options = set(re.findall(r"celery_export\.py.*?(--\w+)", PAGE.text)) | set(re.findall(r" (--keep)", PAGE.text))
     assert options == {"--events", "--keep"}
     assert all(f'"{option}"' in script for option in options)

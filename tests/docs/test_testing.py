@@ -11,10 +11,9 @@ from argparse import ArgumentParser
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox, command
 from airflow_provider_honeyhive.sandbox.fixtures import honeyhive_sandbox, honeyhive_sandbox_factory
 
-from .documents import ROOT, Document, code, literal_of, run_python
-from .test_readme import airflow_home, run_shell
+from .documents import ROOT, Document, code, literal_of, run_python, run_shell
 
-__all__ = ["airflow_home", "honeyhive_sandbox", "honeyhive_sandbox_factory"]
+__all__ = ["honeyhive_sandbox", "honeyhive_sandbox_factory"]
 
 PAGE = Document("docs/testing.md")
 

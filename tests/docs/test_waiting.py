@@ -14,9 +14,6 @@ from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers import watch_state as watching
 
 from .documents import Document, code, run_python
-from .test_readme import airflow_home
-
-__all__ = ["airflow_home"]
 
 PAGE = Document("docs/waiting.md")
 

@@ -6,10 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from .documents import Document, codes
-from .test_readme import DAY_END, airflow_home
-
-__all__ = ["airflow_home"]
+from .documents import DAY_END, Document, code
 
 PAGE = Document("docs/windows.md")
 RENDERED = {
@@ -22,13 +19,8 @@ RENDERED = {
 }
 
 
-def templates() -> list[str]:
-    table = PAGE.text.partition("| Template |")[2].partition("\n\n")[0].replace("\\|", "|")
-    return [codes(row)[0] for row in table.splitlines()[2:]]
-
-
 def test_the_templates_of_the_table_are_tested_here():
-    assert templates() == list(RENDERED)
+    assert [code(row[0]).replace("\\|", "|") for row in PAGE.table("Template")] == list(RENDERED)
 
 
 @pytest.mark.parametrize(("template", "rendered"), RENDERED.items())

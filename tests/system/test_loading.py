@@ -26,7 +26,7 @@ from airflow_provider_honeyhive.formats.parquet import to_record_batch
 from airflow_provider_honeyhive.formats.rows import to_rows
 from airflow_provider_honeyhive.formats.text import csv_header, to_csv
 from airflow_provider_honeyhive.manifest import Manifest
-from tests.docs.loading_page import FOLDERS, ROOT, render, the
+from tests.docs.documents import ROOT, Document, render
 from tests.unit.odd_events import ODD_EVENTS
 
 from .conftest import DAY, DAY_END
@@ -36,12 +36,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
+PAGE = Document("docs/loading.md")
+#: What the page calls the folder of all exports.
+FOLDER = "s3://my-bucket/honeyhive/"
 TIMES = [column.name for column in COLUMNS if column.kind is Kind.TIME]
 #: More than DuckDB takes unless told otherwise: 2 MB of CSV, two times 16 MB of JSON.
 LARGE_BYTES = 40_000_000
 LARGE = b'{"event_id":"large","inputs":{"text":"' + b"x" * LARGE_BYTES + b'"}}'
 JSON = [column.name for column in COLUMNS if column.kind is Kind.JSON]
 LISTS_AND_JSON = ["children_ids", *JSON]
+
+
+def the(section: str, language: str, part: str) -> str:
+    return PAGE.the(language, part, section=section)
 
 
 def load_module(name: str, path: Path) -> ModuleType:
@@ -217,7 +224,7 @@ def loader(request, monkeypatch, tmp_path) -> Callable[..., Loader]:
 def on_this_machine(text: str, folder: str, connection: str | None = None) -> str:
     """Return a DAG of the page that exports to a folder, from long ago on."""
     changes = {
-        FOLDERS[0]: folder,
+        FOLDER: folder,
         'STORE = "aws_default"': f"STORE = {connection!r}",
         "datetime(2026, 11, 1)": "datetime(2025, 1, 1)",
     }
@@ -458,7 +465,7 @@ def operator() -> Any:
 
 def test_folders_of_windows_and_partitions_are_hives(serve, tmp_path):
     sandbox = serve()
-    text = the("Files in place", "python", "partition_by").replace(FOLDERS[0], f"{tmp_path}/")
+    text = the("Files in place", "python", "partition_by").replace(FOLDER, f"{tmp_path}/")
     run = run_task(lambda: run_python(text))
 
     files = run.xcoms["export"]["files"]
@@ -517,7 +524,7 @@ def test_templates_get_what_the_export_has_returned(serve, tmp_path, monkeypatch
     file.parent.mkdir()
     file.write_text(on_this_machine(the("Warehouses", "python", "with DAG("), f"{tmp_path}/export/"))
     for name in ("create.sql", "load.sql"):
-        statements = the("Snowflake", "sql", f"-- {name}").replace(FOLDERS[0], f"{tmp_path}/export/")
+        statements = the("Snowflake", "sql", f"-- {name}").replace(FOLDER, f"{tmp_path}/export/")
         (file.parent / name).write_text(statements)
     module = load_module("warehouse_dag", file)
 
