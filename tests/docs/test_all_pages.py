@@ -1,34 +1,59 @@
-"""All pages: their blocks of code are sound, their links lead somewhere, what they name exists."""
+"""All pages: code is sound, links lead somewhere, what is named exists and is not internal, rows have their tests."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
 import subprocess
+import tomllib
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
 
 import pytest
 
+import airflow_provider_honeyhive
 from airflow_provider_honeyhive import exceptions
 
-from .documents import ROOT, Document
+from .documents import ROOT, Document, codes
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PAGES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
-]
+#: For users; they name nothing that only this repository's developers know.
+USER_PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [*USER_PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
 SNIPPETS = [(page, snippet) for page in PAGES for snippet in Document(page).snippets()]
-#: A file of the repository, with a test in it or without.
-FILE = re.compile(r"`((?:tests|scripts|example_dags|benchmarks)/[\w./]*\w\.\w+)(?:::(\w+))?`")
-LARGEST_PICTURE = 300_000
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
+LARGEST_PICTURE = 300_000
+
+#: Tables each of whose rows is shown by tests, by the header of their first column.
+SHOWN_BY_TESTS = ("Hazard", "The run")
+with (ROOT / "tests" / "docs" / "row_tests.toml").open("rb") as file:
+    ROW_TESTS = tomllib.load(file)
+#: A page whose snippets are not run by the file of its name.
+RUN_ELSEWHERE = {"docs/sessions.md": "tests/system/test_sessions.py"}
+
+#: Modules that users import from, or that pages tell of.
+PUBLIC_MODULES = {
+    "exceptions",
+    "formats.columns",
+    "formats.parquet",
+    "hooks.honeyhive",
+    "manifest",
+    "models",
+    "operators.honeyhive",
+    "operators.mapped",
+    "sandbox",
+    "sandbox.fixtures",
+    "sensors.honeyhive",
+    "tasks.retry_policy",
+    "triggers.honeyhive",
+}
+#: What looks like a private name or a test and is neither: a folder of exports, a call of the hook.
+PUBLIC_NAMES = {"_corrections", "test_connection"}
+#: Where it is installed, which need not be the repository.
+PACKAGE = Path(airflow_provider_honeyhive.__file__).parent
+TOP_LEVEL = {path.stem for path in PACKAGE.iterdir()}
 
 
 def snippets(language: str) -> list[object]:
@@ -61,25 +86,17 @@ def test_only_languages_that_are_looked_at_are_used():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_import_of_the_package_works(page):
-    for module, names in re.findall(r"^from (airflow_provider_honeyhive[\w.]*) import ([\w, ]+)", text_of(page), re.M):
+    imports = re.findall(r"^from (airflow_provider_honeyhive[\w.]*) import ([\w, ]+)", Document(page).text, re.M)
+    for module, names in imports:
         for name in names.split(", "):
             assert hasattr(importlib.import_module(module), name.strip()), f"{module}.{name}"
-
-
-def text_of(page: str) -> str:
-    return Document(page).text
-
-
-def prose_of(page: str) -> str:
-    """Return a page without its blocks of code."""
-    return re.sub(r"^```.*?^```$", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
 
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of the headings, as GitHub makes them."""
     found: Counter[str] = Counter()
     names = set()
-    for heading in re.findall(r"^#+ (.+)$", prose_of(str(page.relative_to(ROOT))), re.MULTILINE):
+    for heading in re.findall(r"^#+ (.+)$", Document(str(page.relative_to(ROOT))).prose, re.MULTILINE):
         name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         names.add(f"{name}-{found[name]}" if found[name] else name)
         found[name] += 1
@@ -87,7 +104,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: str) -> list[str]:
-    return [one or other for one, other in LINK.findall(prose_of(page))]
+    return [one or other for one, other in LINK.findall(Document(page).prose)]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -112,44 +129,147 @@ def test_the_index_names_every_page_and_every_page_is_reached_from_the_readme():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pictures_are_small(page):
-    for picture in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", text_of(page)):
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", Document(page).text):
         assert ((ROOT / page).parent / picture).stat().st_size < LARGEST_PICTURE, picture
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page):
+    for name in re.findall(r"\b(?:tests|scripts|dev|example_dags|benchmarks)/[\w./]*\w\.\w+", Document(page).text):
+        assert (ROOT / name).exists(), name
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_make_targets_that_are_named_exist(page):
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text_of(page), re.MULTILINE)) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", Document(page).text, re.MULTILINE)) <= targets
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_files_and_tests_that_are_named_exist(page):
-    for name, test in re.findall(
-        r"`((?:tests|scripts|example_dags|benchmarks)/[\w./]*\w\.\w+)(?:::(\w+))?`", text_of(page)
-    ):
-        assert (ROOT / name).exists(), name
-        assert not test or f"def {test}(" in (ROOT / name).read_text(encoding="utf-8"), test
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
-def test_a_page_with_snippets_says_which_tests_run_them(page):
-    has_snippets = any(snippet.language in ("python", "bash", "sql") for snippet in Document(page).snippets())
-    assert not has_snippets or re.search(r"`tests/\w+/test_\w+\.py", text_of(page))
+def test_variables_that_are_named_are_read():
+    sources = [
+        path.read_text(encoding="utf-8")
+        for folder in (PACKAGE, *(ROOT / name for name in ("example_dags", "scripts", "tests/unit", "tests/system")))
+        for path in folder.rglob("*.py")
+    ]
+    for page in PAGES:
+        for name in re.findall(r"`(HONEYHIVE_[A-Z_]+[A-Z])", Document(page).text):
+            assert any(f'"{name}"' in source for source in sources), (page, name)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_errors_that_are_named_exist(page):
-    named = set(re.findall(r"`(\w+Error)`", text_of(page)))
+    named = set(re.findall(r"`(\w+Error)`", Document(page).text))
     assert {name for name in named if not hasattr(exceptions, name)} == set()
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_rows_of_a_table_are_alike(page):
-    for table in re.findall(r"(?:^\|.*\n)+", prose_of(page), re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\n)+", Document(page).prose, re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
         assert len(widths) == 1, table
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_names_a_place_of_this_machine(page):
-    assert not re.search(r"/(?:root|work|tmp/w)/", text_of(page))
+    assert not re.search(r"/(?:root|work|tmp/w)/", Document(page).text)
+
+
+# ------------------------------------------------------------------------------------- pages and tests
+
+
+def file_of(page: str) -> str:
+    """Return the name of the file with a page's own tests."""
+    return f"test_{page.removeprefix('docs/').removesuffix('.md').lower().replace('-', '_')}.py"
+
+
+@pytest.mark.parametrize("page", USER_PAGES)
+def test_a_page_with_snippets_has_tests_that_run_them(page):
+    if any(snippet.language in ("python", "bash", "sql") for snippet in Document(page).snippets()):
+        tests = ROOT / RUN_ELSEWHERE.get(page, f"tests/docs/{file_of(page)}")
+        assert f'Document("{page}")' in tests.read_text(encoding="utf-8")
+
+
+def test_files_of_tests_are_named_as_their_pages():
+    found = {path.name for path in (ROOT / "tests" / "docs").glob("test_*.py")}
+    assert found - {"test_all_pages.py"} <= {file_of(page) for page in USER_PAGES}
+
+
+@pytest.mark.parametrize("header", SHOWN_BY_TESTS)
+@pytest.mark.parametrize("page", USER_PAGES)
+def test_every_row_has_its_tests(page, header):
+    rows = [row for _, *rows in Document(page).tables(header) for row in rows]
+    assert [row[0] for row in rows] == list(ROW_TESTS.get(page, {}).get(header, {}))
+    assert all(all(row) for row in rows)
+
+
+@cache
+def functions_of(file: str) -> frozenset[str]:
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+@pytest.mark.parametrize(
+    ("row", "tests"), [row for tables in ROW_TESTS.values() for rows in tables.values() for row in rows.items()]
+)
+def test_the_tests_of_a_row_exist(row, tests):
+    assert tests, row
+    for file, name in (test.split("::") for test in tests):
+        assert name.startswith("test_"), name
+        assert name in functions_of(file), name
+
+
+# --------------------------------------------------------------------------------------- internal names
+
+
+@cache
+def constants() -> frozenset[str]:
+    """Return the names of the package's constants that have more than one word."""
+    sources = (path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    return frozenset(name for text in sources for name in re.findall(r"^([A-Z]+(?:_[A-Z]+)+)(?:: .*)? = ", text, re.M))
+
+
+def is_internal(name: str) -> bool:
+    """Return whether a code span is a private name, a constant or a module of the package, with a call or without."""
+    own = re.fullmatch(r"(?:airflow_provider_honeyhive\.)?((\w+)(?:\.\w+)+)", name)
+    return (
+        bool(re.fullmatch(r"_\w*[a-zA-Z](?:\(.*\))?", name))
+        or name in constants()
+        or bool(own and own[2] in TOP_LEVEL and own[1] not in PUBLIC_MODULES)
+    )
+
+
+def internal_names(page: Document) -> set[str]:
+    """Return what a page names that only developers of the package know."""
+    tests_and_files = re.findall(r"\btest_\w+|\btests/[\w/.]*|\bairflow_provider_honeyhive/[\w/.]*", page.prose)
+    members = re.findall(r"[\w.]*\._[a-zA-Z]\w*", page.text)
+    imported = re.findall(r"\bairflow_provider_honeyhive\.([\w.]*\w) import", page.text)
+    spans = filter(is_internal, codes(page.prose))
+    return {*tests_and_files, *members, *spans, *(set(imported) - PUBLIC_MODULES)} - PUBLIC_NAMES
+
+
+@pytest.mark.parametrize("page", USER_PAGES)
+def test_pages_for_users_name_nothing_internal(page):
+    assert internal_names(Document(page)) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`tests/docs/test_guarantees.py`",
+        "as test_every_bound_is_the_one_in_the_code shows",
+        "`api.client.LARGEST_ANSWER` bytes",
+        "`airflow_provider_honeyhive.reading.pagination`",
+        "`reading.pagination.SliceReader`",
+        "`models.options.ExportOptions.concurrency`",
+        "`LONGEST_AGE`",
+        "`_retry_goes_on(error)`",
+        "`transport._MOST_REDIRECTS`",
+        "in airflow_provider_honeyhive/api/client.py",
+        "```python\nfrom airflow_provider_honeyhive.api.client import HoneyHiveClient\n```",
+        "```python\nhook._client\n```",
+    ],
+)
+def test_internal_names_are_found(text, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert internal_names(Document(str(page)))

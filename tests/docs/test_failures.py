@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from airflow_provider_honeyhive import exceptions
+from airflow_provider_honeyhive.api import retries
 from airflow_provider_honeyhive.api.failures import api_error
-from airflow_provider_honeyhive.api.retries import LONGEST_PAUSE_S, is_heavy
-from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.api.transport import _TOO_MANY
 from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError, HoneyHiveRateLimitError
+from airflow_provider_honeyhive.export import checkpoint
 from airflow_provider_honeyhive.export.exporter import _retry_goes_on
 from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.tasks.retry_policy import HoneyHiveRetryPolicy
+from airflow_provider_honeyhive.triggers import moment
 
-from .documents import Document, code, run_python
-from .test_guarantees import NUMBER, VALUE_IN_TEXT, number, value_of
+from .documents import Document, code, lasting, run_python
 
 PAGE = Document("docs/failures.md")
 FEWER = ", and fewer requests at once for a while"
@@ -72,31 +71,25 @@ def test_the_one_exception_to_its_class_is_told():
     assert not exceptions.HoneyHiveConnectionError("certificate", retryable=False).retryable
 
 
-@pytest.mark.parametrize(("name", "value"), [(code(row[1]), row[2]) for row in PAGE.table("Bound")])
-def test_every_bound_is_the_one_in_the_code(name, value):
-    assert NUMBER.fullmatch(value)
-    assert value_of(name) == number(value)
-
-
-@pytest.mark.parametrize(("name", "value"), sorted(set(VALUE_IN_TEXT.findall(PAGE.text))))
-def test_every_number_behind_a_name_is_the_one_in_the_code(name, value):
-    assert value_of(name) == number(value)
-
-
-def test_numbers_in_words_are_those_of_the_code():
-    settings = ClientSettings.parse(api_key="hh_x")
-    assert f"by default {settings.max_retries} |" in PAGE.text
-    assert f"by default {(settings.max_retries + 1) * settings.timeout:,.0f} s" in PAGE.text
-    assert "three readings in all" in PAGE.text
+def test_numbers_in_sentences_are_those_of_the_code():
+    first, longest = retries.FIRST_WAIT_S, retries.LONGEST_WAIT_S
     assert READ_ATTEMPTS == 3
-    assert "at the latest after an hour" in PAGE.text
-    assert LONGEST_PAUSE_S == 3_600
-
-
-def test_every_error_that_is_named_exists():
-    named = set(re.findall(r"`(\w+Error)`", PAGE.text))
-    assert named
-    assert named <= set(vars(exceptions))
+    PAGE.check_sentences(
+        [
+            "three readings in all",
+            f"{lasting(retries.LONGEST_PAUSE_S)} each time | | A task that has failed",
+            f"without it {first:g} s, {2 * first:g} s, {4 * first:g} s and so on, up to {lasting(longest)}, with some",
+            f"Up to {lasting(retries.LONG_WAIT_S)} is waited on the spot",
+            f"asked again after {lasting(retries.LONGEST_PAUSE_S)} at the latest",
+            f"{lasting(moment.BACKSTOP_S)} after its time Airflow fails the task",
+            f"A `Retry-After` of more than {lasting(retries.LONG_WAIT_S)} |",
+            f"is deferred, at most {lasting(retries.LONGEST_PAUSE_S)} each time",
+            f"is waited for, up to {lasting(retries.LONGEST_RETRY_AFTER_S)} |",
+            f"is waited for up to {lasting(retries.LONGEST_PAUSE_S)}, in the triggerer",
+            f"at the latest after {lasting(retries.LONGEST_PAUSE_S)} |",
+            f"began less than {lasting(checkpoint.LONGEST_AGE)} ago",
+        ]
+    )
 
 
 def test_the_snippet_makes_a_task_with_the_policy():

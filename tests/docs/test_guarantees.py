@@ -1,121 +1,106 @@
-"""The page on guarantees: tests that it names exist, its numbers are the code's."""
+"""The page on guarantees: its numbers are the code's. The tests of its hazards are in ``row_tests.toml``."""
 
 from __future__ import annotations
 
-import ast
-import importlib
 import re
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from airflow_provider_honeyhive import exceptions
+from airflow_provider_honeyhive.api import client, failures, retries, transport
 from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.export import checkpoint, extract_window, publish, shards, staging, workers
+from airflow_provider_honeyhive.formats import parquet
+from airflow_provider_honeyhive.models import fields
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.reading import fetcher, pagination, splitting, unordered
+from airflow_provider_honeyhive.storage import base
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "guarantees.md"
-GUARANTEES = PAGE.read_text(encoding="utf-8")
+from .documents import Document, lasting
 
-TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-#: A name of the package with its number behind it, as texts say it: `api.client.LARGEST_ANSWER` (1,073,741,824 bytes).
-VALUE_IN_TEXT = re.compile(r"`([a-z]+(?:\.\w+)+)` \(([\d.,]*\d)")
-NUMBER = re.compile(r"[\d,]+(?:\.\d+)?")
-LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
-
-
-def tables() -> list[list[list[str]]]:
-    """Return the cells of all tables of the page, with their headers."""
-    blocks = re.findall(r"(?:^\|.*\n)+", GUARANTEES, re.MULTILINE)
-    return [[[cell.strip() for cell in row.strip("|").split("|")] for row in block.splitlines()] for block in blocks]
-
-
-def rows(first_header: str) -> list[list[str]]:
-    """Return the rows of all tables whose first column is called so."""
-    return [row for header, _, *body in tables() if header[0] == first_header for row in body]
-
-
-@cache
-def functions_of(file: Path) -> frozenset[str]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-
-
-def value_of(name: str) -> Any:
-    """Return what ``package.module.NAME`` or the default of ``package.module.Class.field`` is; times as seconds."""
-    package, module, *path = name.split(".")
-    found: Any = importlib.import_module(f"airflow_provider_honeyhive.{package}.{module}")
-    for part in path:
-        if isinstance(found, type):
-            fields = getattr(found, "model_fields", None) or getattr(found, "__dataclass_fields__", {})
-            found = fields[part].default
-        else:
-            found = getattr(found, part)
-    return found.total_seconds() if isinstance(found, timedelta) else found
-
-
-def number(text: str) -> float:
-    return float(text.replace(",", ""))
-
-
-def test_there_are_ten_lines_and_a_table_for_each_kind_of_hazard():
-    assert re.findall(r"^(\d+)\. ", GUARANTEES, re.MULTILINE) == [str(number) for number in range(1, 11)]
-    assert [header[0] for header, *_ in tables()] == ["Hazard"] * 6 + ["Bound"]
-    assert all(len(row) == 3 and all(row) for table in tables() for row in table)
-
-
-@pytest.mark.parametrize(("file", "name"), sorted(set(TEST.findall(GUARANTEES))))
-def test_every_test_that_is_named_exists(file, name):
-    assert name in functions_of(ROOT / file)
+PAGE = Document("docs/guarantees.md")
+SETTINGS = ClientSettings.parse(api_key="hh_x")
+OPTIONS = ExportOptions()
+#: What each bound is in the code, in the order of the page.
+BOUNDS = {
+    "Silence of the server": SETTINGS.timeout,
+    "Taking up a connection": SETTINGS.connect_timeout,
+    "How often a failed request is sent again": SETTINGS.max_retries,
+    "First wait between two tries, doubled each time": retries.FIRST_WAIT_S,
+    "Longest wait of its own accord": retries.LONGEST_WAIT_S,
+    "Longest wait on the spot that a server's `Retry-After` can ask for": retries.LONGEST_RETRY_AFTER_S,
+    "`Retry-After` beyond which an export task gives up its worker slot": retries.LONG_WAIT_S,
+    "Longest wait for which it does": retries.LONGEST_PAUSE_S,
+    "Tries of a page that may be too heavy, before smaller ones are asked for (413: one)": retries.HEAVY_PAGE_TRIES,
+    "Redirects of one request": transport._MOST_REDIRECTS,
+    "One answer, decompressed": client.LARGEST_ANSWER,
+    "Bytes that an answer aims for": fetcher.TARGET_BYTES,
+    "Events in the first pages": fetcher.FIRST_LIMIT,
+    "Readings of a slice before it is incomplete": pagination.READ_ATTEMPTS,
+    "Passes through one time that bring nothing new": unordered.IDLE_PASSES,
+    "Slices read at once, and so requests": OPTIONS.concurrency,
+    "Events for which another slice is worth it": extract_window.EVENTS_WORTH_A_SLICE,
+    "A data file on disk": OPTIONS.max_file_size,
+    "Events that are compressed at once": staging.BLOCK_BYTES,
+    "A row group of Parquet, in memory": parquet.ROW_GROUP_BYTES,
+    "Part of an upload held in memory": base.UPLOAD_BLOCK,
+    "Age of what a retry goes on from": checkpoint.LONGEST_AGE,
+    "Age of parts that a combination of another run removes": shards.LONGEST_AGE,
+    "Parts of a window, at the most": splitting.MOST_PARTS,
+    "Characters of the secret of hashes, at the least": fields.SHORTEST_KEY,
+    "Age at which another run's lock is taken over": publish.LOCK_S,
+    "How often a running task looks whether it is to stop": workers.TICK_S,
+    "What readers get to put things down at the end": workers.GRACE_S,
+    "Characters of a server's message in an error": failures._LONGEST_MESSAGE,
+}
+#: What sets those that are not fixed.
+SET_BY = {
+    "Silence of the server": "`timeout` of the connection",
+    "How often a failed request is sent again": "`max_retries` of the connection",
+    "Slices read at once, and so requests": "`concurrency` of the export",
+    "A data file on disk": "`max_file_size` of the export",
+}
 
 
-def test_every_hazard_names_tests_and_nothing_else():
-    for hazard, _, named in rows("Hazard"):
-        assert re.sub(r"[, ]", "", TEST.sub("", named)) == "", hazard
-        assert TEST.search(named), hazard
+def test_there_are_ten_lines():
+    assert re.findall(r"^(\d+)\. ", PAGE.text, re.MULTILINE) == [str(number) for number in range(1, 11)]
 
 
-def test_no_hazard_is_told_twice():
-    hazards = [row[0] for row in rows("Hazard")]
-    assert len(hazards) == len(set(hazards))
+def test_every_bound_is_in_the_table():
+    assert [row[0] for row in PAGE.table("Bound")] == list(BOUNDS)
 
 
-@pytest.mark.parametrize(("name", "value"), [(row[1].strip("`"), row[2]) for row in rows("Bound")])
-def test_every_bound_is_the_one_in_the_code(name, value):
-    assert NUMBER.fullmatch(value)
-    assert value_of(name) == number(value)
+@pytest.mark.parametrize("row", PAGE.table("Bound"), ids=lambda row: row[0])
+def test_every_bound_is_the_one_in_the_code(row):
+    bound, set_by, value = row
+    found = BOUNDS[bound]
+    found = found.total_seconds() if isinstance(found, timedelta) else found
+    assert value == f"{found:,.1f}".removesuffix(".0")
+    assert set_by == SET_BY.get(bound, "fixed")
 
 
-@pytest.mark.parametrize(("name", "value"), sorted(set(VALUE_IN_TEXT.findall(GUARANTEES))))
-def test_every_number_behind_a_name_is_the_one_in_the_code(name, value):
-    assert value_of(name) == number(value)
-
-
-def test_numbers_in_words_are_those_of_the_code():
-    assert "read again, three times in all" in GUARANTEES
-    assert value_of("reading.pagination.READ_ATTEMPTS") == 3
-    assert "staged less than a day ago" in GUARANTEES
-    assert value_of("export.checkpoint.LONGEST_AGE") == 86_400
-    assert "and for an hour" in GUARANTEES
-    assert value_of("export.publish.LOCK_S") == 3_600
-    assert "up to a minute" in GUARANTEES
-    assert value_of("api.retries.LONGEST_WAIT_S") == 60
-    settings = ClientSettings.parse(api_key="hh_x")
-    assert f"by default {(settings.max_retries + 1) * settings.timeout:,.0f} s" in GUARANTEES
-
-
-def test_every_error_and_setting_that_is_named_exists():
-    named = set(re.findall(r"`(\w+Error)`", GUARANTEES))
-    assert named
-    assert named <= set(vars(exceptions))
-    tests = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)
+def test_numbers_in_sentences_are_those_of_the_code():
+    assert pagination.READ_ATTEMPTS == 3
+    PAGE.check_sentences(
+        [
+            "is read again, three times in all",
+            f"staged less than {lasting(checkpoint.LONGEST_AGE)} ago",
+            f"after {unordered.IDLE_PASSES} passes without anything new",
+            f"only where there is none, and for {lasting(publish.LOCK_S)}",
+            f"obeyed up to {lasting(retries.LONGEST_RETRY_AFTER_S)};",
+            f"`Retry-After` is longer than {lasting(retries.LONG_WAIT_S)}, in an export task",
+            f"gives up its worker slot, at most for {lasting(retries.LONGEST_PAUSE_S)}",
+            f"Waits double with jitter, up to {lasting(retries.LONGEST_WAIT_S)}",
+            f"staged is older than {lasting(checkpoint.LONGEST_AGE)}",
+            f"taken over after {lasting(publish.LOCK_S)}",
+            f"They go after {lasting(shards.LONGEST_AGE)}",
+            f"at most {failures._LONGEST_MESSAGE} characters of it",
+            f"Refused at {client.LARGEST_ANSWER / 1024**3:g} GiB, decompressed",
+            f"by default {lasting((SETTINGS.max_retries + 1) * SETTINGS.timeout)}, or would have",
+        ]
     )
-    assert all(variable in tests for variable in re.findall(r"`(HONEYHIVE_\w+)`", GUARANTEES))
 
 
 def test_readme_and_page_know_each_other():
-    assert "docs/guarantees.md" in LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert "../README.md" in LINK.findall(GUARANTEES)
+    assert "(docs/guarantees.md)" in Document("README.md").text
+    assert "(../README.md)" in PAGE.text
