@@ -76,7 +76,7 @@ def test_its_settings_of_airflow_exist_with_these_defaults():
 
 
 def test_the_scripts_options_are_those_of_the_page():
-    script = (ROOT / "scripts" / "celery_export.py").read_text(encoding="utf-8")
+    script = (ROOT / "dev" / "celery_export.py").read_text(encoding="utf-8")
     options = set(re.findall(r"celery_export\.py.*?(--\w+)", PAGE.text)) | set(re.findall(r" (--keep)", PAGE.text))
     assert options == {"--events", "--keep"}
     assert all(f'"{option}"' in script for option in options)

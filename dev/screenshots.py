@@ -2,12 +2,6 @@
 
 Starts a whole Airflow in a folder of its own, beside a stand-in HoneyHive and a stand-in S3 on loopback, lets a DAG
 run, and takes pictures of the connection form and of the task: log, rendered templates, the button to HoneyHive.
-Run it with each Airflow that is to be seen; what it takes beside the extra ``dev`` is Chromium (on Debian:
-``apt-get install chromium``) and Playwright, which drives it (``pip install playwright``; no browser of its own)::
-
-    PYTHONPATH=. .venv/airflow-3.3/bin/python scripts/screenshots.py
-    PYTHONPATH=. .venv/airflow-2.11/bin/python scripts/screenshots.py connection
-
 Without words all pictures are made; else those that are named: connection, log, link, templates.
 """
 
@@ -39,9 +33,9 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="honeyhive-screenshots-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 from airflow import __version__ as airflow_version  # noqa: E402
-from tests.system.live_airflow import AIRFLOW_2, START, LiveAirflow  # noqa: E402
 
 from airflow_provider_honeyhive.sandbox import Sandbox  # noqa: E402
+from tests.live.live_airflow import AIRFLOW_2, START, LiveAirflow  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"

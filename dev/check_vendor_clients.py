@@ -1,9 +1,7 @@
 """Check the sandbox against HoneyHive's own Python clients, old and new, by their public methods.
 
 Makes a throw-away virtual environment for each client (or uses those in the directory given with ``--envs``)
-and has each fetch from a sandbox. Prints a line for each check; the exit code is 0 if all hold::
-
-    python scripts/check_vendor_clients.py [--envs DIRECTORY]
+and has each fetch from a sandbox. Prints a line for each check; the exit code is 0 if all hold.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Make docs/images/report-*.png: the page of the report on a day of generated events, as a browser shows it.
-
-Needs the extra ``report`` and Chromium (on Debian: ``apt-get install chromium``)::
-
-    PYTHONPATH=. .venv/airflow-3.3/bin/python scripts/report_screenshots.py
-"""
+"""Make docs/images/report-*.png: the page of the report on a day of generated events, as a browser shows it."""
 
 from __future__ import annotations
 

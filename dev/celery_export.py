@@ -3,9 +3,7 @@
 Starts PostgreSQL and Redis (Debian's packages), an Airflow with the CeleryExecutor and its workers on loopback, and
 a stand-in HoneyHive with small events. A DAG splits the window, maps the export over the parts and combines them.
 In the middle one worker dies by ``kill -9`` with all its tasks; Airflow notices, and tries them again on the other.
-Then every id on disk is compared with the server's. For running by hand: it takes some minutes.
-
-    python3.11 scripts/celery_export.py [--events N] [--workers N] [--keep]
+Then every id on disk is compared with the server's. It takes some minutes.
 """
 
 from __future__ import annotations
@@ -122,7 +120,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
             slots=SLOTS,
             settings=task_settings(sandbox, folder, len(workers)),
         )
-        shutil.copy(ROOT / "scripts" / "celery_export_dag.py", airflow.dags)
+        shutil.copy(ROOT / "dev" / "celery_export_dag.py", airflow.dags)
         airflow.migrate()
         airflow.start(workers)
         say("PostgreSQL, Redis, API server, scheduler, DAG processor and workers are up")
