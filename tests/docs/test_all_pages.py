@@ -21,7 +21,7 @@ from .documents import ROOT, Document, codes
 
 #: For users; they name nothing that only this repository's developers know.
 USER_PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
-PAGES = [*USER_PAGES, "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = [*USER_PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "dev/README.md"]
 SNIPPETS = [(page, snippet) for page in PAGES for snippet in Document(page).snippets()]
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 LARGEST_PICTURE = 300_000
@@ -141,8 +141,8 @@ def test_files_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_make_targets_that_are_named_exist(page):
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", Document(page).text, re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z0-9.-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z0-9.-]*[a-z0-9])", Document(page).text, re.MULTILINE)) <= targets
 
 
 def test_variables_that_are_named_are_read():

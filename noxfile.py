@@ -1,0 +1,208 @@
+"""The commands of this project, and the environments they run in; the Makefile has a plain name for each.
+
+Environments lie below .venv/, and are used again until what they are made of changes: what is installed, its pins, or
+the project's metadata. Nox's own would belong to one session each; these are shared, since an Airflow takes a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["test"]
+
+#: The Airflows that everything is tested with.
+AIRFLOWS = {"3.3": "3.3.2", "3.1": "3.1.8", "2.11": "2.11.2"}
+NEWEST = "3.3"
+#: The wheel beside the newest Airflow is tested with this Python, where there is one.
+OTHER_PYTHON = "3.12"
+#: Watchers that keep their state in a file are all that 3.1 has of its own: 3.3 has stores for it, 2.11 no watchers.
+LIVE = {"3.1": ["tests/live/test_examples.py", "tests/live/test_triggers.py"]}
+#: What plays Azure. The other stores are played by Python packages.
+AZURITE = "azurite@3.35.0"
+
+ROOT = Path(__file__).resolve().parent
+DIST = ROOT / "dist"
+#: Here lies all of the sdist but the package: what tests import is what is installed.
+APART = ROOT / "build" / "apart"
+#: Without bytecode, which Python makes of what it imports: of all that Airflow brings that is little.
+PIP_INSTALL = ("-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile")
+#: For pytest: one more test at once than there are processors, since many wait for servers and processes.
+AT_ONCE = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+
+each_airflow = nox.parametrize("airflow", [nox.param(minor, id=minor) for minor in AIRFLOWS])
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Export a day of events through Airflow, and report on it."""
+    session.run(environment(session, "demo", "-e.[report]") / "python", "scripts/demo.py")
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """Test the sources on the newest Airflow."""
+    python = sources(session) / "python"
+    session.run(python, "-m", "pytest", *AT_ONCE, "tests/unit", "tests/docs")
+    # A process of its own: there Airflow has another home.
+    session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, types, and which module imports which."""
+    for tool in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports"]):
+        session.run(sources(session) / tool[0], *tool[1:])
+
+
+@nox.session(name="format")
+def format_code(session: nox.Session) -> None:
+    """Format the code and mend what can be mended."""
+    session.run(sources(session) / "ruff", "check", "--fix")
+    session.run(sources(session) / "ruff", "format")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Make wheel and sdist in dist/, and lay all of the sdist but the package apart."""
+    for folder in (DIST, APART):
+        shutil.rmtree(folder, ignore_errors=True)
+    session.run(sys.executable, "-m", "build", "--no-isolation", silent=True)
+    APART.mkdir(parents=True)
+    session.run("tar", "-xzf", *DIST.glob("*.tar.gz"), "-C", APART, "--strip-components", "1")
+    shutil.rmtree(APART / "airflow_provider_honeyhive")
+
+
+@nox.session(requires=["build"])
+@each_airflow
+def wheel(session: nox.Session, airflow: str) -> None:
+    """Test the installed wheel on each Airflow.
+
+    On the newest one all tests run, which "test" has run, too: there with the sources, here with the wheel and another
+    Python. On the others only what touches Airflow can differ.
+    """
+    python = beside(session, airflow) / "python"
+    session.chdir(APART)
+    if airflow == NEWEST:
+        session.run(python, "-m", "pytest", *AT_ONCE, "tests/unit", "tests/docs")
+    session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
+
+
+@nox.session(requires=["build"])
+def stores(session: nox.Session) -> None:
+    """Test S3, Google Cloud Storage and Azure against servers on this machine."""
+    if not shutil.which("npm"):
+        session.skip("npm, of Node.js 18 or later, is not on this machine, and brings what plays Azure")
+    what = (f"{the_wheel()}[all]", "-rtests/stores/requirements.txt")
+    programs = environment(session, "wheel-stores", *what, pins=("stores",))
+    npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error")
+    session.run(*npm, "--prefix", programs.parent / "node", AZURITE)
+    session.chdir(APART)
+    session.run(programs / "python", "-m", "pytest", "tests/stores")
+
+
+@nox.session(requires=["build"])
+@each_airflow
+def live(session: nox.Session, airflow: str) -> None:
+    """Run the tests that start a whole Airflow, one after the other: they have time limits."""
+    python = beside(session, airflow) / "python"
+    session.chdir(APART)
+    session.run(python, "-m", "pytest", *LIVE.get(airflow, ["tests/live"]))
+
+
+@nox.session(requires=["build"])
+@each_airflow
+def check_wheel(session: nox.Session, airflow: str) -> None:
+    """Install the wheel without extras beside each Airflow, and look for the provider."""
+    pins = f"constraints/airflow-{airflow}.txt"
+    session.run("scripts/check_wheel.sh", sys.executable, the_wheel(), AIRFLOWS[airflow], pins)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the export beside what users do instead."""
+    what = ("-e.", "-rbenchmarks/requirements.txt")
+    programs = environment(session, "bench", *what, pins=(f"airflow-{NEWEST}", "bench"))
+    session.run(programs / "python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def constraints(session: nox.Session) -> None:
+    """Pin anew what a fresh install brings today."""
+    freeze = ("scripts/freeze_constraints.sh", sys.executable)
+    session.run(*freeze, "constraints/tools.txt", "nox", "build", "hatchling")
+    for airflow, version in AIRFLOWS.items():
+        session.run(*freeze, f"constraints/airflow-{airflow}.txt", ".[dev]", f"apache-airflow=={version}")
+    what = (".[all]", "-rtests/stores/requirements.txt", f"apache-airflow=={AIRFLOWS[NEWEST]}")
+    session.run(*freeze, "constraints/stores.txt", *what)
+
+
+# ------------------------------------------------------------------------------------------------ environments
+
+
+def environment(
+    session: nox.Session,
+    name: str,
+    *what: str,
+    airflow: str = NEWEST,
+    pins: tuple[str, ...] = (),
+    python: str = sys.executable,
+) -> Path:
+    """Return the programs of an environment, which is made anew unless it is made of just this.
+
+    :param what: to install beside the Airflow, as pip takes it.
+    :param pins: files of constraints/ other than the Airflow's.
+    """
+    place = ROOT / ".venv" / name
+    install = [*what, f"apache-airflow=={AIRFLOWS[airflow]}"]
+    install += [f"-cconstraints/{pin}.txt" for pin in pins or (f"airflow-{airflow}",)]
+    texts = [(ROOT / word[2:]).read_text() for word in install if word.startswith(("-c", "-r"))]
+    made_of = repr([python, install, texts, nox.project.load_toml("pyproject.toml")["project"]])
+    digest, stamp = sha256(made_of.encode()).hexdigest(), place / "made-of.sha256"
+    if not stamp.exists() or stamp.read_text() != digest:
+        # With its pip, which is younger than the one that Python brings, and takes a third of the time.
+        session.run(sys.executable, "-m", "virtualenv", "-q", "--no-periodic-update", "--clear", "-p", python, place)
+        session.run(place / "bin" / "python", *PIP_INSTALL, *install)
+        session.run(place / "bin" / "python", "-m", "pip", "check")
+        stamp.write_text(digest)
+    elif ".whl" in what[0]:
+        # Another wheel may have the same version.
+        path = what[0].rpartition("[")[0]
+        session.run(place / "bin" / "python", *PIP_INSTALL, "--no-deps", "--force-reinstall", path)
+    return place / "bin"
+
+
+def sources(session: nox.Session) -> Path:
+    """Return the environment with the sources as they are."""
+    return environment(session, f"airflow-{NEWEST}", "-e.[dev]")
+
+
+def beside(session: nox.Session, airflow: str) -> Path:
+    """Return the environment with the wheel beside an Airflow."""
+    python = find_other_python() if airflow == NEWEST else None
+    if airflow == NEWEST and not python:
+        session.warn(f"SKIPPED: Python {OTHER_PYTHON}, which is not on this machine; the tests run with this one")
+    what, python = f"{the_wheel()}[dev]", python or sys.executable
+    return environment(session, f"wheel-{airflow}", what, airflow=airflow, python=python)
+
+
+def find_other_python() -> str | None:
+    """Return another Python; what pyenv has need not be on the path."""
+    pyenv = Path.home().glob(f".pyenv/versions/{OTHER_PYTHON}.*/bin/python")
+    for path in filter(None, [shutil.which(f"python{OTHER_PYTHON}"), *map(str, pyenv)]):
+        if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:  # noqa: S603
+            return path
+    return None
+
+
+def the_wheel() -> str:
+    """Return the path of the wheel that "build" has made."""
+    (path,) = DIST.glob("*.whl")
+    return str(path)
