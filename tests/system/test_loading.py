@@ -65,7 +65,7 @@ def load_module(name: str, path: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def postgres_port() -> Iterator[int]:
     """Start a PostgreSQL of the tests' own on loopback."""
-    services = load_module("celery_services", ROOT / "scripts" / "celery_services.py")
+    services = load_module("celery_services", ROOT / "dev" / "celery_services.py")
     folders = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     path = os.pathsep.join([*folders, os.environ["PATH"]])
     programs = {name: shutil.which(name, path=path) for name in ("initdb", "postgres")}

@@ -8,12 +8,21 @@ import pytest
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.export import workers
 from airflow_provider_honeyhive.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY = "hh_sandbox"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_ticks() -> Iterator[None]:
+    """Let readers that wait for work look more often whether there is none: else each failure takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_TICK_S", 0.01)
+        yield
 
 
 @pytest.fixture

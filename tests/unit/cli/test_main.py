@@ -24,7 +24,7 @@ from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
 from tests.unit.export.test_exporter import DAY, GENERATED, ids
-from tests.unit.storage.test_stores import bucket  # noqa: F401 - a fixture
+from tests.unit.storage.test_stores import bucket, s3  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,9 +258,14 @@ def test_a_connection_brings_key_url_and_extras(sandbox_with, tmp_path, monkeypa
 
 def test_it_writes_to_an_object_store_and_verifies_there(serve, bucket, monkeypatch):  # noqa: F811
     serve()
-    for name, value in (("ENDPOINT_URL", bucket.url), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
+    for name, value in (
+        ("ENDPOINT_URL", bucket.s3.meta.endpoint_url),
+        ("ACCESS_KEY_ID", "a"),
+        ("SECRET_ACCESS_KEY", "b"),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
-    url = "s3://bucket/out/2026-11-22/"
+    folder = f"{bucket.shown_url}/out"
+    url = f"{folder}/2026-11-22/"
     exported = subprocess.run(
         [*COMMAND, "export", "--project", "demo", *WINDOW, "--output", url, "--quiet", "--json"],
         capture_output=True,
@@ -269,9 +274,9 @@ def test_it_writes_to_an_object_store_and_verifies_there(serve, bucket, monkeypa
     )
     assert (exported.returncode, exported.stderr) == (0, "")
     assert json.loads(exported.stdout)["manifest_path"] == f"{url}_manifest.json"
-    verified = subprocess.run([*COMMAND, "verify", "s3://bucket/out"], capture_output=True, text=True, check=False)
+    verified = subprocess.run([*COMMAND, "verify", folder], capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stderr) == (0, "")
-    assert verified.stdout.startswith("ok     s3://bucket/out/2026-11-22: 300 events in 1 files, [2026-11-22T00")
+    assert verified.stdout.startswith(f"ok     {folder}/2026-11-22: 300 events in 1 files, [2026-11-22T00")
 
 
 # --------------------------------------------------------------------------------------- exit codes

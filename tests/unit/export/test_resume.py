@@ -8,8 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -31,56 +29,16 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.paths import open_store
 
+from .killed import start
 from .test_exporter import DAY, DEMO, GENERATED, ids, ids_of, published, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: Seconds for the loop over random moments of death; longer by the environment.
-KILL_LOOP_S = float(os.environ.get("HONEYHIVE_KILL_LOOP_SECONDS", "25"))
+KILL_LOOP_S = float(os.environ.get("HONEYHIVE_KILL_LOOP_SECONDS", "10"))
 
 SMALL_PARTS = ExportOptions(max_file_size=100_000, page_size=200, concurrency=2)
-
-EXPORT = """
-import os, signal, sys
-from pathlib import Path
-from airflow_provider_honeyhive.api.client import HoneyHiveClient
-from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.models.options import ExportOptions
-from airflow_provider_honeyhive.api.settings import ClientSettings
-from airflow_provider_honeyhive.storage import paths as stores
-from tests.unit.export.test_exporter import DEMO
-
-url, output, die_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-calls = 0
-
-def deadly(method):
-    def call(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*args, **kwargs)
-    return call
-
-for name in ("create", "put", "put_new", "copy", "delete", "remove_folder"):
-    setattr(stores.LocalStore, name, deadly(getattr(stores.LocalStore, name)))
-
-client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url))
-signal.signal(signal.SIGTERM, lambda *_: client.stop())
-print("ready", flush=True)
-export_events(client, DEMO, output, ExportOptions(max_file_size=100_000, page_size=200, concurrency=2))
-"""
-
-
-def start(url: str, output: Path, die_at: int = 0) -> subprocess.Popen[str]:
-    """Start an export in a process of its own, and wait until it begins."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", EXPORT, url, str(output), str(die_at)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
 
 
 def assert_whole_and_alone(path: Path, folder: Path, expected: set[str]) -> None:
@@ -173,10 +131,13 @@ def test_killed_at_any_step_of_writing_the_retry_is_whole(sandbox_with, tmp_path
     # Steps grow apart: the first ones and the last ones differ most, those between are alike.
     for die_at in [1, 2, 3, 4, 5, 7, 10, 14, 17, 18, 19, 20, 21, 22, 23, 24, 26]:
         folder = tmp_path / str(die_at)
-        process = start(sandbox.url, folder / name, die_at)
-        killed += process.wait(60) == -signal.SIGKILL
+        process = start(sandbox.url, DEMO, folder / name, SMALL_PARTS, die_at=die_at)
+        process.join(60)
+        killed += process.exitcode == -signal.SIGKILL
         assert all(name.rpartition("/")[2].startswith(("part-", "one.jsonl.gz", "_")) for name in published(folder))
-        assert start(sandbox.url, folder / name).wait(60) == 0
+        retry = start(sandbox.url, DEMO, folder / name, SMALL_PARTS)
+        retry.join(60)
+        assert retry.exitcode == 0
         assert_whole_and_alone(folder / name, folder, expected)
     assert killed >= 10
 
@@ -192,13 +153,13 @@ def test_killed_at_random_moments_again_and_again_the_retry_is_whole(sandbox_wit
         folder = tmp_path / str(rounds)
         # Longer lives from try to try, so that a slow machine gets there, too.
         for life in itertools.count(1):
-            process = start(sandbox.url, folder / "out")
-            try:
-                assert process.wait(moments.uniform(0.02, 0.9) * (1 + life / 10)) == 0
+            process = start(sandbox.url, DEMO, folder / "out", SMALL_PARTS)
+            process.join(moments.uniform(0.01, 0.5) * (1 + life / 10))
+            process.kill()
+            process.join()
+            if process.exitcode != -signal.SIGKILL:
+                assert process.exitcode == 0
                 break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
         assert_whole_and_alone(folder / "out", folder, expected)
     assert rounds > 1
 
@@ -206,11 +167,12 @@ def test_killed_at_random_moments_again_and_again_the_retry_is_whole(sandbox_wit
 def test_a_terminated_export_ends_although_the_server_does_not_answer(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(count=900, **GENERATED)
     sandbox.fault_at[4] = Fault.delayed(120)
-    process = start(sandbox.url, tmp_path / "out")
+    process = start(sandbox.url, DEMO, tmp_path / "out", SMALL_PARTS)
     while len(sandbox.requests) < 3:
         time.sleep(0.01)
     process.terminate()
-    assert process.wait(60) == 1
+    process.join(60)
+    assert process.exitcode == 1
     assert published(tmp_path) == {}
     sandbox.fault_at.clear()
     export_events(client_of(sandbox), DEMO, tmp_path / "out", SMALL_PARTS)

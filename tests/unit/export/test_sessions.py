@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from datetime import timedelta
@@ -42,6 +40,7 @@ from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from airflow_provider_honeyhive.storage.paths import open_store
 from tests.docs.documents import Document
 
+from .killed import start
 from .test_exporter import DAY, event_at, ids, ids_of, lines, published, tree
 
 if TYPE_CHECKING:
@@ -522,33 +521,6 @@ def test_a_retry_that_only_has_to_publish_asks_for_nothing(sandbox_with, client_
     assert manifest.request.endpoint == "export"
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from airflow_provider_honeyhive.storage import paths as stores
-from airflow_provider_honeyhive.api.client import HoneyHiveClient
-from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.api.settings import ClientSettings
-from tests.unit.export.test_sessions import WHOLE
-
-url, output, die_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-calls = 0
-
-def deadly(method):
-    def call(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*args, **kwargs)
-    return call
-
-for name in ("create", "put", "put_new", "copy", "delete", "remove_folder"):
-    setattr(stores.LocalStore, name, deadly(getattr(stores.LocalStore, name)))
-export_events(HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url)), WHOLE, output)
-"""
-
-
 @pytest.mark.parametrize("name", ["out", "one.jsonl.gz"])
 def test_killed_at_any_step_of_writing_the_retry_is_whole(sandbox_with, client_of, tmp_path, name):
     sandbox = sandbox_with(traffic())
@@ -557,9 +529,9 @@ def test_killed_at_any_step_of_writing_the_retry_is_whole(sandbox_with, client_o
     for die_at in [1, 2, 3, 4, 6, 11, 15, 17, 19, 21]:
         folder = tmp_path / str(die_at)
         folder.mkdir()
-        command = [sys.executable, "-c", KILLED, sandbox.url, str(folder / name), str(die_at)]
-        process = subprocess.run(command, check=False)
-        assert process.returncode == -signal.SIGKILL
+        process = start(sandbox.url, WHOLE, folder / name, die_at=die_at)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
         manifest = export_events(client_of(sandbox), WHOLE, folder / name)
         assert Counter(ids_of(folder / name)) == wanted
         assert manifest.session_count == sum(session_id in wanted for session_id in sessions_of(sandbox))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from upath import UPath
@@ -20,6 +22,10 @@ from tests.stores import test_contract
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+#: Of buckets: no test sees what another one left.
+NUMBERS = count(1)
 
 
 @dataclass
@@ -55,44 +61,53 @@ class Folder:
 class Bucket:
     """A bucket of an S3 on loopback.
 
-    :param url: of the server.
+    :param s3: a client of the server, which looks at what the store has done.
     """
 
-    url: str
-    shown_url = "s3://bucket"
+    s3: Any
+    bucket: str
+
+    @property
+    def shown_url(self) -> str:
+        return f"s3://{self.bucket}"
 
     def path(self, name: str = "") -> UPath:
-        return UPath(f"s3://bucket/{name}", key="a", secret="b", endpoint_url=self.url)
+        return UPath(f"{self.shown_url}/{name}", key="a", secret="b", endpoint_url=self.s3.meta.endpoint_url)
 
     def key(self, name: str = "") -> str:
-        return f"bucket/{name}"
+        return f"{self.bucket}/{name}"
 
     def another_fs(self) -> Any:
         fs = self.path().fs
         return type(fs)(**fs.storage_options, skip_instance_cache=True)
 
     def names(self) -> set[str]:
-        return {key.removeprefix("bucket/") for key in self.another_fs().find("bucket")}
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
     def files(self) -> dict[str, bytes]:
-        return {name: self.another_fs().cat_file(f"bucket/{name}") for name in self.names()}
+        return {name: self.s3.get_object(Bucket=self.bucket, Key=name)["Body"].read() for name in self.names()}
 
     def uploads(self) -> list[str]:
-        return [item["Key"] for item in self.another_fs().list_multipart_uploads("bucket")]
+        return [item["Key"] for item in self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])]
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
-    made = Bucket(f"http://{host}:{port}")
-    made.another_fs().mkdir("bucket")
-    yield made
-    # The next server has the same buckets: moto keeps them for the process.
-    made.another_fs().rm("bucket", recursive=True)
+    access = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    yield boto3.client("s3", endpoint_url=f"http://{host}:{port}", **access)
     server.stop()
+
+
+@pytest.fixture
+def bucket(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    made = Bucket(s3, f"bucket-{next(NUMBERS)}")
+    s3.create_bucket(Bucket=made.bucket)
+    return made
 
 
 @pytest.fixture(params=["folder", "bucket"])

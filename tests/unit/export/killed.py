@@ -1,0 +1,52 @@
+"""Exports in processes of their own, to be killed: one process imports everything, and forks for each of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.storage.local import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+    from airflow_provider_honeyhive.models.options import ExportOptions
+    from airflow_provider_honeyhive.models.request import ExportRequest
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__])
+
+
+def start(
+    url: str, request: ExportRequest, output: Path, options: ExportOptions | None = None, *, die_at: int = 0
+) -> BaseProcess:
+    """Start an export that kills itself at the given step of writing, if one is given; SIGTERM stops it."""
+    process = _FORKS.Process(target=_export, args=(url, request, output, options, die_at))
+    process.start()
+    return process
+
+
+def _export(url: str, request: ExportRequest, output: Path, options: ExportOptions | None, die_at: int) -> None:
+    steps = count(1)
+
+    def deadly(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if next(steps) == die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return method(*args, **kwargs)
+
+        return call
+
+    for name in ("create", "put", "put_new", "copy", "delete", "remove_folder"):
+        setattr(LocalStore, name, deadly(getattr(LocalStore, name)))
+    client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url))
+    signal.signal(signal.SIGTERM, lambda *_: client.stop())
+    export_events(client, request, output, *([options] if options else []))
