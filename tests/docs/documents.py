@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import os
 import re
 import subprocess
@@ -53,8 +54,19 @@ class Document:
     def __init__(self, path: str) -> None:
         self.path = ROOT / path
         self.text = self.path.read_text(encoding="utf-8")
-        #: The text without blocks of code.
-        self.prose = re.sub(r"^```.*?^```$", "", self.text, flags=re.DOTALL | re.MULTILINE)
+
+    @property
+    def prose(self) -> str:
+        """The text without blocks of code."""
+        return re.sub(r"^```.*?^```$", "", self.text, flags=re.DOTALL | re.MULTILINE)
+
+    def section(self, heading: str) -> Document:
+        """Return what stands below a heading of the second level, up to the next one."""
+        found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", self.text, re.DOTALL | re.MULTILINE)
+        assert found, heading
+        part = copy.copy(self)
+        part.text = found[1]
+        return part
 
     def snippets(self, language: str | None = None) -> list[Snippet]:
         """Return the blocks of code, all or those of one language."""

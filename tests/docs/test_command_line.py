@@ -145,12 +145,8 @@ def options_of(command: str) -> dict[str, argparse.Action]:
 
 def rows_in(heading: str) -> dict[str, list[str]]:
     """Return the rows of all tables of options in a section."""
-    section = PAGE.text.partition(f"\n## `{heading}`\n")[2].partition("\n## ")[0]
-    return {
-        code(line): [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
-        for line in section.splitlines()
-        if line.startswith("| `--")
-    }
+    tables = PAGE.section(f"`{heading}`").tables()
+    return {code(row[0]): row for _, *rows in tables for row in rows if row[0].startswith("`--")}
 
 
 @pytest.mark.parametrize("command", ["export", "verify", "sandbox"])

@@ -28,13 +28,9 @@ ELSEWHERE = {
 CALLS = ("export_events", "iter_events", "count_events")
 
 
-def section(heading: str) -> str:
-    return PAGE.text.partition(f"\n## `{heading}`\n")[2].partition("\n## ")[0]
-
-
 def rows_of(heading: str) -> list[list[str]]:
-    lines = [line for line in section(heading).splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")] for line in lines[2:]]
+    ((_, *rows),) = PAGE.section(f"`{heading}`").tables()
+    return rows
 
 
 def classes() -> dict[str, type]:
@@ -138,7 +134,7 @@ def test_every_import_that_is_shown_is_that_of_its_section():
         "HoneyHiveNewEventsTrigger",
         "HoneyHiveHook",
     ):
-        assert f"`from {classes()[name].__module__} import {name}`" in section(name)
+        assert f"`from {classes()[name].__module__} import {name}`" in PAGE.section(f"`{name}`").text
 
 
 def test_every_variable_of_the_environment_is_in_the_table():

@@ -5,29 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airflow_provider_honeyhive.models.options import MOST_SHARDS
 
-from .documents import ROOT, Document, literal_of, run_python
+from .documents import ROOT, Document, code, literal_of, run_python
 
 PAGE = Document("docs/scaling.md")
 OPERATORS = ("HoneyHiveSplitWindowOperator", "HoneyHiveCombineExportsOperator")
 
 
-def arguments_in(operator: str) -> dict[str, tuple[Any, str]]:
-    """Return default and templating of each argument in an operator's table; ``...``: it must be given."""
-    table = PAGE.text.partition(f"`{operator}`:\n")[2].lstrip("\n").partition("\n\n")[0]
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
-    return {
-        name.strip("`"): (literal_of(default) if default else ..., templated) for name, default, templated, _ in cells
-    }
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_the_tables_of_arguments_are_those_of_the_operators(name):
+@pytest.mark.parametrize(("name", "table"), zip(OPERATORS, PAGE.tables("Argument"), strict=True))
+def test_the_tables_of_arguments_are_those_of_the_operators(name, table):
     from airflow_provider_honeyhive.operators import mapped
 
     operator = getattr(mapped, name)
@@ -40,7 +30,8 @@ def test_the_tables_of_arguments_are_those_of_the_operators(name):
         for parameter in signature
         if parameter.name not in ("self", "kwargs")
     }
-    assert arguments_in(name) == wanted
+    found = {code(row[0]): (literal_of(row[1]) if row[1] else ..., row[2]) for row in table[1:]}
+    assert found == wanted
     assert set(operator.template_fields) <= wanted.keys()
     assert all(f":param {argument}:" in operator.__doc__ for argument in wanted)
 

@@ -1,4 +1,4 @@
-"""The DAGs and tasks of the documentation, run out of its pages against the sandbox and an S3 on loopback."""
+"""The DAGs, tasks and Airflow commands of the documentation, run out of its pages against the sandbox and an S3."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import shlex
 import textwrap
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from airflow_provider_honeyhive.manifest import Manifest
 from tests.docs.documents import Document
 
 from .conftest import ACCESS
-from .running import Run, dag_bag, run_dag
+from .running import AIRFLOW_2, Run, dag_bag, run_dag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -362,3 +363,16 @@ def test_a_snippet_does_what_its_page_says(serve, connect, store, s3, tmp_path, 
 
     assert run.state == "success", (run.errors, run.retried)
     case.check(Place(sandbox, s3, store, run))
+
+
+@pytest.mark.parametrize(("begin", "is_of_2"), [("airflow backfill create", False), ("airflow dags backfill", True)])
+def test_the_backfill_of_the_page_is_understood(begin, is_of_2):
+    from airflow.cli import cli_parser
+
+    if is_of_2 is not AIRFLOW_2:
+        pytest.skip("of the other Airflow")
+    words = shlex.split(Document("docs/how-to.md").the("bash", begin))
+
+    parsed = cli_parser.get_parser().parse_args(words[1:])
+
+    assert "honeyhive_daily" in vars(parsed).values()
