@@ -11,9 +11,9 @@ from airflow_provider_honeyhive.api import client, failures, retries, transport
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.export import checkpoint, extract_window, publish, shards, staging, workers
 from airflow_provider_honeyhive.formats import parquet
-from airflow_provider_honeyhive.models import fields
+from airflow_provider_honeyhive.models import fields, options
 from airflow_provider_honeyhive.models.options import ExportOptions
-from airflow_provider_honeyhive.reading import fetcher, pagination, splitting, unordered
+from airflow_provider_honeyhive.reading import fetcher, pagination, unordered
 from airflow_provider_honeyhive.storage import base
 
 from .documents import Document, lasting
@@ -46,7 +46,7 @@ BOUNDS = {
     "Part of an upload held in memory": base.UPLOAD_BLOCK,
     "Age of what a retry goes on from": checkpoint.LONGEST_AGE,
     "Age of parts that a combination of another run removes": shards.LONGEST_AGE,
-    "Parts of a window, at the most": splitting.MOST_PARTS,
+    "Parts of a window, at the most": options.MOST_SHARDS,
     "Characters of the secret of hashes, at the least": fields.SHORTEST_KEY,
     "Age at which another run's lock is taken over": publish.LOCK_S,
     "How often a running task looks whether it is to stop": workers.TICK_S,
