@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +62,15 @@ class MemoryState:
     def __init__(self) -> None:
         self.saved: list[dict[str, Any]] = []
         self.refusals = 0
+        #: That have asked for something.
+        self.threads: set[threading.Thread] = set()
 
     def load(self) -> dict[str, Any] | None:
+        self.threads.add(threading.current_thread())
         return json.loads(json.dumps(self.saved[-1])) if self.saved else None
 
     def save(self, data: dict[str, Any]) -> None:
+        self.threads.add(threading.current_thread())
         if self.refusals:
             self.refusals -= 1
             raise OSError("the disk is full")
@@ -298,6 +303,14 @@ def test_closing_the_watch_ends_what_is_being_asked(stage):
     stage.watch().close()
 
     assert stage.polling_client.closed
+
+
+def test_the_store_is_asked_in_a_thread_since_it_blocks(stage, sandbox):
+    sandbox.add([failed("a")])
+
+    assert first(stage.watch()) == [["a"]]
+    assert len(stage.store.saved) > 1
+    assert threading.main_thread() not in stage.store.threads
 
 
 # ---------------------------------------------------------------------------------------------------- stores
