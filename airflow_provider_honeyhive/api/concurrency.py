@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 #: Responses, for each request that may be under way, after which one more may be.
 GROW_AFTER = 4
 
-#: Seconds between two looks at whether to go on waiting.
-_TICK_S = 0.5
+#: Seconds between two looks at whether to go on waiting, here and wherever threads wait for each other.
+TICK_S = 0.5
 
 
 class ConcurrencyLimit:
@@ -43,7 +43,7 @@ class ConcurrencyLimit:
         """
         with self._changed:
             while self._busy >= self.allowed and not is_stopped():
-                self._changed.wait(_TICK_S)
+                self._changed.wait(TICK_S)
             self._busy += 1
             began_after = self._slowdowns
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_honeyhive.api.concurrency import TICK_S
 from airflow_provider_honeyhive.exceptions import ExportStoppedError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 
@@ -186,9 +187,6 @@ T = TypeVar("T")
 #: Seconds that readers get to put down what they hold once the export is over; one that waits for the
 #: server's answer is not waited for.
 GRACE_S = 2.0
-
-#: Seconds between two looks at whether to go on, or for something to do; news of that come earlier.
-TICK_S = 0.5
 
 
 def run_in_threads(

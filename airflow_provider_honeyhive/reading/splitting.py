@@ -1,6 +1,6 @@
-"""Splits a window into parts of about as many events each, by asking the server for counts. Plain Python, no Airflow.
+"""Splits a window into shards of about as many events each, by asking the server for counts. Plain Python, no Airflow.
 
-Only the balance of the parts depends on the server's numbers: whatever it answers, they cover the window exactly.
+Only the balance of the shards depends on the server's numbers: whatever it answers, they cover the window exactly.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A bound is good enough when so much of a part's events, at most, lie on its wrong side.
+#: A bound is good enough when so much of a shard's events, at most, lie on its wrong side.
 TOLERANCE = 0.05
 
-#: Questions for each part, all parts together; finding one millisecond in a day by halving takes 27.
+#: Questions for each shard, all shards together; finding one millisecond in a day by halving takes 27.
 QUESTIONS_FOR_A_PART = 16
 
 #: Totals of the two halves that differ from that of the whole by more than this share of it are no totals.
@@ -36,9 +36,9 @@ DOUBTFUL = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A window in parts.
+    """A window in shards.
 
-    :param windows: the parts, oldest first; they cover the window without gap or overlap.
+    :param windows: the shards, oldest first; they cover the window without gap or overlap.
     :param total: events that the server reported for the whole; None where it reports no usable total.
     """
 
@@ -49,16 +49,16 @@ class Split:
 def split_by_counts(
     client: HoneyHiveClient, request: ExportRequest, parts: int, events_per_part: int | None = None
 ) -> Split:
-    """Split the request's window into parts that hold about as many events each.
+    """Split the request's window into shards that hold about as many events each.
 
-    Bounds lie on whole seconds, or on whole milliseconds where a second holds too much. Where the events lie so
-    close that they cannot be parted, there are fewer parts; without events there is one. Where the server reports
-    no totals, or numbers that cannot be totals, the parts are of equal length.
+    Bounds lie on whole seconds, or on whole milliseconds where a second holds too much. Where events lie too
+    close together for a bound between them, there are fewer shards; without events there is one. Where the server
+    reports no totals, or numbers that cannot be totals, the shards are of equal length.
 
     :param client: where to ask.
     :param request: what to count.
-    :param parts: the most parts (1 to 1024).
-    :param events_per_part: take fewer parts as long as none has many more events than this; None: as many as
+    :param parts: the most shards (1 to 1024).
+    :param events_per_part: take fewer shards as long as none has many more events than this; None: as many as
         ``parts`` says.
     :raises InvalidArgumentError: a number is out of its range, or the request has no window.
     :raises HoneyHiveError: the server could not be asked.
@@ -80,7 +80,7 @@ def split_by_counts(
     bounds = sorted({request.window.start_us, *points.divide(wanted), request.window.end_us})
     windows = tuple(Window(from_micros(low), from_micros(high)) for low, high in pairwise(bounds))
     log.info(
-        "Splitting %s events of %s: %d parts, %d questions", f"{total:,}", request.window, len(windows), points.asked
+        "Splitting %s events of %s: %d shards, %d questions", f"{total:,}", request.window, len(windows), points.asked
     )
     return Split(windows, total)
 
@@ -121,7 +121,7 @@ class _Points:
         return True
 
     def divide(self, parts: int) -> list[int]:
-        """Return bounds that divide the window into at most ``parts`` parts, none of them without events."""
+        """Return bounds that divide the window into at most ``parts`` shards, none of them without events."""
         bounds: list[int] = []
         before = 0
         for number in range(1, parts):

@@ -21,7 +21,7 @@ KEY = "hh_sandbox"
 def short_ticks() -> Iterator[None]:
     """Let readers that wait for work look more often whether there is none: else each failure takes half a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "_TICK_S", 0.01)
+        patch.setattr(workers, "TICK_S", 0.01)
         yield
 
 
