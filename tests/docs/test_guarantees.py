@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_honeyhive.api import client, failures, retries, transport
+from airflow_provider_honeyhive.api import client, concurrency, failures, retries, transport
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.export import checkpoint, extract_window, publish, shards, staging, workers
 from airflow_provider_honeyhive.formats import parquet
@@ -49,7 +49,7 @@ BOUNDS = {
     "Parts of a window, at the most": options.MOST_SHARDS,
     "Characters of the secret of hashes, at the least": fields.SHORTEST_KEY,
     "Age at which another run's lock is taken over": publish.LOCK_S,
-    "How often a running task looks whether it is to stop": workers.TICK_S,
+    "How often a running task looks whether it is to stop": concurrency.TICK_S,
     "What readers get to put things down at the end": workers.GRACE_S,
     "Characters of a server's message in an error": failures._LONGEST_MESSAGE,
 }
