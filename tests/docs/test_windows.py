@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from types import SimpleNamespace
 
 import pytest
 
-from .documents import DAY_END, Document, code
+from .documents import DAY_END, ROOT, Document, code
 
 PAGE = Document("docs/windows.md")
 RENDERED = {
@@ -17,6 +19,18 @@ RENDERED = {
     "{{ data_interval_end | ts_nodash }}": "20261123T000000",
     "{{ partition_key }}": "2026-11-22T00:00:00",
 }
+
+
+def test_each_run_that_is_tested_has_its_row():
+    files = ("tests/system/test_run_windows.py", "tests/live/test_run_windows.py")
+    with (ROOT / "tests" / "docs" / "row_tests.toml").open("rb") as file:
+        rows = tomllib.load(file)[PAGE.path.relative_to(ROOT).as_posix()]["The run"]
+    tests = {
+        f"{name}::{test}"
+        for name in files
+        for test in re.findall(r"^def (test_\w+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert {test for named in rows.values() for test in named} == tests
 
 
 def test_the_templates_of_the_table_are_tested_here():

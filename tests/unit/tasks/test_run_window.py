@@ -162,19 +162,6 @@ def test_airflow_2_says_it_by_the_data_interval():
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "windows.md").read_text(encoding="utf-8")
-SYSTEM_TESTS = ("tests/system/test_run_windows.py", "tests/live/test_run_windows.py")
-
-
-def test_each_row_of_the_page_is_a_test_and_each_test_is_a_row():
-    cells = [row.strip("|").split("|") for row in re.findall(r"^\|.*`tests/.*\|$", PAGE, re.MULTILINE)]
-    named = [row[-1].strip(" `") for row in cells]
-    tests = [
-        f"{file}::{name}"
-        for file in SYSTEM_TESTS
-        for name in re.findall(r"^def (test_\w+)", (ROOT / file).read_text(), re.M)
-    ]
-    assert sorted(named) == sorted(tests)
-    assert all(len(row) == 4 for row in cells)
 
 
 def test_the_page_says_the_numbers_of_the_code():
