@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A member, and where its bytes are."""
+    """A block, and where its bytes are."""
 
     file: StagedFile
     offset: int

@@ -1,7 +1,7 @@
 """What an export has staged so far, kept beside the staged files, so that a retry goes on instead of beginning again.
 
-It lives in the destination, since a retry may run on another worker. One plan, written once, and one record
-for each slice, replaced after each staged file: a record names only files that are whole.
+It lives in the destination, since a retry may run on another worker. One plan, written once, and one checkpoint
+for each slice, replaced after each staged file: it names only files that are whole.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 #: What was staged longer ago is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)
 
-_RECORD_NAME = re.compile(r"(\d{5,})\.json")
+_CHECKPOINT_NAME = re.compile(r"(\d{5,})\.json")
 
 
 class StagedFile(BaseModel):
@@ -103,7 +103,7 @@ class SliceCheckpoint(BaseModel):
 
 
 class Checkpoints:
-    """The plan and the records of one export.
+    """The plan and the checkpoints of one export.
 
     :param store: the destination's folder.
     :param folder: name of the staging folder in it.
@@ -112,7 +112,7 @@ class Checkpoints:
     def __init__(self, store: Store, folder: str) -> None:
         self._store = store
         self._folder = folder
-        #: Held while a slice is split: no record may show less of a slice before another shows the rest.
+        #: Held while a slice is split: no checkpoint may show less of a slice before another shows the rest.
         self.lock = threading.Lock()
 
     def read_plan(self) -> Plan | None:
@@ -133,10 +133,10 @@ class Checkpoints:
         plan = self._load_plan()
         if plan is not None and plan.started_at > young:
             return False
-        for name in filter(_RECORD_NAME.fullmatch, self._store.files(self._folder)):
+        for name in filter(_CHECKPOINT_NAME.fullmatch, self._store.files(self._folder)):
             with suppress(ValidationError):
-                record = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
-                if record.written_at is not None and record.written_at > young:
+                checkpoint = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
+                if checkpoint.written_at is not None and checkpoint.written_at > young:
                     return False
         return True
 
@@ -147,23 +147,23 @@ class Checkpoints:
     def read(self, plan: Plan) -> dict[int, SliceCheckpoint] | None:
         """Return what is staged of each slice, by its number; None where that does not cover the window."""
         there = self._store.files(self._folder)
-        records = {number: SliceCheckpoint(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
+        checkpoints = {number: SliceCheckpoint(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
         for name in there:
-            match = _RECORD_NAME.fullmatch(name)
-            record = self._read_record(name, there) if match else None
-            if match and record:
-                records[int(match[1])] = record
-        return _side_by_side(records, plan.slices)
+            match = _CHECKPOINT_NAME.fullmatch(name)
+            checkpoint = self._read_checkpoint(name, there) if match else None
+            if match and checkpoint:
+                checkpoints[int(match[1])] = checkpoint
+        return _side_by_side(checkpoints, plan.slices)
 
-    def _read_record(self, name: str, there: dict[str, int]) -> SliceCheckpoint | None:
+    def _read_checkpoint(self, name: str, there: dict[str, int]) -> SliceCheckpoint | None:
         try:
-            record = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
+            checkpoint = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
         except ValidationError:
             return None
-        if any(there.get(file.path.rpartition("/")[2]) != file.size_bytes for file in record.files):
+        if any(there.get(file.path.rpartition("/")[2]) != file.size_bytes for file in checkpoint.files):
             log.warning("Some staged files of slice %s are gone or not whole: reading it again", name)
-            return SliceCheckpoint(start=record.start, end=record.end)
-        return record
+            return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
+        return checkpoint
 
     def write(
         self,
@@ -185,7 +185,7 @@ class Checkpoints:
         :param session_count: sessions in the files, where whole ones are read.
         """
         facts = None if cursor is None else _dump_cursor(cursor, set(pending))
-        record = SliceCheckpoint(
+        checkpoint = SliceCheckpoint(
             start=bounds[0],
             end=bounds[1],
             files=list(files),
@@ -193,27 +193,27 @@ class Checkpoints:
             session_count=session_count,
             written_at=datetime.now(UTC),
         )
-        self._store.put(f"{self._folder}/{number:05d}.json", record.model_dump_json().encode())
+        self._store.put(f"{self._folder}/{number:05d}.json", checkpoint.model_dump_json().encode())
 
 
 def _side_by_side(
-    records: dict[int, SliceCheckpoint], planned: Sequence[tuple[int | None, int | None]]
+    checkpoints: dict[int, SliceCheckpoint], planned: Sequence[tuple[int | None, int | None]]
 ) -> dict[int, SliceCheckpoint] | None:
-    """Return the records newest first, with no time in two of them; None where a time is in none.
+    """Return the checkpoints newest first, with no time in two of them; None where a time is in none.
 
     A slice that gave away its older part may have been recorded last before it did.
     """
     if planned == [(None, None)]:
-        return records if len(records) == 1 else None
-    order = sorted(records, key=lambda number: records[number].end or 0, reverse=True)
+        return checkpoints if len(checkpoints) == 1 else None
+    order = sorted(checkpoints, key=lambda number: checkpoints[number].end or 0, reverse=True)
     for newer, older in pairwise(order):
-        start, end = records[newer].start, records[older].end
+        start, end = checkpoints[newer].start, checkpoints[older].end
         if start is None or end is None or start > end:
             return None
-        records[newer] = records[newer].model_copy(update={"start": end})
-    if records[order[0]].end != planned[0][1] or records[order[-1]].start != planned[-1][0]:
+        checkpoints[newer] = checkpoints[newer].model_copy(update={"start": end})
+    if checkpoints[order[0]].end != planned[0][1] or checkpoints[order[-1]].start != planned[-1][0]:
         return None
-    return {number: records[number] for number in order}
+    return {number: checkpoints[number] for number in order}
 
 
 def _dump_cursor(cursor: Cursor, pending: set[Hashable]) -> dict[str, Any]:

@@ -53,13 +53,13 @@ class _Group:
     done: bool = False
 
     @classmethod
-    def of(cls, number: int, record: SliceCheckpoint) -> _Group:
+    def of(cls, number: int, checkpoint: SliceCheckpoint) -> _Group:
         """Return a group as far as an earlier try has come with it."""
-        cursor = record.load_cursor()
-        group = cls(number, (record.start, record.end))
+        cursor = checkpoint.load_cursor()
+        group = cls(number, (checkpoint.start, checkpoint.end))
         if cursor is not None and cursor.done:
-            group.files, group.done = list(record.files), True
-            group.tally = Tally(record.session_count, cursor.distinct, cursor.total)
+            group.files, group.done = list(checkpoint.files), True
+            group.tally = Tally(checkpoint.session_count, cursor.distinct, cursor.total)
         return group
 
 
@@ -115,10 +115,10 @@ class SessionsExtraction(Extraction):
     def _begin(self) -> Plan:
         started = datetime.now(UTC)
         plan = self._checkpoints.read_plan()
-        records = None if plan is None else self._checkpoints.read(plan)
-        if plan is not None and records is not None:
+        checkpoints = None if plan is None else self._checkpoints.read(plan)
+        if plan is not None and checkpoints is not None:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
-            self._groups = [_Group.of(number, record) for number, record in records.items()]
+            self._groups = [_Group.of(number, checkpoint) for number, checkpoint in checkpoints.items()]
         if plan is None or not self._groups or not all(group.done for group in self._groups):
             roots = self._roots()
             if plan is None or not self._groups:

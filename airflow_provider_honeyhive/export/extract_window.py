@@ -136,30 +136,30 @@ class WindowExtraction(Extraction):
 
     def _begin(self) -> tuple[Plan, list[Slice]]:
         plan = self._checkpoints.read_plan()
-        records = None if plan is None else self._checkpoints.read(plan)
-        if plan is None or records is None:
+        checkpoints = None if plan is None else self._checkpoints.read(plan)
+        if plan is None or checkpoints is None:
             self._destination.clear_staging()
             plan = self._new_plan()
             self._checkpoints.write_plan(plan)
-            records = self._checkpoints.read(plan) or {}
+            checkpoints = self._checkpoints.read(plan) or {}
         else:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
-        self._next_number = max(records) + 1
+        self._next_number = max(checkpoints) + 1
         # All of them before any reads: each must know which events without a time another one has taken.
         slices = [
             Slice(
                 number,
-                record.end,
+                checkpoint.end,
                 SliceReader(
                     self._fetcher,
-                    record.start,
-                    record.end,
-                    record.load_cursor(),
-                    None if plan.total is None else plan.total / len(records),
+                    checkpoint.start,
+                    checkpoint.end,
+                    checkpoint.load_cursor(),
+                    None if plan.total is None else plan.total / len(checkpoints),
                 ),
-                list(record.files),
+                list(checkpoint.files),
             )
-            for number, record in records.items()
+            for number, checkpoint in checkpoints.items()
         ]
         return plan, slices
 

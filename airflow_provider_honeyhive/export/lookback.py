@@ -58,17 +58,17 @@ class CorrectionEncoder:
             if content != exported:
                 places[Reason.LATE if exported is None else Reason.CHANGED].append(at)
         return [
-            (data, _moved(member, reason))
+            (data, _moved(block, reason))
             for reason, found in places.items()
             if found
-            for data, member in self._encoder([raw_events[at] for at in found], [times[at] for at in found])
+            for data, block in self._encoder([raw_events[at] for at in found], [times[at] for at in found])
         ]
 
 
-def _moved(member: Block, reason: Reason) -> Block:
-    if member.partition == INDEX_PARTITION:
-        return member
-    return member._replace(partition=f"{CORRECTIONS_FOLDER}/{REASON_KEY}={reason}/{member.partition}".rstrip("/"))
+def _moved(block: Block, reason: Reason) -> Block:
+    if block.partition == INDEX_PARTITION:
+        return block
+    return block._replace(partition=f"{CORRECTIONS_FOLDER}/{REASON_KEY}={reason}/{block.partition}".rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
