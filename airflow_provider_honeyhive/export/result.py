@@ -15,26 +15,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """What was written, and where.
-
-    :param url: of the folder, or of the one object.
-    :param manifest_url: of the manifest.
-    :param file_count: data files.
-    :param size_bytes: bytes of all data files.
-    :param file_format: such as ``parquet``.
-    :param compression: such as ``zstd``.
-    """
-
-    url: str
-    manifest_url: str
-    file_count: int
-    size_bytes: int
-    file_format: str
-    compression: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult:
     """What was read, and what became of it; never an event's content.
 
@@ -44,12 +24,7 @@ class ExportResult:
     :param start_time: start of the window, inclusive, ISO 8601 in UTC; None: all of time.
     :param end_time: end of the window, exclusive.
     :param event_count: events exported.
-    :param events_without_time: events of them that have no usable ``start_time``.
-    :param reported_total: what the server reported for the window; None where it reported no total.
-    :param bytes_read: bytes of the server's answers, decompressed; None where nobody counted them.
-    :param files: what was written; None: the events are the task's result.
-    :param corrected: events of earlier windows that came late, and that had changed; None: nothing was read again.
-    :param whole_sessions: whole sessions were asked for, whose events may lie outside of the window.
+    :param manifest: of the files that were written; None: the events are the task's result.
     """
 
     api_host: str
@@ -58,12 +33,7 @@ class ExportResult:
     start_time: str | None
     end_time: str | None
     event_count: int
-    events_without_time: int = 0
-    reported_total: int | None = None
-    bytes_read: int | None = None
-    files: Files | None = None
-    corrected: tuple[int, int] | None = None
-    whole_sessions: bool = False
+    manifest: Manifest | None = None
 
     @classmethod
     def of_files(cls, manifest: Manifest) -> ExportResult:
@@ -71,7 +41,6 @@ class ExportResult:
 
         :param manifest: of the export, just published or read from its place.
         """
-        lookback = manifest.lookback
         return cls(
             api_host=manifest.request.api_host,
             project=manifest.project,
@@ -79,19 +48,7 @@ class ExportResult:
             start_time=manifest.start_time,
             end_time=manifest.end_time,
             event_count=manifest.event_count,
-            events_without_time=manifest.events_without_time,
-            reported_total=manifest.reported_total,
-            bytes_read=manifest.bytes_read,
-            files=Files(
-                url=manifest.url(),
-                manifest_url=manifest.manifest_url,
-                file_count=len(manifest.files),
-                size_bytes=manifest.size_bytes,
-                file_format=manifest.file_format,
-                compression=manifest.compression,
-            ),
-            corrected=None if lookback is None else (lookback.late_count, lookback.changed_count),
-            whole_sessions=manifest.request.sessions is not None,
+            manifest=manifest,
         )
 
     @classmethod

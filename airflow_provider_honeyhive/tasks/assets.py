@@ -42,20 +42,20 @@ def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
         "end_time": result.end_time,
         "event_count": result.event_count,
     }
-    if result.corrected is not None:
-        facts |= dict(zip(("late_count", "changed_count"), result.corrected, strict=True))
-    files = result.files
-    if files is not None:
-        facts |= {
-            "reported_total": result.reported_total,
-            "output_path": files.url,
-            "manifest_path": files.manifest_url,
-            "file_count": files.file_count,
-            "size_bytes": files.size_bytes,
-            "file_format": files.file_format,
-            "compression": files.compression,
-        }
-    return facts
+    manifest = result.manifest
+    if manifest is None:
+        return facts
+    if manifest.lookback is not None:
+        facts |= {"late_count": manifest.lookback.late_count, "changed_count": manifest.lookback.changed_count}
+    return facts | {
+        "reported_total": manifest.reported_total,
+        "output_path": manifest.url(),
+        "manifest_path": manifest.manifest_url,
+        "file_count": len(manifest.files),
+        "size_bytes": manifest.size_bytes,
+        "file_format": manifest.file_format,
+        "compression": manifest.compression,
+    }
 
 
 def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: ExportResult) -> None:
@@ -72,8 +72,8 @@ def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: Exp
     facts, partition_key = asset_facts(result), _partition_key(context, result)
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            if result.files is not None:
-                context["outlet_events"][outlet].add(Asset(uri=asset_uri(result.files.url)), extra=dict(facts))
+            if result.manifest is not None:
+                context["outlet_events"][outlet].add(Asset(uri=asset_uri(result.manifest.url())), extra=dict(facts))
         elif isinstance(outlet, ASSETS):
             event = context["outlet_events"][outlet]
             event.extra.update(facts)

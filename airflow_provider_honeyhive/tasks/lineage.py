@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from airflow_provider_honeyhive.formats.columns import COLUMNS
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.export.result import ExportResult, Files
+    from airflow_provider_honeyhive.export.result import ExportResult
+    from airflow_provider_honeyhive.manifest import Manifest
 
 
 #: File formats whose columns are always the same; the others hold whole events, whose fields are open.
@@ -29,7 +30,7 @@ def operator_lineage(result: ExportResult | None) -> Any:
         return OperatorLineage()
     return OperatorLineage(
         inputs=[_input(result)],
-        outputs=[_output(result.files, result.event_count)] if result.files else [],
+        outputs=[_output(result.manifest)] if result.manifest else [],
     )
 
 
@@ -51,10 +52,12 @@ def _input(result: ExportResult) -> Any:
         DataQualityMetricsInputDatasetFacet,
     )
 
+    manifest = result.manifest
     metrics = DataQualityMetricsInputDatasetFacet(
         rowCount=result.event_count,
-        bytes=result.bytes_read,
-        columnMetrics={"start_time": ColumnMetrics(nullCount=result.events_without_time)},
+        # Nobody counts the bytes of events that are the task's result.
+        bytes=manifest.bytes_read if manifest else None,
+        columnMetrics={"start_time": ColumnMetrics(nullCount=manifest.events_without_time if manifest else 0)},
     )
     return InputDataset(
         namespace=f"honeyhive://{result.api_host}",
@@ -70,7 +73,8 @@ def _window(result: ExportResult) -> dict[str, Any]:
     except ImportError:
         # OpenLineage's client has it since 2025.
         return {}
-    if result.start_time is None or result.end_time is None or result.whole_sessions:
+    whole_sessions = result.manifest is not None and result.manifest.request.sessions is not None
+    if result.start_time is None or result.end_time is None or whole_sessions:
         return {}
 
     def compare(comparison: str, bound: str) -> Any:
@@ -87,7 +91,7 @@ def _window(result: ExportResult) -> dict[str, Any]:
     return {"subset": subset.InputSubsetInputDatasetFacet(inputCondition=condition)}
 
 
-def _output(files: Files, event_count: int) -> Any:
+def _output(manifest: Manifest) -> Any:
     from openlineage.client.generated.base import OutputDataset  # noqa: PLC0415
     from openlineage.client.generated.output_statistics_output_dataset import (  # noqa: PLC0415
         OutputStatisticsOutputDatasetFacet,
@@ -95,14 +99,14 @@ def _output(files: Files, event_count: int) -> Any:
     from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields  # noqa: PLC0415
     from openlineage.client.generated.storage_dataset import StorageDatasetFacet  # noqa: PLC0415
 
-    namespace, name = dataset_name(files.url)
+    namespace, name = dataset_name(manifest.url())
     facets: dict[str, Any] = {
-        "storage": StorageDatasetFacet(storageLayer=namespace.partition(":")[0], fileFormat=files.file_format)
+        "storage": StorageDatasetFacet(storageLayer=namespace.partition(":")[0], fileFormat=manifest.file_format)
     }
-    if files.file_format in _TABULAR:
+    if manifest.file_format in _TABULAR:
         fields = [SchemaDatasetFacetFields(name=column.name, type=column.kind.value) for column in COLUMNS]
         facets["schema"] = SchemaDatasetFacet(fields=fields)
     statistics = OutputStatisticsOutputDatasetFacet(
-        rowCount=event_count, size=files.size_bytes, fileCount=files.file_count
+        rowCount=manifest.event_count, size=manifest.size_bytes, fileCount=len(manifest.files)
     )
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets={"outputStatistics": statistics})

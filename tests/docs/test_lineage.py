@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from airflow_provider_honeyhive.export.result import ExportResult, Files
+from pathlib import Path
+
+from airflow_provider_honeyhive.export.result import ExportResult
+from airflow_provider_honeyhive.manifest import LookbackFacts, Manifest, RequestFacts
+from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.tasks.assets import asset_facts
 
 from .documents import Document, codes, run_python
 
 PAGE = Document("docs/lineage.md")
 #: One that has all that an export can have.
-RESULT = ExportResult(
-    api_host="api.example.com",
-    project="demo",
-    project_id="id-of-demo",
-    start_time="2026-03-10T00:00:00.000000Z",
-    end_time="2026-03-11T00:00:00.000000Z",
-    event_count=5,
-    reported_total=6,
-    files=Files(
-        url="s3://bucket/day/",
-        manifest_url="s3://bucket/day/_manifest.json",
-        file_count=2,
-        size_bytes=60,
+RESULT = ExportResult.of_files(
+    Manifest(
+        project="demo",
+        start_time="2026-03-10T00:00:00.000000Z",
+        end_time="2026-03-11T00:00:00.000000Z",
+        event_count=0,
+        started_at="",
+        finished_at="",
         file_format="parquet",
         compression="zstd",
-    ),
-    corrected=(0, 0),
+        request=RequestFacts(api_host="api.example.com"),
+        files=[],
+        lookback=LookbackFacts(windows=1, start_time="", end_time=""),
+    ).placed(LocalStore(Path("/bucket/day")), "_manifest.json")
 )
 
 

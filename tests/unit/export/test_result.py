@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.export.result import ExportResult, Files, summarize
+from airflow_provider_honeyhive.export.result import ExportResult, summarize
 from airflow_provider_honeyhive.formats.datafile import PartFile
-from airflow_provider_honeyhive.manifest import LookbackFacts, Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -42,24 +42,15 @@ def manifest(**facts) -> Manifest:
 
 
 def test_files_and_counts_are_those_of_the_manifest():
-    assert ExportResult.of_files(manifest()) == ExportResult(
+    published = manifest()
+    assert ExportResult.of_files(published) == ExportResult(
         api_host="api.example.com",
         project="demo",
         project_id="id-of-demo",
         start_time="2026-03-10T00:00:00.000000Z",
         end_time="2026-03-11T00:00:00.000000Z",
         event_count=5,
-        events_without_time=1,
-        reported_total=6,
-        bytes_read=700,
-        files=Files(
-            url="/bucket/day",
-            manifest_url="/bucket/day/_manifest.json",
-            file_count=2,
-            size_bytes=60,
-            file_format="parquet",
-            compression="zstd",
-        ),
+        manifest=published,
     )
 
 
@@ -91,16 +82,6 @@ def test_events_alone_have_no_files():
 )
 def test_the_id_of_the_project_is_the_one_beside_its_name(names, project_id):
     assert ExportResult.of_files(manifest(project_names=names)).project_id == project_id
-
-
-def test_what_a_lookback_has_brought_is_counted():
-    lookback = LookbackFacts(windows=1, start_time="", end_time="", late_count=3, changed_count=4)
-    assert ExportResult.of_files(manifest(lookback=lookback)).corrected == (3, 4)
-
-
-def test_whole_sessions_are_told_from_windows():
-    request = RequestFacts(project="demo", api_host="api.example.com", sessions="complete")
-    assert ExportResult.of_files(manifest(request=request)).whole_sessions
 
 
 def test_no_events_leave_the_id_unknown():

@@ -12,27 +12,19 @@ import pytest
 from airflow.sdk import Asset, AssetAlias, PartitionedAtRuntime
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_honeyhive.export.result import ExportResult, Files
+from airflow_provider_honeyhive.export.result import ExportResult
+from airflow_provider_honeyhive.manifest import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts, asset_uri, tell_outlets
+from tests.unit.export.test_result import manifest
 
-FILES = Files(
-    url="s3://bucket/day/",
-    manifest_url="s3://bucket/day/_manifest.json",
-    file_count=2,
-    size_bytes=60,
-    file_format="parquet",
-    compression="zstd",
-)
-RESULT = ExportResult(
-    api_host="api.example.com",
-    project="demo",
-    project_id="id-of-demo",
-    start_time="2026-03-10T00:00:00.000000Z",
-    end_time="2026-03-11T00:00:00.000000Z",
-    event_count=5,
-    reported_total=6,
-    files=FILES,
-)
+
+def result_of(**facts: Any) -> ExportResult:
+    """Return the result of an export to a bucket, whose manifest has these facts."""
+    bucket: Any = SimpleNamespace(url=lambda name="": f"s3://bucket/day/{name}")
+    return ExportResult.of_files(manifest(**facts).placed(bucket, "_manifest.json"))
+
+
+RESULT = result_of()
 FACTS = {
     "project": "demo",
     "start_time": "2026-03-10T00:00:00.000000Z",
@@ -73,11 +65,12 @@ def test_facts_are_flat_json():
 
 
 def test_events_that_are_the_result_have_no_paths():
-    assert set(asset_facts(replace(RESULT, files=None))) == {"project", "start_time", "end_time", "event_count"}
+    assert set(asset_facts(replace(RESULT, manifest=None))) == {"project", "start_time", "end_time", "event_count"}
 
 
 def test_corrections_are_counted_where_earlier_windows_were_read_again():
-    assert asset_facts(replace(RESULT, corrected=(3, 4))) == {**FACTS, "late_count": 3, "changed_count": 4}
+    lookback = LookbackFacts(windows=1, start_time="", end_time="", late_count=3, changed_count=4)
+    assert asset_facts(result_of(lookback=lookback)) == {**FACTS, "late_count": 3, "changed_count": 4}
 
 
 def test_what_others_have_put_there_stays():
@@ -96,7 +89,7 @@ def test_an_alias_gets_the_asset_of_what_was_written():
 
 def test_an_alias_gets_nothing_where_nothing_was_written():
     given, alias = context(), AssetAlias("days")
-    tell_outlets([alias], given, replace(RESULT, files=None))
+    tell_outlets([alias], given, replace(RESULT, manifest=None))
     assert not given["outlet_events"][alias].asset_alias_events
 
 

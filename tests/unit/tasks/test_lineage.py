@@ -12,10 +12,11 @@ pytest.importorskip("airflow.providers.openlineage")
 from openlineage.client.serde import Serde
 
 from airflow_provider_honeyhive.formats.columns import COLUMNS
+from airflow_provider_honeyhive.manifest import RequestFacts
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin
 from airflow_provider_honeyhive.tasks.lineage import dataset_name, operator_lineage
 
-from .test_assets import FILES, RESULT
+from .test_assets import RESULT, result_of
 
 
 def plain(dataset):
@@ -23,7 +24,7 @@ def plain(dataset):
 
 
 def test_the_input_is_the_window_of_the_project():
-    (found,) = map(plain, operator_lineage(replace(RESULT, bytes_read=700, events_without_time=2)).inputs)
+    (found,) = map(plain, operator_lineage(result_of(bytes_read=700, events_without_time=2)).inputs)
     assert (found["namespace"], found["name"]) == ("honeyhive://api.example.com", "demo")
     metrics = found["inputFacets"]["dataQualityMetrics"]
     assert (metrics["rowCount"], metrics["bytes"]) == (5, 700)
@@ -49,25 +50,30 @@ def test_the_output_is_the_folder_with_counts():
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])
 def test_tables_have_their_columns(file_format):
-    (found,) = map(plain, operator_lineage(replace(RESULT, files=replace(FILES, file_format=file_format))).outputs)
+    (found,) = map(plain, operator_lineage(result_of(file_format=file_format)).outputs)
     fields = [(field["name"], field["type"]) for field in found["facets"]["schema"]["fields"]]
     assert fields == [(column.name, column.kind.value) for column in COLUMNS]
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "json"])
 def test_files_of_whole_events_have_no_columns(file_format):
-    (found,) = map(plain, operator_lineage(replace(RESULT, files=replace(FILES, file_format=file_format))).outputs)
+    (found,) = map(plain, operator_lineage(result_of(file_format=file_format)).outputs)
     assert "schema" not in found["facets"]
 
 
 def test_events_that_are_the_result_are_no_output():
-    lineage = operator_lineage(replace(RESULT, files=None))
-    assert len(lineage.inputs) == 1
+    lineage = operator_lineage(replace(RESULT, manifest=None))
+    (found,) = map(plain, lineage.inputs)
+    assert "bytes" not in found["inputFacets"]["dataQualityMetrics"]
     assert lineage.outputs == []
 
 
 @pytest.mark.parametrize(
-    "result", [replace(RESULT, start_time=None, end_time=None), replace(RESULT, whole_sessions=True)]
+    "result",
+    [
+        replace(RESULT, start_time=None, end_time=None),
+        result_of(request=RequestFacts(project="demo", api_host="api.example.com", sessions="complete")),
+    ],
 )
 def test_all_of_time_and_whole_sessions_are_no_subset(result):
     (found,) = map(plain, operator_lineage(result).inputs)
