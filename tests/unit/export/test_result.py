@@ -14,7 +14,9 @@ from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.storage import paths
 from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.tasks.assets import asset_facts
 
 DAY = Window(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
 
@@ -98,6 +100,21 @@ def test_a_published_export_knows_where_it_is(sandbox_with, client_of, tmp_path)
         assert summary == summarize(Manifest.read(f"{tmp_path}/{name}"))
         assert all(Path(file).exists() for file in (*summary["files"], summary["manifest_path"]))
         published.verify()
+
+
+def test_telling_where_an_export_is_opens_no_store_again(sandbox_with, client_of, tmp_path, monkeypatch):
+    opened = []
+
+    def open_local(path: Path) -> LocalStore:
+        opened.append(path)
+        return LocalStore(path)
+
+    monkeypatch.setattr(paths, "LocalStore", open_local)
+    sandbox = sandbox_with(count=20, start=DAY.start, end=DAY.end)
+    published = export_events(client_of(sandbox), ExportRequest(project="demo", window=DAY), f"{tmp_path}/day")
+    assert summarize(published)["files"]
+    assert asset_facts(ExportResult.of_files(published))["output_path"] == f"{tmp_path}/day"
+    assert opened == [tmp_path / "day"]
 
 
 def test_a_manifest_from_nowhere_says_so():
