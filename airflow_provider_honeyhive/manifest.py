@@ -178,7 +178,7 @@ class Manifest(BaseModel):
         :param path: anything path-like.
         :raises DestinationError: there is none.
         """
-        folder, name = _place(path)
+        folder, name = locate_manifest(path)
         store = open_store(folder)
         data = store.get(name)
         if data is None:
@@ -209,7 +209,7 @@ class Manifest(BaseModel):
         :raises DestinationError: the manifest was neither read from its place nor published.
         """
         store, manifest_name = self._known_place()
-        return store.url(name or _object_name(manifest_name) or "")
+        return store.url(name or object_name_of(manifest_name) or "")
 
     def _known_place(self) -> tuple[Store, str]:
         if self._place is None:
@@ -224,18 +224,21 @@ class Manifest(BaseModel):
         :raises DestinationError: names every part that is missing, differs, or is there too many, and in what.
         """
         store, name = self._known_place()
-        problems = find_problems(self, store, Layout(self.file_format, self.compression, _object_name(name)))
+        problems = find_problems(self, store, name)
         if problems:
             raise DestinationError(f"{store.url(name)} does not hold: " + "; ".join(problems))
 
 
-def _object_name(manifest_name: str) -> str | None:
+def object_name_of(manifest_name: str) -> str | None:
     """Return the one object that a manifest stands beside, None where it stands in the folder of its export."""
     return None if manifest_name == MANIFEST_NAME else manifest_name.removesuffix(OBJECT_MANIFEST_SUFFIX)
 
 
-def _place(path: Any) -> tuple[Any, str]:
-    """Return the folder and the name of the manifest that ``path`` means."""
+def locate_manifest(path: Any) -> tuple[Any, str]:
+    """Return the folder and the name of the manifest that is meant.
+
+    :param path: of the manifest itself, its folder, or the one object beside it.
+    """
     path = as_path(path)
     if path.name == MANIFEST_NAME or path.name.endswith(OBJECT_MANIFEST_SUFFIX):
         return path.parent, path.name
@@ -246,12 +249,14 @@ def _place(path: Any) -> tuple[Any, str]:
     return folder, layout.manifest_name
 
 
-def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Collection[str] | None = None) -> list[str]:
+def find_problems(
+    manifest: Manifest, store: Store, manifest_name: str, there: Collection[str] | None = None
+) -> list[str]:
     """Return what differs from the manifest, each with the name of the file; nothing where all is well.
 
     :param manifest: what should be there.
     :param store: the folder it is in.
-    :param layout: names of the export.
+    :param manifest_name: the manifest in it.
     :param there: names of the files in the folder; default: what the store lists.
     :raises DestinationError: a file cannot be read.
     """
@@ -264,6 +269,7 @@ def find_problems(manifest: Manifest, store: Store, layout: Layout, there: Colle
         return [f"its window cannot be read: {error}"]
     if manifest.compression not in FORMATS.get(manifest.file_format, ()):
         return [f"format {manifest.file_format!r} with compression {manifest.compression!r} is unknown"]
+    layout = Layout(manifest.file_format, manifest.compression, object_name_of(manifest_name))
     there = {*there, *_in_folders(manifest, store)}
     problems: list[str] = []
     looks: dict[str, Iterator[str]] = {

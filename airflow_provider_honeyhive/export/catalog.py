@@ -14,9 +14,9 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.manifest import Manifest, find_problems, window_bounds
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout, choose_layout
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.storage.paths import open_store
 
@@ -140,24 +140,12 @@ def verify_exports(path: Any) -> Iterator[Verdict]:
         in its folders at any depth.
     :raises DestinationError: a folder cannot be listed.
     """
-    named = _named_manifest(path)
-    if named is None:
+    folder, name = locate_manifest(path)
+    if name == MANIFEST_NAME and path.name != MANIFEST_NAME:
         yield from _walk(path)
         return
-    folder, name = named
     store = open_store(folder)
     yield _verify(store, name, store.files())
-
-
-def _named_manifest(path: Any) -> tuple[Any, str] | None:
-    """Return folder and name of the one manifest that a path means, None where it means a folder."""
-    if _is_manifest(path.name):
-        return path.parent, path.name
-    try:
-        folder, layout = choose_layout(path)
-    except InvalidArgumentError:
-        return None
-    return None if layout.object_name is None else (folder, layout.manifest_name)
 
 
 def _walk(folder: Any, *, inside_export: bool = False) -> Iterator[Verdict]:
@@ -178,8 +166,7 @@ def _is_manifest(name: str) -> bool:
 
 
 def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
-    object_name = None if name == MANIFEST_NAME else name.removesuffix(OBJECT_MANIFEST_SUFFIX)
-    place = store.url(object_name or "")
+    place = store.url(object_name_of(name) or "")
     try:
         data = store.get(name)
     except DestinationError as error:
@@ -190,9 +177,8 @@ def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
         manifest = Manifest.from_json(data, store.url(name))
     except DestinationError as error:
         return Verdict(place, None, [str(error)])
-    layout = Layout(manifest.file_format, manifest.compression, object_name)
     try:
-        return Verdict(place, manifest, find_problems(manifest, store, layout, there))
+        return Verdict(place, manifest, find_problems(manifest, store, name, there))
     except DestinationError as error:
         return Verdict(place, manifest, [str(error)], unreachable=True)
 

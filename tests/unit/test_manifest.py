@@ -12,7 +12,6 @@ import zstandard
 
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, find_problems
-from airflow_provider_honeyhive.models.layout import Layout
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.storage.paths import open_store
 
@@ -51,7 +50,7 @@ def manifest_of(data: bytes, count: int, compression: str, **other: Any) -> Mani
 
 
 def problems(folder: Path, manifest: Manifest) -> list[str]:
-    return find_problems(manifest, open_store(folder), Layout("jsonl", "none", NAME))
+    return find_problems(manifest, open_store(folder), f"{NAME}.manifest.json")
 
 
 def line(size: int = 0) -> bytes:

@@ -68,10 +68,21 @@ def test_exports_are_found_at_any_depth_as_folders_and_as_objects(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("path", ["day", "day/_manifest.json", "one.jsonl", "one.jsonl.manifest.json"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "day",
+        "day/_manifest.json",
+        "one.jsonl",
+        "one.jsonl.manifest.json",
+        "_one.jsonl",
+        "_one.jsonl.manifest.json",
+    ],
+)
 def test_one_export_is_meant_by_its_folder_its_object_or_its_manifest(tmp_path, path):
     write(tmp_path, "day/_manifest.json", manifest(0, HOUR))
     write(tmp_path, "one.jsonl.manifest.json", manifest(0, HOUR))
+    write(tmp_path, "_one.jsonl.manifest.json", manifest(0, HOUR))
     (verdict,) = verify_exports(tmp_path / path)
     assert verdict.place == str(tmp_path / path.partition("/")[0].removesuffix(".manifest.json"))
     assert verdict.problems == []
