@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.export.checkpoint import LONGEST_AGE, Checkpoints
-from airflow_provider_honeyhive.models.layout import STAGING_PREFIX
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, STAGING_PREFIX
+from airflow_provider_honeyhive.models.window import parse_time
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -120,24 +123,26 @@ def remove_shards(output_path: Any, folder: str) -> None:
     :param folder: name of the shards' folder.
     """
     store = open_store(output_path)
-    now = datetime.now(UTC)
     for name in store.folders():
-        if not name.startswith(SHARDS_PREFIX):
-            continue
-        plan = read_plan(store, name)
-        is_old = plan is None or now - plan.made_at > LONGEST_AGE
-        if name == folder or (is_old and not _is_worked_on(store, name)):
+        if name.startswith(SHARDS_PREFIX) and (name == folder or _are_abandoned(store, name)):
             _remove_tree(store, output_path, name)
 
 
-def _is_worked_on(store: Store, folder: str) -> bool:
-    """Return whether a task has staged something of a shard not long ago."""
-    return any(
-        not Checkpoints(store, f"{folder}/{shard}/{staging}").are_abandoned()
-        for shard in store.folders(folder)
-        for staging in store.folders(f"{folder}/{shard}")
-        if staging.startswith(STAGING_PREFIX)
-    )
+def _are_abandoned(store: Store, folder: str) -> bool:
+    """Return whether nobody has split, staged or published anything of these shards for long."""
+    young = datetime.now(UTC) - LONGEST_AGE
+    plan = read_plan(store, folder)
+    if plan is not None and plan.made_at > young:
+        return False
+    for shard in (f"{folder}/{name}" for name in store.folders(folder)):
+        data = store.get(f"{shard}/{MANIFEST_NAME}")
+        with suppress(DestinationError, InvalidArgumentError):
+            if data is not None and parse_time(Manifest.from_json(data, shard).finished_at) > young:
+                return False
+        for name in store.folders(shard):
+            if name.startswith(STAGING_PREFIX) and not Checkpoints(store, f"{shard}/{name}").are_abandoned():
+                return False
+    return True
 
 
 def _remove_tree(store: Store, path: Any, folder: str) -> None:

@@ -26,7 +26,7 @@ from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, 
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.models.window import Window, format_time
 from airflow_provider_honeyhive.reading.splitting import split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.storage import paths as stores
@@ -410,14 +410,20 @@ def test_parts_left_long_ago_are_removed_and_those_of_other_runs_are_not(sandbox
     plan = (tmp_path / old).parent / "plan.json"
     long_ago = datetime.now(UTC) - LONGEST_AGE - timedelta(minutes=1)
     plan.write_text(json.dumps({"made_at": long_ago.isoformat(), "total": 300}))
+    for manifest in plan.parent.glob("*/_manifest.json"):
+        facts = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps(facts | {"finished_at": format_time(long_ago)}))
     running = export_parts(client, tmp_path, run="still running")[0]
-    slow = export_parts(client, tmp_path, run="for more than a day")[0]
-    (tmp_path / slow).parent.joinpath("plan.json").write_text(plan.read_text())
-    Checkpoints(LocalStore(tmp_path / slow), "_staging-0123456789abcdef").write(0, (0, 100))
+    done = export_parts(client, tmp_path, run="for more than a day")[0]
+    (tmp_path / done).parent.joinpath("plan.json").write_text(plan.read_text())
+    staging = tmp_path / "_shards-0123456789abcdef"
+    Checkpoints(LocalStore(staging / "shard"), "_staging-0123456789abcdef").write(0, (0, 100))
+    staging.joinpath("plan.json").write_text(plan.read_text())
 
     combine(client, tmp_path, export_parts(client, tmp_path))
 
-    assert set(tmp_path.glob("_shards-*")) == {(tmp_path / one).parent for one in (running, slow)}
+    at_work = {(tmp_path / one).parent for one in (running, done)} | {staging}
+    assert set(tmp_path.glob("_shards-*")) == at_work
 
 
 def test_what_a_failed_try_of_a_part_had_staged_is_removed_with_it(sandbox_with, client_of, tmp_path):
