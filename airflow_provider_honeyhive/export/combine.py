@@ -126,7 +126,7 @@ class _Combination:
     def _read(self, folder: str = "") -> Manifest | None:
         name = f"{folder}/{MANIFEST_NAME}" if folder else MANIFEST_NAME
         data = self._store.get(name)
-        return None if data is None else Manifest.from_json(data, self._store.url(name))
+        return None if data is None else Manifest.from_json(data, self._store.url(name)).placed(self._store, name)
 
     def published_before(self) -> Manifest | None:
         """Return the manifest of the whole where an earlier try has published it, and died removing the shards."""

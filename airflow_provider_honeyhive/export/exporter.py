@@ -26,6 +26,7 @@ from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
 from airflow_provider_honeyhive.export.staging import Staging
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
@@ -136,6 +137,8 @@ class _Export:
         }
         owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
         layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
+        # Staged lines of CSV have these columns; those of a version with others must not be joined to them.
+        layout += COLUMN_NAMES if self._layout.file_format == "csv" else ()
         # What is staged has no index otherwise.
         layout += ["indexed"] if self._options.lookback else []
         text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)

@@ -497,6 +497,7 @@ def test_a_combination_that_is_done_stays_done_when_run_again(sandbox_with, clie
     before = tree(tmp_path)
     again = combine(client, tmp_path, urls, airflow=TASK.model_copy(update={"try_number": 2}))
     assert again.model_dump() == first.model_dump()
+    assert (again.url(), again.manifest_url) == (first.url(), first.manifest_url)
     assert tree(tmp_path) == before
 
 
