@@ -167,8 +167,8 @@ class SessionsExtraction(Extraction):
             self._read(group)
 
     def _read(self, group: _Group) -> None:
-        # Each of its sessions may have to be read as often.
-        attempts = READ_ATTEMPTS * max(1, len(group.roots))
+        # Each of its sessions may fail as often, the last time because it turns out to be deleted.
+        attempts = READ_ATTEMPTS * len(group.roots) + 1
         what = f"the sessions of group {group.number}"
         read_again(partial(self._stage, group), partial(self._start_over, group), what, attempts)
         cursor = Cursor(upper=None, distinct=group.tally.event_count, total=group.tally.reported, done=True)

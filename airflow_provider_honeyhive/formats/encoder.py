@@ -139,7 +139,7 @@ class BlockEncoder:
 
 
 def _folder(name: str, value: str | None) -> str:
-    return f"{name}={NULL_PARTITION if value is None else quote(value, safe=' ')}"
+    return f"{name}={NULL_PARTITION if value is None else quote(value, safe=' ', errors='replace')}"
 
 
 def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from airflow_provider_honeyhive.formats.columns import Column, Kind
-from airflow_provider_honeyhive.models.window import END_OF_MILLISECONDS, LEAST_MILLISECONDS, from_micros, to_micros
+from airflow_provider_honeyhive.models.window import (
+    END_OF_MILLISECONDS,
+    LEAST_MILLISECONDS,
+    UNIX_TEXT,
+    from_micros,
+    to_micros,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +70,9 @@ def _read_text(text: str) -> tuple[int | None, bool]:
     micros = _micros(text)
     if micros is None:
         return None, False
-    return micros, not _FINER.search(text) or _is_unix_time(text.strip(), micros)
+    if UNIX_TEXT.fullmatch(text.strip()):
+        return micros, _is_unix_time(text.strip(), micros)
+    return micros, not _FINER.search(text)
 
 
 def time_text(micros: int) -> str:

@@ -30,9 +30,9 @@ LEAST_MILLISECONDS, END_OF_MILLISECONDS = 10**11, 10**14
 
 _UNIX_UNITS = ((LEAST_MILLISECONDS, 1_000_000), (END_OF_MILLISECONDS, 1_000), (10**17, 1))
 
-_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
-
-_COMPACT_DAY = re.compile(r"\d{8}")
+#: A text that is a Unix time; eight digits are a day (Airflow's ``ds_nodash``), although ``fromisoformat`` would read
+#: dates into some of the others.
+UNIX_TEXT = re.compile(r"(?!\d{8}$)[+-]?\d{1,20}(\.\d{1,20})?")
 
 _TIME_FORMS = (
     "allowed: a datetime (naive means UTC), an ISO 8601 text such as '2026-11-22T06:00:00Z' or '2026-11-22', "
@@ -82,9 +82,7 @@ def _unix_micros(value: int | Decimal) -> int | None:
 
 
 def _text_micros(text: str) -> int | None:
-    # Eight digits are a day (Airflow's ``ds_nodash``); any other number is a Unix time, although
-    # ``fromisoformat`` would read dates into some of them.
-    if _NUMBER.fullmatch(text) and not _COMPACT_DAY.fullmatch(text):
+    if UNIX_TEXT.fullmatch(text):
         return _unix_micros(Decimal(text))
     try:
         return to_micros(datetime.fromisoformat(text))
