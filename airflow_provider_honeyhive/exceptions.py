@@ -89,19 +89,6 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
         return f"{self.argument}: got {shown if len(shown) <= 200 else shown[:200] + '…'}; {self.allowed}"
 
 
-class _FactsError(HoneyHiveError):
-    """An error that is told by a few facts: they fill its template in the order in which the class names them."""
-
-    template = ""
-
-    def __init__(self, *facts: Any) -> None:
-        super().__init__(*facts)
-        vars(self).update(zip(type(self).__annotations__, facts, strict=True))
-
-    def _text(self) -> str:
-        return self.template.format_map(vars(self))
-
-
 class HoneyHiveConnectionError(HoneyHiveError):
     """The server gave no whole answer.
 
@@ -170,7 +157,7 @@ class AnswerTooLargeError(HoneyHiveResponseError):
     retryable = False
 
 
-class WrongProjectError(_FactsError, HoneyHiveResponseError):
+class WrongProjectError(HoneyHiveResponseError):
     """The key belongs to another project than the one asked for.
 
     :param asked: the project of the request.
@@ -178,12 +165,18 @@ class WrongProjectError(_FactsError, HoneyHiveResponseError):
     """
 
     retryable = False
-    asked: str
-    received: str
-    template = (
-        "asked for project {asked!r}, but the server sent events of project {received!r}: the key decides which "
-        "project is read. Use a connection whose key belongs to {asked!r}, or set project to {received!r}"
-    )
+
+    def __init__(self, asked: str, received: str) -> None:
+        super().__init__(asked, received)
+        self.asked = asked
+        self.received = received
+
+    def _text(self) -> str:
+        return (
+            f"asked for project {self.asked!r}, but the server sent events of project {self.received!r}: "
+            "the key decides which project is read. Use a connection whose key belongs to "
+            f"{self.asked!r}, or set project to {self.received!r}"
+        )
 
 
 class DateRangeIgnoredError(HoneyHiveResponseError):
@@ -192,34 +185,45 @@ class DateRangeIgnoredError(HoneyHiveResponseError):
     retryable = False
 
 
-class IncompleteExportError(_FactsError):
+class IncompleteExportError(HoneyHiveError):
     """Fewer events could be read than the server reports.
 
     :param expected: events the server reported for the window.
     :param received: distinct events read.
     """
 
-    expected: int
-    received: int
-    template = (
-        "the server reports {expected} events, but only {received} could be read, also when read again; nothing was "
-        "published"
-    )
+    def __init__(self, expected: int, received: int) -> None:
+        super().__init__(expected, received)
+        self.expected = expected
+        self.received = received
+
+    def _text(self) -> str:
+        return (
+            f"the server reports {self.expected} events, but only {self.received} could be read, "
+            "also when read again; nothing was published"
+        )
 
 
-class TooFewEventsError(_FactsError):
+class TooFewEventsError(HoneyHiveError):
     """The window holds fewer events than ``min_events``.
 
     :param expected: ``min_events``.
     :param received: events in the window.
     """
 
-    expected: int
-    received: int
-    template = "the window holds {received} events, but min_events asks for at least {expected}; nothing was published"
+    def __init__(self, expected: int, received: int) -> None:
+        super().__init__(expected, received)
+        self.expected = expected
+        self.received = received
+
+    def _text(self) -> str:
+        return (
+            f"the window holds {self.received} events, but min_events asks for at least {self.expected}; "
+            "nothing was published"
+        )
 
 
-class TooLargeForXComError(_FactsError):
+class TooLargeForXComError(HoneyHiveError):
     """The events are more than XCom should carry.
 
     :param size_bytes: bytes of the events read so far.
@@ -227,12 +231,17 @@ class TooLargeForXComError(_FactsError):
     """
 
     retryable = False
-    size_bytes: int
-    limit_bytes: int
-    template = (
-        "the events are larger than XCom should carry: at least {size_bytes:,} bytes, where xcom_max_bytes allows "
-        "{limit_bytes:,}. Give output_path to write them to files instead"
-    )
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(size_bytes, limit_bytes)
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+    def _text(self) -> str:
+        return (
+            f"the events are larger than XCom should carry: at least {self.size_bytes:,} bytes, where "
+            f"xcom_max_bytes allows {self.limit_bytes:,}. Give output_path to write them to files instead"
+        )
 
 
 class ExportStoppedError(HoneyHiveError):
