@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.exceptions import (
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
-from airflow_provider_honeyhive.export.extract_window import WindowExtraction, encoding_pool
+from airflow_provider_honeyhive.export.extract_window import WindowExtraction, processor_pool
 from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
@@ -150,14 +150,14 @@ class _Export:
         destination.claim(self._facts([]), replace=options.replace)
         _warn_of_a_shorter_lookback(destination.replaced, options.lookback)
         try:
-            with encoding_pool() as pool:
-                encode = self._encoder(destination)
-                staged = self._read(destination, encode, pool)
+            with processor_pool() as pool:
+                encoder = self._make_encoder(destination)
+                staged = self._read(destination, encoder, pool)
                 event_count = sum(file.event_count for file in staged)
                 if event_count < (options.min_events or 0):
                     raise TooFewEventsError(options.min_events or 0, event_count)
                 if options.lookback:
-                    staged += self._read_again(destination, encode, pool)
+                    staged += self._read_again(destination, encoder, pool)
                 assembly = Assembly(
                     destination.store, destination.staging, self._layout, options.max_file_size, self._footer()
                 )
@@ -184,7 +184,7 @@ class _Export:
             )
         return manifest
 
-    def _encoder(self, destination: Destination) -> BlockEncoder:
+    def _make_encoder(self, destination: Destination) -> BlockEncoder:
         return BlockEncoder(
             serializer(self._layout, staged_cheaply=destination.store.reads_cheaply),
             self._masker.apply if self._request.rules.active else None,
@@ -192,27 +192,27 @@ class _Export:
             records_of if self._options.lookback else None,
         )
 
-    def _read(self, destination: Destination, encode: BlockEncoder, pool: Executor) -> list[StagedFile]:
-        reading = self._reading(self._request.window, destination, encode, pool, self._progress)
+    def _read(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[StagedFile]:
+        reading = self._reading(self._request.window, destination, encoder, pool, self._progress)
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
         if isinstance(reading, SessionsExtraction):
             self._session_count = reading.session_count
         return staged
 
-    def _read_again(self, destination: Destination, encode: BlockEncoder, pool: Executor) -> list[StagedFile]:
-        def read(window: Window, place: Destination, encode: CorrectionEncoder) -> list[StagedFile]:
-            return self._reading(window, place, encode, pool, Progress()).run()[1]
+    def _read_again(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[StagedFile]:
+        def read(window: Window, place: Destination, encoder: CorrectionEncoder) -> list[StagedFile]:
+            return self._reading(window, place, encoder, pool, Progress()).run()[1]
 
         earlier = open_store(as_path(self._exports_folder))
         self._lookback = Lookback(earlier, self._facts([]), self._options.lookback, destination.replaced)
-        return self._lookback.read_again(encode, destination, read)
+        return self._lookback.read_again(encoder, destination, read)
 
     def _reading(
         self,
         window: Window | None,
         destination: Destination,
-        encode: BlockEncoder | CorrectionEncoder,
+        encoder: BlockEncoder | CorrectionEncoder,
         pool: Executor,
         progress: Progress,
     ) -> WindowExtraction | SessionsExtraction:
@@ -220,7 +220,7 @@ class _Export:
         common = {
             "client": self._client,
             "fetcher": self._fetcher,
-            "staging": Staging(destination, encode, map if instant else pool.map, self._options.max_file_size),
+            "staging": Staging(destination, encoder, map if instant else pool.map, self._options.max_file_size),
             "options": self._options,
             "progress": progress,
         }

@@ -50,9 +50,9 @@ EVENTS_WORTH_A_SLICE = 5_000
 
 
 @contextmanager
-def encoding_pool() -> Iterator[Executor]:
+def processor_pool() -> Iterator[Executor]:
     """Give the threads that compress and copy: as many as there are processors."""
-    pool = ThreadPoolExecutor(cpu_count() or 1, "honeyhive-encode")
+    pool = ThreadPoolExecutor(cpu_count() or 1, "honeyhive-processor")
     try:
         yield pool
     finally:

@@ -107,13 +107,13 @@ class Staging:
     """Where and how the slices of one export are staged.
 
     :param destination: the export's folder.
-    :param encode: encodes one block.
-    :param map_blocks: encodes blocks side by side, as an executor's ``map`` does, or one after the other.
+    :param encode_block: makes the bytes of one block.
+    :param map_blocks: does so for blocks side by side, as an executor's ``map`` does, or one after the other.
     :param max_file_size: most bytes of a file, unless a single block has more.
     """
 
     destination: Destination
-    encode: EncodeBlock
+    encode_block: EncodeBlock
     map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]]
     max_file_size: int
 
@@ -211,8 +211,8 @@ class SliceWriter:
 
     def _stage(self, blocks: Sequence[_PendingBlock]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
-        encoded = self._staging.map_blocks(self._staging.encode, events, times)
-        for pending, by_partition in zip(blocks, encoded, strict=True):
+        results = self._staging.map_blocks(self._staging.encode_block, events, times)
+        for pending, by_partition in zip(blocks, results, strict=True):
             size = sum(len(data) for data, _ in by_partition)
             if self._file is not None and self._file.size_bytes + size > self._staging.max_file_size:
                 self._end_file()

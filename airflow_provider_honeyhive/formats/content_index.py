@@ -35,7 +35,7 @@ RECORD_BYTES = _RECORD.size
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def records_of(events: Iterable[RawEvent]) -> bytes:
@@ -60,7 +60,7 @@ def _told_apart_by(event: RawEvent) -> tuple[Any, bytes]:
     """Return the event's id, and a text that is the same for equal events."""
     try:
         found = _decode(event)
-        return found.get("event_id"), _encode(found)
+        return found.get("event_id"), _canonical(found)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
         # JSON allows more than msgspec takes.
         raw = bytes(event)

@@ -1,4 +1,4 @@
-"""Events of a block -> its bytes, a member for each partition; what is to stay behind is taken out first."""
+"""Events -> the bytes of a block for each partition; what is to stay behind is taken out first."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ class BlockEncoder:
     def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
         """Return the bytes of each partition's events, with what is known of them, and then their records."""
         prepared = self._prepared(raw_events)
-        members = [
-            self._member(partition, [prepared[at] for at in places], [times[at] for at in places])
+        blocks = [
+            self._block(partition, [prepared[at] for at in places], [times[at] for at in places])
             for partition, places in self._by_partition(raw_events, times)
         ]
         if self._index is not None:
             records = self._index(prepared)
-            members.append((records, Block(len(records), 0, 0, None, None, INDEX_PARTITION)))
-        return members
+            blocks.append((records, Block(len(records), 0, 0, None, None, INDEX_PARTITION)))
+        return blocks
 
     def records(self, raw_events: Sequence[RawEvent]) -> bytes:
         """Return the records that events have when they are written; nothing where there is no index."""
@@ -122,7 +122,7 @@ class BlockEncoder:
             found.setdefault("/".join(_folder(name, key(raw, time)) for name, key in self._keys), []).append(at)
         yield from sorted(found.items())
 
-    def _member(
+    def _block(
         self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None]
     ) -> tuple[bytes, Block]:
         data, misfits = self._serialize(raw_events)
@@ -157,10 +157,10 @@ def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:
             ) from None
 
         return staging_serializer(compressed=not staged_cheaply)
-    rows, compress = _TEXT_FORMATS[layout.file_format].rows, COMPRESS[layout.compression]
+    to_text, compress = _TEXT_FORMATS[layout.file_format].serialize, COMPRESS[layout.compression]
 
     def serialize(raw_events: Sequence[RawEvent]) -> Serialized:
-        text, misfits = rows(raw_events)
+        text, misfits = to_text(raw_events)
         return compress(text), misfits
 
     return serialize

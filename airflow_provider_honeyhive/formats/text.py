@@ -71,7 +71,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _TextFormat:
-    rows: Serialize
+    serialize: Serialize
     frame: Frame = Frame()
 
 

@@ -241,9 +241,9 @@ def test_the_partitions_are_called_as_the_page_says():
     (tree,) = (one.text for one in PAGE.snippets("text"))
     names = re.findall(r"(event_date=\S+?)/|(event_type=\S+?)/", tree)
     dates, types = {date for date, _ in names if date}, {kind for _, kind in names if kind}
-    encode = BlockEncoder(staging_serializer(compressed=True), partition_by=layout.PARTITION_KEYS)
+    encoder = BlockEncoder(staging_serializer(compressed=True), partition_by=layout.PARTITION_KEYS)
     raw_events = [b"{}", *(b'{"event_type":"%s"}' % kind for kind in (b"model", b"tool", b"a/b"))]
-    made = encode(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
+    made = encoder(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
     folders = {block.partition for _, block in made}
     assert {folder.partition("/")[0] for folder in folders} <= dates
     assert {folder.partition("/")[2] for folder in folders} == types | {"event_type=a%2Fb"}

@@ -46,21 +46,21 @@ def exported():
 
 
 def test_only_what_is_new_or_says_something_else_is_encoded_by_its_reason(exported):
-    encode = CorrectionEncoder(BlockEncoder(lines, index=records_of), exported)
-    made = encode([LATE, KNOWN, NOW_CHANGED], [1, 2, 3])
-    assert {(member.partition, data) for data, member in made} == {
+    encoder = CorrectionEncoder(BlockEncoder(lines, index=records_of), exported)
+    made = encoder([LATE, KNOWN, NOW_CHANGED], [1, 2, 3])
+    assert {(block.partition, data) for data, block in made} == {
         ("_corrections/reason=late", LATE + b"\n"),
         ("_corrections/reason=changed", NOW_CHANGED + b"\n"),
         (INDEX_PARTITION, records_of([LATE])),
         (INDEX_PARTITION, records_of([NOW_CHANGED])),
     }
-    assert encode([KNOWN, CHANGED], [1, 2]) == []
+    assert encoder([KNOWN, CHANGED], [1, 2]) == []
 
 
 def test_partitions_lie_in_the_folder_of_the_reason(exported):
-    encode = CorrectionEncoder(BlockEncoder(lines, partition_by=["event_type"], index=records_of), exported)
-    made = encode([LATE[:-1] + b',"event_type":"model"}'], [None])
-    assert [member.partition for _, member in made] == ["_corrections/reason=late/event_type=model", INDEX_PARTITION]
+    encoder = CorrectionEncoder(BlockEncoder(lines, partition_by=["event_type"], index=records_of), exported)
+    made = encoder([LATE[:-1] + b',"event_type":"model"}'], [None])
+    assert [block.partition for _, block in made] == ["_corrections/reason=late/event_type=model", INDEX_PARTITION]
 
 
 def test_files_are_told_apart_by_their_names():

@@ -45,8 +45,8 @@ def batches(sizes: list[int], events: list[tuple[bytes, int]] = EVENTS) -> Itera
 
 def staging_in(folder, map_blocks, max_file_size) -> Staging:
     destination = Destination(LocalStore(folder), Layout("jsonl", "none", None), "of a test")
-    encode = BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {}))
-    return Staging(destination, encode, map_blocks, max_file_size)
+    encoder = BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {}))
+    return Staging(destination, encoder, map_blocks, max_file_size)
 
 
 @pytest.fixture
