@@ -425,3 +425,17 @@ def test_the_staging_folder_is_called_as_ever(client_of, sandbox_with, tmp_path)
                 exports_folder=tmp_path,
             )
     assert folders == ["_staging-54f6b320ba57b04d"]
+
+
+def test_csv_that_is_staged_with_other_columns_is_not_gone_on_from(sandbox_with, client_of, tmp_path, monkeypatch):
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    options = ExportOptions(file_format="csv", max_file_size=50_000, page_size=200)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("airflow_provider_honeyhive.export.exporter.COLUMN_NAMES", ("event_id", "sent_as"))
+        with pytest.raises(HoneyHiveServerError):
+            export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+    assert list(tmp_path.rglob("_staging-*"))
+    requests = len(sandbox.requests)
+    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    assert sum(request.event_count for request in sandbox.requests[requests:]) >= 2_000

@@ -21,6 +21,7 @@ from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveRateLimitError, InvalidArgumentError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.columns import FIELD_NAMES
+from airflow_provider_honeyhive.formats.encoder import BlockEncoder
 from airflow_provider_honeyhive.formats.parquet import SCHEMA, events_of, staging_serializer, to_events
 from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.manifest import Manifest
@@ -439,3 +440,11 @@ except ImportError as error:
     refused, imported = done.stdout.splitlines()
     assert "install airflow-provider-honeyhive[parquet]" in refused
     assert imported == "ModuleNotFoundError"
+
+
+@pytest.mark.parametrize("kind", [b'"cut \\ud83d"', b'"\xff"'])
+def test_a_partition_has_a_name_whatever_the_event_type_holds(kind):
+    encoder = BlockEncoder(lambda raw_events: (b"", {}), partition_by=["event_type"])
+    ((_, block),) = encoder([b'{"event_type":%s}' % kind], [None])
+    assert block.partition.startswith("event_type=")
+    assert block.partition.isascii()
