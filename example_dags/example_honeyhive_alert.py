@@ -23,7 +23,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 
-from airflow_provider_honeyhive.models.filters import EventFilter
+from airflow_provider_honeyhive.models import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveNewEventsTrigger
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, Param, task
 
-from airflow_provider_honeyhive.models.filters import EventFilter
+from airflow_provider_honeyhive.models import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 OUTPUT = os.environ.get("HONEYHIVE_EXAMPLE_OUTPUT", "file:///tmp/honeyhive")

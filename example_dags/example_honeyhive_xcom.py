@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_honeyhive.models.filters import EventFilter
+from airflow_provider_honeyhive.models import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 log = logging.getLogger(__name__)
