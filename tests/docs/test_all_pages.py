@@ -31,8 +31,6 @@ LARGEST_PICTURE = 300_000
 SHOWN_BY_TESTS = ("Hazard", "The run")
 with (ROOT / "tests" / "docs" / "row_tests.toml").open("rb") as file:
     ROW_TESTS = tomllib.load(file)
-#: A page whose snippets are not run by the file of its name.
-RUN_ELSEWHERE = {"docs/sessions.md": "tests/system/test_sessions.py"}
 
 #: Modules that users import from, or that pages tell of.
 PUBLIC_MODULES = {
@@ -53,9 +51,9 @@ PUBLIC_MODULES = {
 #: What looks like a private name or a test and is neither: a folder of exports, a call of the hook.
 PUBLIC_NAMES = {"_corrections", "test_connection"}
 #: Where it is installed, which need not be the repository.
-MODULES = {path.stem for path in PACKAGE.rglob("*.py")}
 PACKAGE = Path(airflow_provider_honeyhive.__file__).parent
 TOP_LEVEL = {path.stem for path in PACKAGE.iterdir()}
+MODULES = {path.stem for path in PACKAGE.rglob("*.py")}
 
 
 def snippets(language: str) -> list[object]:
@@ -187,7 +185,7 @@ def file_of(page: str) -> str:
 @pytest.mark.parametrize("page", USER_PAGES)
 def test_a_page_with_snippets_has_tests_that_run_them(page):
     if any(snippet.language in ("python", "bash", "sql") for snippet in Document(page).snippets()):
-        tests = ROOT / RUN_ELSEWHERE.get(page, f"tests/docs/{file_of(page)}")
+        tests = ROOT / "tests" / "docs" / file_of(page)
         assert f'Document("{page}")' in tests.read_text(encoding="utf-8")
 
 
@@ -242,9 +240,9 @@ def is_internal(name: str) -> bool:
 
 def internal_names(page: Document) -> set[str]:
     """Return what a page or an example names that only developers of the package know."""
-    capitals = re.findall(r"\b_?[A-Z]+(?:_[A-Z]+)+\b", page.prose)
     tests_and_files = re.findall(r"\btest_\w+|\btests/[\w/.]*|\bairflow_provider_honeyhive/[\w/.]*", page.prose)
     members = re.findall(r"[\w.]*\._[a-zA-Z]\w*", page.text)
+    capitals = re.findall(r"\b_?[A-Z]+(?:_[A-Z]+)+\b", page.prose)
     imported = re.findall(r"\bairflow_provider_honeyhive\.([\w.]*\w) import", page.text)
     spans = filter(is_internal, codes(page.prose))
     named = {*tests_and_files, *members, *spans, *(set(imported) - PUBLIC_MODULES)} - PUBLIC_NAMES
@@ -266,12 +264,12 @@ def test_pages_and_examples_for_users_name_nothing_internal(page):
         "`reading.pagination.SliceReader`",
         "`models.options.ExportOptions.concurrency`",
         "`LONGEST_AGE`",
+        "`_retry_goes_on(error)`",
+        "`transport._MOST_REDIRECTS`",
         "`retries.FIRST_WAIT_S` seconds",
         "`pagination.SliceReader`",
         "up to LONGEST_PAUSE_S seconds",
         "from airflow_provider_honeyhive.models.filters import EventFilter",
-        "`_retry_goes_on(error)`",
-        "`transport._MOST_REDIRECTS`",
         "in airflow_provider_honeyhive/api/client.py",
         "```python\nfrom airflow_provider_honeyhive.api.client import HoneyHiveClient\n```",
         "```python\nhook._client\n```",

@@ -12,6 +12,7 @@ from airflow_provider_honeyhive.models.window import Window, parse_time, to_micr
 from airflow_provider_honeyhive.tasks.polling import Snapshot
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers import watch_state as watching
+from airflow_provider_honeyhive.triggers.honeyhive import DEFAULT_LOOKBACK_S
 
 from .documents import Document, code, run_python
 
@@ -44,6 +45,8 @@ def test_the_numbers_are_those_of_the_code():
     assert f"at most {watching.SHOWN_IDS} |" in PAGE.text
     assert f"About {AssetState.capacity:,} are remembered" in PAGE.text
     assert f"{FileState.capacity:,} in a file" in PAGE.text
+    assert "`lookback` (default one hour)" in PAGE.text
+    assert DEFAULT_LOOKBACK_S == 3_600
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
-"""The templates that ``docs/windows.md`` has for paths."""
+"""The page on windows: its DAG keeps a watermark, its templates render, its numbers are those of the code."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from types import SimpleNamespace
 
 import pytest
 
-from .documents import DAY_END, ROOT, Document, code
+from airflow_provider_honeyhive.operators.honeyhive import SHORT_WAIT_S
+from airflow_provider_honeyhive.tasks.run_window import given_window
+from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS, steady_folder
+
+from .documents import DAY_END, ROOT, Document, code, lasting, run_python
 
 PAGE = Document("docs/windows.md")
 RENDERED = {
@@ -31,6 +36,20 @@ def test_each_run_that_is_tested_has_its_row():
         for test in re.findall(r"^def (test_\w+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert {test for named in rows.values() for test in named} == tests
+
+
+def test_the_numbers_of_the_page_are_those_of_the_code():
+    PAGE.check_sentences(
+        [f"last {MOST_RUNS} runs are remembered", f"Waits of less than {lasting(SHORT_WAIT_S)} stay in the worker"]
+    )
+
+
+def test_the_dag_of_the_page_has_one_run_at_a_time_and_a_folder_for_its_watermark():
+    dag = run_python(PAGE.the("python").replace("):\n", ") as dag:\n", 1))["dag"]
+    assert dag.max_active_runs == 1
+    assert steady_folder(dag.get_task("export").output_path_template) == "s3://my-bucket/honeyhive"
+    (conf,) = re.findall(rf"airflow dags trigger {dag.dag_id} --conf '(\{{.*?\}})'", PAGE.text)
+    assert given_window({"dag_run": SimpleNamespace(conf=json.loads(conf)), "params": {}}) is not None
 
 
 def test_the_templates_of_the_table_are_tested_here():

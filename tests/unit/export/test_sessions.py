@@ -31,14 +31,12 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, to_micros
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
-from airflow_provider_honeyhive.reading.session_reader import HELD_BYTES
-from airflow_provider_honeyhive.reading.session_roots import LEAST_IN_A_GROUP, MOST_GROUPS, head_of
+from airflow_provider_honeyhive.reading.session_roots import head_of
 from airflow_provider_honeyhive.reading.splitting import split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox import paging as sandbox_paging
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from airflow_provider_honeyhive.storage.paths import open_store
-from tests.docs.documents import Document
 
 from .killed import start
 from .test_exporter import DAY, event_at, ids, ids_of, lines, published, tree
@@ -611,14 +609,6 @@ def test_the_command_line_exports_whole_sessions(sandbox_with, tmp_path, monkeyp
     assert cli.main([*command, "--quiet", "--filter", model]) == 2
     assert "--filter (number 1)" in capsys.readouterr().err
     assert cli.main(["verify", str(tmp_path / "out")]) == 0
-
-
-def test_the_numbers_of_the_page_are_those_of_the_code():
-    page = " ".join(Document("docs/sessions.md").text.split())
-    assert f"groups, of {LEAST_IN_A_GROUP} sessions at the least and in {MOST_GROUPS} groups at the most" in page
-    assert READ_ATTEMPTS == 3
-    assert "read again, three times in all" in page
-    assert f"an answer or {HELD_BYTES // 10**6} MB at the most" in page
 
 
 def test_a_root_on_the_end_of_the_window_belongs_to_the_next(sandbox_with, client_of, tmp_path):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,10 +18,7 @@ from airflow.sdk import (
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import Window
-from airflow_provider_honeyhive.operators import honeyhive
-from airflow_provider_honeyhive.tasks import watermark as watermarks
 from airflow_provider_honeyhive.tasks.run_window import given_window, own_window, run_window, triggered_at
-from airflow_provider_honeyhive.tasks.watermark import steady_folder
 
 DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 OTHER = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC))
@@ -156,26 +150,3 @@ def test_now_is_when_the_run_was_triggered():
 def test_airflow_2_says_it_by_the_data_interval():
     assert triggered_at({"dag_run": SimpleNamespace(conf={}), "data_interval_end": DAY.end}) == DAY.end
     assert triggered_at({}) is None
-
-
-# ---------------------------------------------------------------------------------------------- the documentation
-
-ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "windows.md").read_text(encoding="utf-8")
-
-
-def test_the_page_says_the_numbers_of_the_code():
-    assert f"the\n  last {watermarks.MOST_RUNS} runs" in PAGE
-    assert f"less than {honeyhive.SHORT_WAIT_S:g} s" in PAGE
-
-
-def test_the_dag_of_the_page_is_one():
-    (source,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    made: dict[str, Any] = {}
-    exec(source.replace("):\n", ") as dag:\n", 1), made)  # noqa: S102
-    dag = made["dag"]
-    assert dag.max_active_runs == 1
-    assert steady_folder(dag.get_task("export").output_path_template) == "s3://my-bucket/honeyhive"
-    assert f"airflow dags trigger {dag.dag_id} --conf" in PAGE
-    (conf,) = re.findall(r"--conf '(\{.*?\})'", PAGE)
-    assert given_window(context(conf=json.loads(conf))) is not None
