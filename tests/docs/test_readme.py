@@ -1,4 +1,4 @@
-"""The README says what the code does: its snippets run, its tables and examples are those of the code."""
+"""The README: its commands are told, its connection works, its results are those of other pages and of the code."""
 
 from __future__ import annotations
 
@@ -6,51 +6,18 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models import layout
 
-from .documents import DAY, DAY_END, PROJECT, ROOT, Document, run_shell
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .documents import PROJECT, ROOT, Document, run_shell
 
 PAGE = Document("README.md")
 README = PAGE.text
 the = PAGE.the
-#: What the daily DAG returns, as its page says.
+#: What the daily DAG returns, as its page says and as tests of its runs find.
 RESULT = json.loads(Document("docs/operator.md").the("json", '"manifest_path"'))
-
-
-@pytest.fixture
-def dag_of(tmp_path: Path) -> Callable[[str], Any]:
-    """Give a function that has Airflow import a snippet, its bucket a folder, and returns its one DAG."""
-    from airflow.dag_processing.dagbag import DagBag
-
-    def make(text: str) -> Any:
-        local = text.replace("s3://my-bucket", str(tmp_path))
-        assert local != text
-        file = tmp_path / "dag.py"
-        file.write_text(local)
-        bag = DagBag(dag_folder=str(file), collect_dags=False)
-        bag.process_file(str(file))
-        assert bag.import_errors == {}
-        (dag,) = bag.dags.values()
-        return dag
-
-    return make
-
-
-def execute(task: Any, dag: Any, **context: Any) -> Any:
-    ti = SimpleNamespace(dag_id=dag.dag_id, task_id=task.task_id, run_id="run", try_number=1, map_index=-1)
-    context = {"dag": dag, "ti": ti, "run_id": ti.run_id, **context}
-    task.render_template_fields(context)
-    return task.execute(context)
 
 
 # ------------------------------------------------------------------------------------------ snippets
@@ -92,23 +59,6 @@ def test_the_extras_of_the_package_are_those_that_pip_is_told():
         extras = tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev"}
     (line,) = (line for line in the("bash", "pip install").splitlines() if "[" in line)
     assert set(re.findall(r"\w+", line.partition("of ")[2])) - {"or"} == extras
-
-
-def test_the_daily_dag_exports_the_day_that_the_readme_says(sandbox, dag_of):
-    dag = dag_of(the("python", '"@daily"'))
-    (task,) = dag.tasks
-
-    # As Airflow 3 runs it: an interval without length, at the tick.
-    result = execute(task, dag, data_interval_start=DAY_END, data_interval_end=DAY_END)
-
-    assert result.keys() == RESULT.keys()
-    assert result["output_path"].endswith("/honeyhive/2026-11-23")
-    for key in ("start_time", "end_time", "project"):
-        assert result[key] == RESULT[key]
-    assert result["event_count"] == len(sandbox.event_ids(DAY, DAY_END))
-    assert sorted(path.name for path in Path(result["output_path"]).iterdir()) == sorted(
-        ["_manifest.json", *(Path(file).name for file in result["files"])]
-    )
 
 
 # -------------------------------------------------------------------------------------------- results

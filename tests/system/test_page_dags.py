@@ -9,14 +9,14 @@ import re
 import shlex
 import textwrap
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet
 import pytest
 
 from airflow_provider_honeyhive.manifest import Manifest
-from tests.docs.documents import Document
+from tests.docs.documents import DAY, DAY_END, PROJECT, Document
 
 from .conftest import ACCESS
 from .running import AIRFLOW_2, Run, dag_bag, run_dag
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.sandbox import Sandbox
 
-#: The day that the pages speak of.
-DAY = datetime(2026, 11, 22, tzinfo=UTC)
-DAY_END = DAY + timedelta(days=1)
-PROJECT = "my-project"
 NAMES = ("operator", "hook", "waiting", "how-to", "migrating", "fields", "scaling")
 PAGES = ("README.md", *(f"docs/{name}.md" for name in NAMES))
 FRAGMENT = """
@@ -85,6 +81,17 @@ def whole_day(folder: str) -> Callable[[Place], None]:
         assert sorted(place.ids(folder)) == place.wanted()
 
     return check
+
+
+def check_daily(place: Place) -> None:
+    whole_day("honeyhive/2026-11-23/")(place)
+    found, said = place.run.xcoms["export"], json.loads(Document("docs/operator.md").the("json", '"manifest_path"'))
+    assert found.keys() == said.keys()
+    assert {key: found[key] for key in ("start_time", "end_time", "project")}.items() <= said.items()
+    assert found["event_count"] == len(place.wanted())
+    assert found["output_path"] == f"s3://{place.bucket}/honeyhive/2026-11-23"
+    keys = [item["Key"] for item in place.s3.list_objects_v2(Bucket=place.bucket)["Contents"]]
+    assert sorted(f"s3://{place.bucket}/{key}" for key in keys) == sorted([found["manifest_path"], *found["files"]])
 
 
 def is_slow(event: dict[str, Any]) -> bool:
@@ -248,7 +255,7 @@ class Case:
 
 #: By page, then by DAG id, or of a snippet without a DAG by the id of its first task or the name of its function.
 CASES: dict[str, dict[str, Case]] = {
-    "README.md": {"honeyhive_daily": Case(whole_day("honeyhive/2026-11-23/"))},
+    "README.md": {"honeyhive_daily": Case(check_daily)},
     "docs/operator.md": {
         "honeyhive_events": Case(whole_day("honeyhive/2026-11-23/")),
         "slow_model_calls": Case(check_slow),
