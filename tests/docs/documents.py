@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 import os
 import re
 import subprocess
@@ -131,6 +132,30 @@ def code(cell: str) -> str:
 def literal_of(cell: str) -> Any:
     """Return the Python value that the first code span says."""
     return ast.literal_eval(code(cell))
+
+
+def default_in(cell: str) -> Any:
+    """Return the default that a cell says."""
+    return "required" if cell == "required" else literal_of(cell)
+
+
+def check_arguments(table: list[list[str]], kind: Any) -> None:
+    """Check that a table has a class's own arguments in their order, with their defaults, and what is templated."""
+    header, *rows = table
+    default, templated = header.index("Default"), header.index("Templated") if "Templated" in header else None
+    fields = getattr(kind, "template_fields", ())
+    wanted = [
+        (
+            name,
+            "required" if parameter.default is parameter.empty else parameter.default,
+            templated and ("yes" if name in fields else "no"),
+        )
+        for name, parameter in inspect.signature(inspect.unwrap(kind.__init__)).parameters.items()
+        if name not in ("self", "kwargs")
+    ]
+    assert [(code(row[0]), default_in(row[default]), templated and row[templated]) for row in rows] == wanted
+    assert {*fields} <= {name for name, *_ in wanted}
+    assert all(f":param {name}:" in kind.__doc__ for name, *_ in wanted)
 
 
 def run_python(text: str, name: str = "README.md") -> dict[str, Any]:

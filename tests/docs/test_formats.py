@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -34,15 +34,12 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, to_micros
 from airflow_provider_honeyhive.sandbox import Sandbox
 
-from .documents import Document, code, codes, run_python
+from .documents import DAY, DAY_END, PROJECT, Document, code, codes, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = Document("docs/formats.md")
-#: The window that the examples speak of.
-DAY = datetime(2026, 11, 22, tzinfo=UTC)
-END = DAY + timedelta(days=1)
 #: Where the page says that exports are.
 EXPORTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "honeyhive": ("parquet", ()),
@@ -56,9 +53,9 @@ ONLY_COMPILED = "pyspark"
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with Sandbox(count=300, end=END, project="my-project") as sandbox:
+    with Sandbox(count=300, end=DAY_END, project=PROJECT) as sandbox:
         error = {"event_id": "e", "start_time": int(DAY.timestamp() * 1000), "error": {"message": "m"}}
-        sandbox.add([error | {"project": "my-project", "event_type": "model"}])
+        sandbox.add([error | {"project": PROJECT, "event_type": "model"}])
         yield sandbox
 
 
@@ -66,7 +63,7 @@ def sandbox():
 def exports(sandbox, tmp_path_factory) -> Path:
     """Return the folder below which the page's exports are."""
     folder = tmp_path_factory.mktemp("data")
-    request = ExportRequest(project="my-project", window=Window(DAY, END))
+    request = ExportRequest(project=PROJECT, window=Window(DAY, DAY_END))
     with HoneyHiveClient(ClientSettings.parse(api_key=sandbox.key, api_url=sandbox.url)) as client:
         for place, (file_format, partition_by) in EXPORTS.items():
             options = ExportOptions(file_format=file_format, partition_by=partition_by, max_file_size=100_000)
@@ -76,7 +73,7 @@ def exports(sandbox, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def events(sandbox) -> list[dict[str, Any]]:
-    day = sandbox.event_ids(DAY, END)
+    day = sandbox.event_ids(DAY, DAY_END)
     return [load_event(event.raw) for event in sandbox.events() if event.event_id in day]
 
 

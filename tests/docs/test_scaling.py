@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_honeyhive.models.options import MOST_SHARDS
+from airflow_provider_honeyhive.operators import mapped
 
-from .documents import ROOT, Document, code, literal_of, run_python
+from .documents import ROOT, Document, check_arguments, run_python
 
 PAGE = Document("docs/scaling.md")
 OPERATORS = ("HoneyHiveSplitWindowOperator", "HoneyHiveCombineExportsOperator")
@@ -18,22 +18,7 @@ OPERATORS = ("HoneyHiveSplitWindowOperator", "HoneyHiveCombineExportsOperator")
 
 @pytest.mark.parametrize(("name", "table"), zip(OPERATORS, PAGE.tables("Argument"), strict=True))
 def test_the_tables_of_arguments_are_those_of_the_operators(name, table):
-    from airflow_provider_honeyhive.operators import mapped
-
-    operator = getattr(mapped, name)
-    signature = inspect.signature(inspect.unwrap(operator.__init__)).parameters.values()
-    wanted = {
-        parameter.name: (
-            ... if parameter.default is parameter.empty else parameter.default,
-            "yes" if parameter.name in operator.template_fields else "no",
-        )
-        for parameter in signature
-        if parameter.name not in ("self", "kwargs")
-    }
-    found = {code(row[0]): (literal_of(row[1]) if row[1] else ..., row[2]) for row in table[1:]}
-    assert found == wanted
-    assert set(operator.template_fields) <= wanted.keys()
-    assert all(f":param {argument}:" in operator.__doc__ for argument in wanted)
+    check_arguments(table, getattr(mapped, name))
 
 
 def test_the_dag_of_the_page_maps_the_export_between_split_and_combination():
