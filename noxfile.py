@@ -139,7 +139,8 @@ def constraints(session: nox.Session) -> None:
     freeze = ("scripts/freeze_constraints.sh", sys.executable)
     session.run(*freeze, "constraints/tools.txt", "nox", "build", "hatchling")
     for airflow, version in AIRFLOWS.items():
-        session.run(*freeze, f"constraints/airflow-{airflow}.txt", ".[dev]", f"apache-airflow=={version}")
+        extras = "dev,lint" if airflow == NEWEST else "dev"
+        session.run(*freeze, f"constraints/airflow-{airflow}.txt", f".[{extras}]", f"apache-airflow=={version}")
     what = (".[all]", "-rtests/stores/requirements.txt", f"apache-airflow=={AIRFLOWS[NEWEST]}")
     session.run(*freeze, "constraints/stores.txt", *what)
 
@@ -181,7 +182,7 @@ def environment(
 
 def sources(session: nox.Session) -> Path:
     """Return the environment with the sources as they are."""
-    return environment(session, f"airflow-{NEWEST}", "-e.[dev]")
+    return environment(session, f"airflow-{NEWEST}", "-e.[dev,lint]")
 
 
 def beside(session: nox.Session, airflow: str) -> Path:
