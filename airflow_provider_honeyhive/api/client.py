@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.endpoints import Endpoint, candidates
-from airflow_provider_honeyhive.api.failures import is_missing_route
+from airflow_provider_honeyhive.api.failures import is_missing_route, no_endpoint
 from airflow_provider_honeyhive.api.pages import Page, decode_page
 from airflow_provider_honeyhive.api.retries import retrying
 from airflow_provider_honeyhive.api.transport import Transport
@@ -152,11 +152,7 @@ class HoneyHiveClient:
             return page
         if not missing:
             raise InvalidArgumentError("project", None, "the endpoint of this connection needs a project")
-        raise HoneyHiveRequestError(
-            f"{self.settings.api_url} has none of the paths {', '.join(missing)}: check the connection's host "
-            "(base URL of the HoneyHive API) and its extra 'endpoint'",
-            status_code=404,
-        )
+        raise no_endpoint(self.settings.api_url, missing)
 
     def _fetch_from(self, endpoint: Endpoint, wanted: _Wanted) -> Page:
         request = wanted.request

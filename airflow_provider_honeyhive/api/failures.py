@@ -27,7 +27,7 @@ from airflow_provider_honeyhive.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from airflow_provider_honeyhive.api.settings import ClientSettings
 
@@ -97,6 +97,15 @@ def redirect_target(url: str, location: str) -> str:
             status_code=308,
         )
     return target
+
+
+def no_endpoint(api_url: str, paths: Iterable[str]) -> HoneyHiveRequestError:
+    """Return the error for a server that has none of the paths that were tried."""
+    return HoneyHiveRequestError(
+        f"{api_url} has none of the paths {', '.join(paths)}: check the connection's host "
+        "(base URL of the HoneyHive API) and its extra 'endpoint'",
+        status_code=404,
+    )
 
 
 def is_missing_route(error: HoneyHiveAPIError) -> bool:
