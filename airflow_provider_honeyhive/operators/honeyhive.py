@@ -31,11 +31,11 @@ from airflow_provider_honeyhive.tasks.arguments import (
     request_of,
     seconds_of,
     storage_path,
-    window_of,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
-from airflow_provider_honeyhive.tasks.watermark import choose_window, steady_folder
+from airflow_provider_honeyhive.tasks.run_window import choose_window, run_window
+from airflow_provider_honeyhive.tasks.watermark import steady_folder
 from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger, defer_if_asked, waits_of
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         if self.start_time in (None, "") and self.end_time in (None, ""):
             window, self._watermark = choose_window(self, context, project)
             return window
-        return window_of(self.start_time, self.end_time, context)
+        return run_window(context, self.start_time, self.end_time)
 
     def _wait_until_past(self, window: Window) -> None:
         moment = window.end + timedelta(seconds=seconds_of("delay", self.delay))

@@ -29,10 +29,10 @@ from airflow_provider_honeyhive.tasks.arguments import (
     is_literal,
     request_of,
     storage_path,
-    window_of,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
+from airflow_provider_honeyhive.tasks.run_window import run_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -165,7 +165,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
             project=self.project,
             filters=self.filters,
             evaluation_id=self.evaluation_id,
-            window=window_of(self.start_time, self.end_time, context),
+            window=run_window(context, self.start_time, self.end_time),
         )
         split = split_by_counts(client, request, self.parts, self.events_per_part)
         folder = shards_folder(request, client.settings.api_host, (context["ti"].dag_id, context["ti"].run_id))
@@ -234,7 +234,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
         from airflow_provider_honeyhive.export.result import ExportResult, summarize  # noqa: PLC0415
 
-        window = window_of(self.start_time, self.end_time, context)
+        window = run_window(context, self.start_time, self.end_time)
         manifest = combine_exports(
             client, path, _urls(self.exports), window, airflow=airflow_facts(context), replace=self.replace
         )

@@ -21,9 +21,10 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import format_time
-from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of, window_of
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of
 from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
+from airflow_provider_honeyhive.tasks.run_window import run_window
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the window; in deferrable mode leave the wait to the triggerer if it is not over."""
         with fail_if_permanent():
-            window = window_of(self.start_time, self.end_time, context)
+            window = run_window(context, self.start_time, self.end_time)
             result = self._look_unless_down(context, window)
         if result is not None:
             return PokeReturnValue(is_done=True, xcom_value=result)

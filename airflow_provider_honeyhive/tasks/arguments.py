@@ -15,8 +15,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.manifest import AirflowFacts
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
-from airflow_provider_honeyhive.models.window import Window, parse_time
-from airflow_provider_honeyhive.tasks.run_window import run_window
+from airflow_provider_honeyhive.models.window import parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
@@ -78,20 +77,6 @@ def seconds_of(argument: str, value: Any, *, above_zero: bool = False) -> float:
             return seconds
     bound = "above 0" if above_zero else "from 0 on"
     raise InvalidArgumentError(argument, value, f"allowed: a timedelta, or a number of seconds, {bound}")
-
-
-def window_of(start_time: Any, end_time: Any, context: Mapping[str, Any]) -> Window:
-    """Return the window of both times, or without any the run's own.
-
-    :raises InvalidArgumentError: only one is given, they are no window, or the run has none of its own.
-    """
-    times = {"start_time": start_time, "end_time": end_time}
-    missing = [name for name, value in times.items() if value in (None, "")]
-    if not missing:
-        return Window.parse(start_time, end_time)
-    if len(missing) == 1:
-        raise InvalidArgumentError(missing[0], times[missing[0]], "give both start_time and end_time, or neither")
-    return run_window(context)
 
 
 def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> ExportRequest:

@@ -1,7 +1,7 @@
-"""The window of a run, whatever kind of run it is.
+"""The window of a run, whatever kind of run it is: scheduled, by hand, of a partition, triggered by assets.
 
-Of Airflow it knows the shape of a task's context; nothing in it asks how earlier runs went, so that runs may be
-repeated, caught up and run side by side.
+Of Airflow it knows the shape of a task's context. Only a run that has no window of its own depends on earlier ones, by
+:mod:`.watermark`; all others may be repeated, caught up and run side by side.
 """
 
 from __future__ import annotations
@@ -10,11 +10,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
+from airflow_provider_honeyhive.models.window import (
+    MILLISECOND_US,
+    Window,
+    format_time,
+    from_micros,
+    parse_time,
+    to_micros,
+)
 from airflow_provider_honeyhive.tasks.schedule import partition_period, period_before
+from airflow_provider_honeyhive.tasks.watermark import NoWatermarkError, open_watermark
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from airflow_provider_honeyhive._compat import Context
+    from airflow_provider_honeyhive.tasks.watermark import ExportTask, Watermark
 
 
 TIMES = ("start_time", "end_time")
@@ -28,12 +39,65 @@ _REMEDIES = (
 )
 
 
-def run_window(context: Mapping[str, Any]) -> Window:
-    """Return the window of a task's run: the one it was given, else its own.
+def choose_window(task: ExportTask, context: Context, project: str | None) -> tuple[Window, Watermark | None]:
+    """Return the window of an export that has no times, and the watermark to advance when it is published, if any.
+
+    The window that the run was given, else its own, else from the watermark on.
+
+    :param task: with its templates rendered.
+    :param context: of the task.
+    :param project: that is exported.
+    :raises InvalidArgumentError: there is no window; the message names the remedies.
+    """
+    window = given_window(context)
+    if window is not None:
+        return window, _watermark_unless_scheduled(task, context, project)
+    window = own_window(context)
+    if window is not None:
+        return window, None
+    try:
+        watermark = open_watermark(task, context, project)
+    except NoWatermarkError as error:
+        raise no_window(f"It cannot continue where an earlier run has ended: {error}") from None
+    until = triggered_at(context)
+    window = None if until is None else watermark.take(_whole_milliseconds(until))
+    if window is None:
+        raise no_window(
+            "It would continue where an earlier run has ended, but none has exported anything yet: give the first run "
+            "its times"
+        )
+    return window, watermark
+
+
+def _whole_milliseconds(moment: datetime) -> datetime:
+    # Towards the past, as far as the API can tell times apart; the next window begins there.
+    micros = to_micros(moment) or 0
+    return from_micros(micros - micros % MILLISECOND_US)
+
+
+def _watermark_unless_scheduled(task: ExportTask, context: Context, project: str | None) -> Watermark | None:
+    """Return the watermark that a run with given times starts or moves; none where runs have windows of their own."""
+    try:
+        return None if own_window(context) else open_watermark(task, context, project)
+    except (InvalidArgumentError, NoWatermarkError):
+        return None
+
+
+def run_window(context: Mapping[str, Any], start_time: Any = None, end_time: Any = None) -> Window:
+    """Return the window of both times; without any the one that the run was given, else its own.
 
     :param context: the task's context.
-    :raises InvalidArgumentError: it has neither; the message names the remedies.
+    :param start_time: that the task was given, rendered.
+    :param end_time: likewise.
+    :raises InvalidArgumentError: only one is given, they are no window, or the run has none; then the message names
+        the remedies.
     """
+    times = {"start_time": start_time, "end_time": end_time}
+    missing = [name for name, value in times.items() if value in (None, "")]
+    if not missing:
+        return Window.parse(start_time, end_time)
+    if len(missing) == 1:
+        raise InvalidArgumentError(missing[0], times[missing[0]], "give both start_time and end_time, or neither")
     window = given_window(context) or own_window(context)
     if window is None:
         raise no_window()

@@ -17,15 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.models.filters import parse_filters
-from airflow_provider_honeyhive.models.window import (
-    MILLISECOND_US,
-    Window,
-    format_time,
-    from_micros,
-    parse_time,
-    to_micros,
-)
-from airflow_provider_honeyhive.tasks.run_window import given_window, no_window, own_window, triggered_at
+from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 
 if TYPE_CHECKING:
@@ -58,49 +50,17 @@ class ExportTask(Protocol):
         """Return a template with the values of the run in it."""
 
 
-def choose_window(task: ExportTask, context: Context, project: str | None) -> tuple[Window, Watermark | None]:
-    """Return the window of a task that has no times, and the watermark to advance when it is published, if any.
+class NoWatermarkError(Exception):
+    """A task cannot have a watermark; the text says what hinders it."""
+
+
+def open_watermark(task: ExportTask, context: Context, project: str | None) -> Watermark:
+    """Return the task's watermark.
 
     :param task: with its templates rendered.
     :param context: of the task.
     :param project: that is exported.
-    :raises InvalidArgumentError: there is no window; the message names the remedies.
-    """
-    window = given_window(context)
-    if window is not None:
-        return window, _watermark_unless_scheduled(task, context, project)
-    window = own_window(context)
-    if window is not None:
-        return window, None
-    watermark = _open_watermark(task, context, project)
-    until = triggered_at(context)
-    window = None if until is None else watermark.take(_whole_milliseconds(until))
-    if window is None:
-        raise no_window(
-            "It would continue where an earlier run has ended, but none has exported anything yet: give the first run "
-            "its times"
-        )
-    return window, watermark
-
-
-def _whole_milliseconds(moment: datetime) -> datetime:
-    # Towards the past, as far as the API can tell times apart; the next window begins there.
-    micros = to_micros(moment) or 0
-    return from_micros(micros - micros % MILLISECOND_US)
-
-
-def _watermark_unless_scheduled(task: ExportTask, context: Context, project: str | None) -> Watermark | None:
-    """Return the watermark that a run with given times starts or moves; none where runs have windows of their own."""
-    try:
-        return None if own_window(context) else _open_watermark(task, context, project)
-    except InvalidArgumentError:
-        return None
-
-
-def _open_watermark(task: ExportTask, context: Context, project: str | None) -> Watermark:
-    """Return the task's watermark.
-
-    :raises InvalidArgumentError: it cannot have one.
+    :raises NoWatermarkError: it cannot have one.
     """
     filters = [one.to_wire() for one in parse_filters(task.filters)]
     asked = [task.honeyhive_conn_id, project, filters, task.evaluation_id]
@@ -117,7 +77,7 @@ def _open_watermark(task: ExportTask, context: Context, project: str | None) -> 
             "Airflow 3.3, give the task an asset as its outlet"
         )
     if hindrances or store is None:
-        raise no_window(f"It cannot continue where an earlier run has ended: {'; '.join(hindrances)}")
+        raise NoWatermarkError("; ".join(hindrances))
     return Watermark(store, context["ti"].run_id)
 
 
@@ -159,7 +119,7 @@ log = logging.getLogger(__name__)
 MOST_RUNS = 100
 
 
-class RunWindow(BaseModel):
+class RememberedWindow(BaseModel):
     """The window that a run was given.
 
     :param published: its events have been published.
@@ -172,7 +132,7 @@ class RunWindow(BaseModel):
     published: bool
 
     @classmethod
-    def of(cls, window: Window, *, published: bool) -> RunWindow:
+    def of(cls, window: Window, *, published: bool) -> RememberedWindow:
         """Return what is kept of a run's window."""
         return cls(start_time=format_time(window.start), end_time=format_time(window.end), published=published)
 
@@ -187,14 +147,14 @@ class WatermarkState(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     end_time: str | None = None
-    runs: dict[str, RunWindow] = {}
+    runs: dict[str, RememberedWindow] = {}
 
     @property
     def end(self) -> datetime | None:
         """The watermark."""
         return None if self.end_time is None else parse_time(self.end_time)
 
-    def with_run(self, run_id: str, window: RunWindow) -> WatermarkState:
+    def with_run(self, run_id: str, window: RememberedWindow) -> WatermarkState:
         """Return this with a run's window; of too many the earliest go."""
         runs = {**self.runs, run_id: window}
         last = sorted(runs, key=lambda one: runs[one].end_time)[-MOST_RUNS:]
@@ -236,7 +196,7 @@ class Watermark:
                 'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
             )
         window = Window(mark, until)
-        self._save(state.with_run(self._run_id, RunWindow.of(window, published=False)))
+        self._save(state.with_run(self._run_id, RememberedWindow.of(window, published=False)))
         return window
 
     def advance(self, window: Window) -> None:
@@ -253,7 +213,7 @@ class Watermark:
             log.info("The next run without a window of its own begins at %s", state.end_time)
         elif window.start > mark:
             log.warning("The watermark stays at %s, since this run's window %s begins later", state.end_time, window)
-        self._save(state.with_run(self._run_id, RunWindow.of(window, published=True)))
+        self._save(state.with_run(self._run_id, RememberedWindow.of(window, published=True)))
 
     def _load(self) -> WatermarkState:
         data = self._store.load()

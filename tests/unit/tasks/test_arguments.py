@@ -9,7 +9,8 @@ import pytest
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import Window
-from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal, seconds_of, window_of
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal, seconds_of
+from airflow_provider_honeyhive.tasks.run_window import run_window
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -63,13 +64,13 @@ def test_zero_is_too_short_where_something_has_to_pass(value):
 def test_both_times_make_the_window_and_none_the_runs_own():
     context = {"data_interval_start": START, "data_interval_end": END}
 
-    assert window_of("2026-11-22T01:00", "2026-11-22T02:00", context) == Window.parse(
+    assert run_window(context, "2026-11-22T01:00", "2026-11-22T02:00") == Window.parse(
         "2026-11-22T01:00", "2026-11-22T02:00"
     )
-    assert window_of(None, "", context) == Window(START, END)
+    assert run_window(context, None, "") == Window(START, END)
 
 
 @pytest.mark.parametrize(("start", "end", "missing"), [(START, None, "end_time"), ("", END, "start_time")])
 def test_one_time_alone_is_refused(start, end, missing):
     with pytest.raises(InvalidArgumentError, match=f"{missing}: got .*; give both"):
-        window_of(start, end, {})
+        run_window({}, start, end)

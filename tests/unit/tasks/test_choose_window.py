@@ -17,7 +17,8 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.operators import honeyhive
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
-from airflow_provider_honeyhive.tasks.watermark import choose_window, steady_folder
+from airflow_provider_honeyhive.tasks.run_window import choose_window
+from airflow_provider_honeyhive.tasks.watermark import steady_folder
 from airflow_provider_honeyhive.triggers import moment
 from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
 
