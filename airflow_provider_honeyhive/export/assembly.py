@@ -41,7 +41,7 @@ class _Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class DataFile:
+class AssembledFile:
     """A data file that has no final name yet.
 
     :param part: its facts, under its present name.
@@ -73,7 +73,7 @@ class Assembly:
         self._most = max_file_size if layout.object_name is None else None
         self._metadata = metadata
 
-    def run(self, staged: Sequence[StagedFile], pool: Executor) -> list[DataFile]:
+    def run(self, staged: Sequence[StagedFile], pool: Executor) -> list[AssembledFile]:
         """Return the data files, each under a name in the staging folder.
 
         :param staged: in the order in which the events are to be read.
@@ -82,7 +82,7 @@ class Assembly:
         jobs = [job for number, pieces in enumerate(_by_partition(staged)) for job in self._jobs(number, pieces)]
         return [file for files in pool.map(lambda job: list(job()), jobs) for file in files]
 
-    def _jobs(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
+    def _jobs(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[AssembledFile]]]:
         if pieces[0].block.partition == INDEX_PARTITION:
             return iter([partial(self._join, pieces, Frame(), self._name(partition, 0))])
         make = self._parquet_files if self._layout.file_format == "parquet" else self._text_files
@@ -93,12 +93,12 @@ class Assembly:
 
     # ------------------------------------------------------------------------------- text formats
 
-    def _text_files(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
+    def _text_files(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[AssembledFile]]]:
         around = frame(self._layout)
         for number, group in enumerate(_groups(pieces, around, self._most)):
             yield partial(self._join, group, around, self._name(partition, number))
 
-    def _join(self, group: Sequence[_Piece], around: Frame, name: str) -> list[DataFile]:
+    def _join(self, group: Sequence[_Piece], around: Frame, name: str) -> list[AssembledFile]:
         first = group[0].file
         if around == Frame() and [piece.block for piece in group] == first.blocks:
             return [_described(group, first.path, first.sha256 or self._hash(first.path), first.size_bytes)]
@@ -121,11 +121,13 @@ class Assembly:
 
     # ------------------------------------------------------------------------------- Parquet
 
-    def _parquet_files(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[DataFile]]]:
+    def _parquet_files(
+        self, partition: int, pieces: Sequence[_Piece]
+    ) -> Iterator[Callable[[], Iterable[AssembledFile]]]:
         # How large a file gets shows only when it is written, so one is written after the other.
         yield partial(self._write_parquet, partition, pieces)
 
-    def _write_parquet(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[DataFile]:
+    def _write_parquet(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[AssembledFile]:
         from airflow_provider_honeyhive.formats.parquet import ParquetFile, events_of, row_groups  # noqa: PLC0415
 
         compressed = not self._store.reads_cheaply
@@ -218,7 +220,7 @@ def _ranges(group: Iterable[_Piece], around: Frame) -> Iterator[tuple[StagedFile
 
 def _described(
     group: Sequence[_Piece], path: str, digest: str, size_bytes: int, misfits: Mapping[str, int] | None = None
-) -> DataFile:
+) -> AssembledFile:
     blocks = [piece.block for piece in group]
     earliest = min((block.min_us for block in blocks if block.min_us is not None), default=None)
     latest = max((block.max_us for block in blocks if block.max_us is not None), default=None)
@@ -233,4 +235,4 @@ def _described(
         max_start_time=None if latest is None else format_time(from_micros(latest)),
         events_without_time=sum(block.without_time for block in blocks),
     )
-    return DataFile(part, blocks[0].partition, misfits)
+    return AssembledFile(part, blocks[0].partition, misfits)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
-from airflow_provider_honeyhive.export.assembly import DataFile
+from airflow_provider_honeyhive.export.assembly import AssembledFile
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
@@ -233,7 +233,7 @@ class _Combination:
         layout = Layout(manifest.file_format, manifest.compression, None)
         destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
         files = [
-            DataFile(
+            AssembledFile(
                 part.model_copy(update={"path": f"{shard.folder}/{part.path}"}),
                 _folder_of(part.path).rstrip("/"),
                 misfits={},  # they are in the shards' manifests

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.export.destination import task_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from airflow_provider_honeyhive.export.assembly import DataFile
+    from airflow_provider_honeyhive.export.assembly import AssembledFile
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.manifest import Manifest
@@ -34,7 +34,7 @@ LOCK_S = 3600.0
 
 def publish(
     place: Destination,
-    files: Sequence[DataFile],
+    files: Sequence[AssembledFile],
     build: Callable[[list[PartFile]], Manifest],
     *,
     replace: bool,

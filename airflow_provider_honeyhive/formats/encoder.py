@@ -11,7 +11,7 @@ import msgspec
 from airflow_provider_honeyhive.events.raw import head_decoder
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.formats.compression import COMPRESS
-from airflow_provider_honeyhive.formats.text import _TEXT_FORMATS
+from airflow_provider_honeyhive.formats.text import TEXT_FORMATS
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:
             ) from None
 
         return staging_serializer(compressed=not staged_cheaply)
-    to_text, compress = _TEXT_FORMATS[layout.file_format].serialize, COMPRESS[layout.compression]
+    to_text, compress = TEXT_FORMATS[layout.file_format].serialize, COMPRESS[layout.compression]
 
     def serialize(raw_events: Sequence[RawEvent]) -> Serialized:
         text, misfits = to_text(raw_events)

@@ -83,7 +83,7 @@ def _elements(raw_events: Sequence[RawEvent]) -> Serialized:
     return b",\n".join(raw_events), {}
 
 
-_TEXT_FORMATS: dict[str, _TextFormat] = {
+TEXT_FORMATS: dict[str, _TextFormat] = {
     "jsonl": _TextFormat(_lines),
     "json": _TextFormat(_elements, Frame(b"[\n", b",\n", b"\n]\n")),
     "csv": _TextFormat(to_csv, Frame(head=csv_header())),
@@ -92,5 +92,5 @@ _TEXT_FORMATS: dict[str, _TextFormat] = {
 
 def frame(layout: Layout) -> Frame:
     """Return what stands around the blocks of a text file."""
-    plain, compress = _TEXT_FORMATS[layout.file_format].frame, COMPRESS[layout.compression]
+    plain, compress = TEXT_FORMATS[layout.file_format].frame, COMPRESS[layout.compression]
     return Frame(*(compress(text) if text else b"" for text in (plain.head, plain.between, plain.tail)))
