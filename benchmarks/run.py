@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
-from airflow_provider_honeyhive.reading.fetcher import PageSizer
+from airflow_provider_honeyhive.reading.page_size import PageSizer
 from benchmarks import import_cost, profiling, report
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids

@@ -50,9 +50,9 @@ def pause_asked_by(error: BaseException | None) -> float:
 log = logging.getLogger(__name__)
 
 #: Seconds between two tries: doubled each time, with as much jitter as the first wait, up to a minute.
-FIRST_WAIT_S = 1.0
+FIRST_BACKOFF_S = 1.0
 
-LONGEST_WAIT_S = 60.0
+MAX_BACKOFF_S = 60.0
 
 #: How often a page that looks too heavy for the server is asked for before the reader asks for less.
 HEAVY_PAGE_TRIES = 2
@@ -130,13 +130,13 @@ def _is_heavy_again(state: tenacity.RetryCallState) -> bool:
     return is_heavy(_error_of(state)) and state.attempt_number >= HEAVY_PAGE_TRIES
 
 
-_backoff = tenacity.wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
+_backoff = tenacity.wait_exponential_jitter(initial=FIRST_BACKOFF_S, max=MAX_BACKOFF_S, jitter=FIRST_BACKOFF_S)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
     asked = wait_asked_by(_error_of(state))
     wait = _backoff(state)
-    return wait if asked is None else max(min(asked, LONGEST_RETRY_AFTER_S), min(wait, FIRST_WAIT_S))
+    return wait if asked is None else max(min(asked, LONGEST_RETRY_AFTER_S), min(wait, FIRST_BACKOFF_S))
 
 
 def _raise_last(state: tenacity.RetryCallState) -> Any:

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from airflow_provider_honeyhive.events.redaction import key_id, redacted
+from airflow_provider_honeyhive.events.keyed_hash import key_id, redacted
 from airflow_provider_honeyhive.events.scan import member_spans, objects_in_list
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED
 

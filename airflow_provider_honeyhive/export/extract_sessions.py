@@ -22,9 +22,9 @@ from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.counting import count_window
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.session_reader import SessionReader, Tally
 from airflow_provider_honeyhive.reading.session_roots import group_bounds, read_roots, roots_request, share_out
+from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.stream import read_again
 
 if TYPE_CHECKING:

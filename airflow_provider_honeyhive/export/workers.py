@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.reading.pagination import SliceReader
+    from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 
 
 #: Events that a cell should hold where they are spread evenly. So few, because often they are not: a burst

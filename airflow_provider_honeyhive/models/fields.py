@@ -57,7 +57,7 @@ class FieldRules:
     :param projections: top-level fields to keep, beside those that always come too; None keeps all.
     :param exclude_fields: paths of what to take out.
     :param redact: paths of what to replace by a keyed hash. Equal values have equal hashes, wherever they
-        are, as long as the key is the same; null stays null. See :mod:`~airflow_provider_honeyhive.events.redaction`
+        are, as long as the key is the same; null stays null. See :mod:`~airflow_provider_honeyhive.events.keyed_hash`
         for what counts as equal and what a hash does not hide.
     :param redact_secret: the secret of these hashes, needed where there is something to redact.
     :raises InvalidArgumentError: a path that cannot be right, a field that no event may be without, fields

@@ -1,6 +1,7 @@
-"""Asks for the events of a time range: rounds it to what the wire can say, sizes the pages, checks what comes.
+"""Asks for the events of a time range: rounds it to what the wire can say, and checks what comes.
 
-Between client and reader: the reader decides which range comes next, this module what is sent for it.
+Between client and reader: the reader decides which range comes next, this module what is sent for it, and
+:mod:`.page_size` how many events are asked for at once.
 """
 
 from __future__ import annotations
@@ -10,20 +11,14 @@ import threading
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import timedelta
-from math import ceil
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
 from airflow_provider_honeyhive.api.endpoints import DateRange
-from airflow_provider_honeyhive.api.retries import is_heavy
-from airflow_provider_honeyhive.exceptions import (
-    DateRangeIgnoredError,
-    HoneyHiveError,
-    HoneyHiveRequestError,
-    WrongProjectError,
-)
+from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, HoneyHiveError, WrongProjectError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, from_micros
+from airflow_provider_honeyhive.reading.page_size import PageSizer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -36,89 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FIRST_LIMIT = 1000
-
-#: Bytes of an answer that pages aim for: large enough to hide the way there and back, small enough to hold.
-TARGET_BYTES = 16_000_000
-
-#: Bytes that the answers of all readers together aim for, and the least that each of them may have of it.
-TOGETHER_BYTES, LEAST_TARGET_BYTES = 40_000_000, 4_000_000
-
-#: Large events share an answer with so many others, while it has no more than the target: each answer shows the last
-#: event of the one before again, which is not to be a large part of it.
-LARGE_EVENTS = 16
-
-#: An answer of more than this many times the target is not worth its memory: a smaller page will do.
-MOST_TARGETS = 4
-
 MEGABYTE = 1_000_000
-
-#: How much longer than the size that suits the server the pages of a slice may be.
-STRETCH = 1.25
-
-#: How many times longer the next page may be: after the first answer, and after later ones.
-FIRST_GROWTH, LATER_GROWTH = 8, 2
-
-#: Answers that must come through after a heavy one before pages grow again.
-CAUTIOUS_ANSWERS = 10
-
-
-class PageSizer:
-    """How many events to ask for at once: follows the bytes of the answers, not their number.
-
-    :param page_size: most events in a page; None leaves it to the endpoint.
-    :param readers: how many ask at the same time.
-    """
-
-    def __init__(self, page_size: int | None = None, readers: int = 1) -> None:
-        self._lock = threading.Lock()
-        self.target_bytes = max(LEAST_TARGET_BYTES, min(TARGET_BYTES, TOGETHER_BYTES // readers))
-        self._ceiling = page_size
-        self._cautious = 0
-        self._growth = FIRST_GROWTH
-        self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
-
-    def suiting(self, event_bytes: float) -> int:
-        """Return how many events of a mean size an answer should have."""
-        few_large = min(LARGE_EVENTS, int(TARGET_BYTES / event_bytes))
-        return max(1, int(self.target_bytes / event_bytes), few_large)
-
-    def learn(self, events: int, size_bytes: int, max_limit: int) -> None:
-        """Take an answer's size into account."""
-        if not events:
-            return
-        ideal = self.suiting(size_bytes / events)
-        with self._lock:
-            if ideal > self.limit and self._cautious:
-                self._cautious -= 1
-                return
-            ceiling = min(max_limit, self._ceiling or max_limit)
-            growth, self._growth = self._growth, LATER_GROWTH
-            self.limit = max(1, min(ideal, self.limit * growth, ceiling))
-
-    def limit_for(self, left: float) -> int:
-        """Return the limit for a page, stretched where that spares a page for a small rest.
-
-        :param left: a guess at how many events there are.
-        """
-        pages = int(left / self.limit)
-        limit = ceil(left / pages) if pages else self.limit
-        if not self.limit < limit <= self.limit * STRETCH:
-            return self.limit
-        return limit if self._ceiling is None else min(limit, self._ceiling)
-
-    def shrink(self, failed: int) -> int:
-        """Return half of the limit that was too heavy, and keep to it for a while."""
-        with self._lock:
-            self.limit = max(1, min(self.limit, failed // 2))
-            self._cautious = CAUTIOUS_ANSWERS
-            return self.limit
-
-    def never_above(self, limit: int) -> None:
-        """Remember that the server rejects more than ``limit``."""
-        with self._lock:
-            self._ceiling = limit
-            self.limit = min(self.limit, limit)
 
 
 @dataclass
@@ -218,7 +131,7 @@ class RangeFetcher:
             try:
                 answer = self._fetch(low, high, page, asked)
             except HoneyHiveError as error:
-                if limit is not None or not self._smaller_page_may_help(error, asked):
+                if limit is not None or not self._sizer.shrinks_after(error, asked):
                     raise
                 continue
             if high is None or self._keeps_to(answer, low, high):
@@ -280,22 +193,10 @@ class RangeFetcher:
                 request = request.model_copy(update={"filters": (*request.filters, *_time_filters(start, end))})
             else:
                 date_range = DateRange(start=start, end=end)
-        # A single event may be as large as it likes.
-        most = MOST_TARGETS * self._sizer.target_bytes if limit > 1 else None
+        most = self._sizer.max_bytes(limit)
         return self._client.fetch_page(
             request, date_range, page=page, limit=limit, max_bytes=most, concurrency=self.concurrency
         )
-
-    def _smaller_page_may_help(self, error: HoneyHiveError, asked: int) -> bool:
-        if asked > 1 and is_heavy(error):
-            smaller = self._sizer.shrink(asked)
-            log.warning("A page of %d events is too heavy, asking for %d: %s", asked, smaller, error)
-            return True
-        if isinstance(error, HoneyHiveRequestError) and error.status_code in (400, 422) and asked > FIRST_LIMIT:
-            # Older deployments take at most 1000, newer ones 7500.
-            self._sizer.never_above(FIRST_LIMIT)
-            return True
-        return False
 
     @staticmethod
     def _keeps_to(page: Page, low: int | None, high: int) -> bool:

@@ -13,8 +13,8 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor, ReadAgainError, sort_newest_first
-from airflow_provider_honeyhive.reading.pagination import SliceReader
 from airflow_provider_honeyhive.reading.session_roots import head_of, read_roots, roots_request, session_request
+from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 from airflow_provider_honeyhive.reading.stream import check_attempts
 
 if TYPE_CHECKING:

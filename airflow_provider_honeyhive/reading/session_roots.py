@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.events.raw import head_decoder
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.request import ROOT_TYPE
-from airflow_provider_honeyhive.reading.pagination import SliceReader
+from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 from airflow_provider_honeyhive.reading.stream import read_again
 
 if TYPE_CHECKING:

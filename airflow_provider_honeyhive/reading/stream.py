@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_honeyhive.reading.cursor import Batch, ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
+from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS, SliceReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

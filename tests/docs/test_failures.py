@@ -12,7 +12,7 @@ from airflow_provider_honeyhive.api.transport import _TOO_MANY
 from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError, HoneyHiveRateLimitError
 from airflow_provider_honeyhive.export import checkpoint
 from airflow_provider_honeyhive.export.exporter import _retry_goes_on
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
+from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 from airflow_provider_honeyhive.tasks.retry_policy import HoneyHiveRetryPolicy
 from airflow_provider_honeyhive.triggers import moment
 
@@ -72,7 +72,7 @@ def test_the_one_exception_to_its_class_is_told():
 
 
 def test_numbers_in_sentences_are_those_of_the_code():
-    first, longest = retries.FIRST_WAIT_S, retries.LONGEST_WAIT_S
+    first, longest = retries.FIRST_BACKOFF_S, retries.MAX_BACKOFF_S
     assert READ_ATTEMPTS == 3
     PAGE.check_sentences(
         [

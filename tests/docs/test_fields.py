@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_honeyhive.cli import main as cli
+from airflow_provider_honeyhive.events.keyed_hash import canonical, redacted
 from airflow_provider_honeyhive.events.masking import Masker
-from airflow_provider_honeyhive.events.redaction import canonical, redacted
 from airflow_provider_honeyhive.formats.rows import to_rows
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, KEPT_FIELDS, SHORTEST_KEY, FieldRules
 

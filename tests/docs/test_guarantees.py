@@ -13,7 +13,7 @@ from airflow_provider_honeyhive.export import checkpoint, extract_window, publis
 from airflow_provider_honeyhive.formats import parquet
 from airflow_provider_honeyhive.models import fields, options
 from airflow_provider_honeyhive.models.options import ExportOptions
-from airflow_provider_honeyhive.reading import fetcher, pagination, unordered
+from airflow_provider_honeyhive.reading import page_size, slice_reader, unordered
 from airflow_provider_honeyhive.storage import base
 
 from .documents import Document, lasting
@@ -26,17 +26,17 @@ BOUNDS = {
     "Silence of the server": SETTINGS.timeout,
     "Taking up a connection": SETTINGS.connect_timeout,
     "How often a failed request is sent again": SETTINGS.max_retries,
-    "First wait between two tries, doubled each time": retries.FIRST_WAIT_S,
-    "Longest wait of its own accord": retries.LONGEST_WAIT_S,
+    "First wait between two tries, doubled each time": retries.FIRST_BACKOFF_S,
+    "Longest wait of its own accord": retries.MAX_BACKOFF_S,
     "Longest wait on the spot that a server's `Retry-After` can ask for": retries.LONGEST_RETRY_AFTER_S,
     "`Retry-After` beyond which an export task gives up its worker slot": retries.LONG_WAIT_S,
     "Longest wait for which it does": retries.LONGEST_PAUSE_S,
     "Tries of a page that may be too heavy, before smaller ones are asked for (413: one)": retries.HEAVY_PAGE_TRIES,
     "Redirects of one request": transport._MOST_REDIRECTS,
     "One answer, decompressed": client.LARGEST_ANSWER,
-    "Bytes that an answer aims for": fetcher.TARGET_BYTES,
-    "Events in the first pages": fetcher.FIRST_LIMIT,
-    "Readings of a slice before it is incomplete": pagination.READ_ATTEMPTS,
+    "Bytes that an answer aims for": page_size.TARGET_BYTES,
+    "Events in the first pages": page_size.FIRST_LIMIT,
+    "Readings of a slice before it is incomplete": slice_reader.READ_ATTEMPTS,
     "Passes through one time that bring nothing new": unordered.IDLE_PASSES,
     "Slices read at once, and so requests": OPTIONS.concurrency,
     "Events for which another slice is worth it": extract_window.EVENTS_WORTH_A_SLICE,
@@ -80,7 +80,7 @@ def test_every_bound_is_the_one_in_the_code(row):
 
 
 def test_numbers_in_sentences_are_those_of_the_code():
-    assert pagination.READ_ATTEMPTS == 3
+    assert slice_reader.READ_ATTEMPTS == 3
     PAGE.check_sentences(
         [
             "is read again, three times in all",
@@ -90,7 +90,7 @@ def test_numbers_in_sentences_are_those_of_the_code():
             f"obeyed up to {lasting(retries.LONGEST_RETRY_AFTER_S)};",
             f"`Retry-After` is longer than {lasting(retries.LONG_WAIT_S)}, in an export task",
             f"gives up its worker slot, at most for {lasting(retries.LONGEST_PAUSE_S)}",
-            f"Waits double with jitter, up to {lasting(retries.LONGEST_WAIT_S)}",
+            f"Waits double with jitter, up to {lasting(retries.MAX_BACKOFF_S)}",
             f"staged is older than {lasting(checkpoint.LONGEST_AGE)}",
             f"taken over after {lasting(publish.LOCK_S)}",
             f"They go after {lasting(shards.LONGEST_AGE)}",

@@ -6,9 +6,9 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.options import ExportOptions
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.session_reader import HELD_BYTES
 from airflow_provider_honeyhive.reading.session_roots import LEAST_IN_A_GROUP, MOST_GROUPS
+from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 
 from .documents import Document
 

@@ -10,7 +10,7 @@ from airflow_provider_honeyhive.api.transport import BodyBuffer
 from airflow_provider_honeyhive.exceptions import AnswerTooLargeError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
-from airflow_provider_honeyhive.reading import fetcher as asking
+from airflow_provider_honeyhive.reading import page_size
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at, ids_of
 
 
@@ -41,8 +41,8 @@ def test_a_larger_answer_than_allowed_is_refused_by_what_it_announces(sandbox_wi
 
 def test_pages_of_events_that_grow_huge_are_asked_for_in_smaller_ones(sandbox_with, client_of, tmp_path, monkeypatch):
     """The first events are small, so that pages are long; then come some of 200 times the size."""
-    monkeypatch.setattr(asking, "LEAST_TARGET_BYTES", 100_000)
-    monkeypatch.setattr(asking, "TARGET_BYTES", 100_000)
+    monkeypatch.setattr(page_size, "LEAST_TARGET_BYTES", 100_000)
+    monkeypatch.setattr(page_size, "TARGET_BYTES", 100_000)
     sandbox = sandbox_with(count=0)
     start = DAY.start.timestamp() * 1000
     sandbox.add(event_at(start + 1_000_000 + number, number, text="x" * 100) for number in range(1_000))

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.events import scan as json_spans
+from airflow_provider_honeyhive.events.keyed_hash import canonical
 from airflow_provider_honeyhive.events.masking import Masker
-from airflow_provider_honeyhive.events.redaction import canonical
 from airflow_provider_honeyhive.events.scan import STRING
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, FieldRules

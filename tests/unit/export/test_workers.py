@@ -16,9 +16,9 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
-from airflow_provider_honeyhive.reading.pagination import READ_ATTEMPTS, SliceReader
+from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS, SliceReader
 from tests.unit.model_server import ModelClient, Oddities
-from tests.unit.reading.test_pagination_properties import BASE, SPAN, WINDOW, assert_whole, event_sets, thorough
+from tests.unit.reading.test_slice_reader_properties import BASE, SPAN, WINDOW, assert_whole, event_sets, thorough
 
 
 class Reading:

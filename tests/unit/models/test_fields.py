@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from airflow_provider_honeyhive.api.pages import decode_page
+from airflow_provider_honeyhive.events.keyed_hash import canonical
 from airflow_provider_honeyhive.events.masking import Masker
-from airflow_provider_honeyhive.events.redaction import canonical
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError, InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, KEPT_FIELDS, FieldRules, check_fields
 from tests.unit.api.test_pages import ODD_EVENTS

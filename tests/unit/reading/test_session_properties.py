@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.models.window import SECOND_US, Window, from_mic
 from airflow_provider_honeyhive.reading.session_roots import LEAST_IN_A_GROUP, Root, group_bounds, share_out
 from tests.unit.model_server import ModelClient, Oddities
 
-from .test_pagination_properties import BASE, CASES, SPAN, thorough, times_at
+from .test_slice_reader_properties import BASE, CASES, SPAN, thorough, times_at
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page

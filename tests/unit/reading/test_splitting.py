@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at
 from tests.unit.model_server import ModelClient, Oddities
 
-from .test_pagination_properties import BASE, thorough
+from .test_slice_reader_properties import BASE, thorough
 
 #: Events at these shares of the day: evenly, most of them in the evening, most of them in one minute.
 EVEN = [number / 4_000 for number in range(4_000)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_honeyhive.reading.fetcher import LARGE_EVENTS, STRETCH, TARGET_BYTES, TOGETHER_BYTES, PageSizer
+from airflow_provider_honeyhive.reading.page_size import LARGE_EVENTS, STRETCH, TARGET_BYTES, TOGETHER_BYTES, PageSizer
 
 MOST = 7_500
 
