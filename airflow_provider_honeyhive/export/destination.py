@@ -1,4 +1,4 @@
-"""The folder of one export: who may use it, what is staged in it, and what no longer counts there."""
+"""The folder of one export: what it may take the place of, what is staged in it, and what no longer counts there."""
 
 from __future__ import annotations
 

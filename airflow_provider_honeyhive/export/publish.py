@@ -2,23 +2,21 @@
 
 The order is what makes it safe. Data files get names made of their content, so they stand beside an earlier
 run's until the manifest, written in one request, says which ones count; then the earlier ones go. Staged
-files stay until the very end, so that a retry after any kind of death does the same again. A lock keeps two
-exports from publishing to one place at the same time.
+files stay until the very end, so that a retry after any kind of death does the same again. A lock, see
+:mod:`.lock`, keeps two exports from publishing to one place at the same time.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.destination import task_of
+from airflow_provider_honeyhive.export.lock import PublishLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_honeyhive.export.assembly import AssembledFile
     from airflow_provider_honeyhive.export.destination import Destination
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-#: Seconds after which the lock of somebody else counts as left by one that died.
-LOCK_S = 3600.0
 
 
 def publish(
@@ -54,48 +49,15 @@ def publish(
         for number, file in enumerate(files)
     }
     manifest = build(list(finals.values()))
-    with _locked(place, manifest):
+    with PublishLock(place, task_of(manifest)) as lock:
         place.claim(manifest, replace=replace)
-        _put_in_place(place, finals, manifest)
+        _put_in_place(place, finals, manifest, lock)
         place.sweep(manifest)
     place.clear_all_staging()
     return manifest.placed(place.store, place.layout.manifest_name)
 
 
-@contextmanager
-def _locked(place: Destination, manifest: Manifest) -> Iterator[None]:
-    lock = _lock_name(place)
-    mine = json.dumps(
-        {"staging": place.staging, "writer": place.writer, "task": task_of(manifest), "since": time.time()}
-    ).encode()
-    if not place.store.put_new(lock, mine):
-        held = _holder(place)
-        if held.get("staging") != place.staging and time.time() - held.get("since", 0) < LOCK_S:
-            raise DestinationError(
-                f"{held.get('task')} is publishing to {place.url()} at the same time; this one leaves it alone"
-            )
-        # Of an earlier try of this export, or of one that died long ago.
-        place.store.put(lock, mine)
-    try:
-        yield
-    finally:
-        if _holder(place).get("writer") == place.writer:
-            place.store.delete(lock)
-
-
-def _lock_name(place: Destination) -> str:
-    return f"_publishing-{place.layout.manifest_name.lstrip('_')}"
-
-
-def _holder(place: Destination) -> dict[str, Any]:
-    try:
-        held = json.loads(place.store.get(_lock_name(place)) or b"{}")
-    except ValueError:
-        return {}
-    return held if isinstance(held, dict) else {}
-
-
-def _put_in_place(place: Destination, finals: dict[str, PartFile], manifest: Manifest) -> None:
+def _put_in_place(place: Destination, finals: dict[str, PartFile], manifest: Manifest, lock: PublishLock) -> None:
     backup = _back_up(place) if finals else None
     before = place.store.get(place.layout.manifest_name)
     placed: list[str] = []
@@ -103,7 +65,7 @@ def _put_in_place(place: Destination, finals: dict[str, PartFile], manifest: Man
         for source, final in finals.items():
             placed.append(final.path)
             place.store.copy(source, final.path)
-        if _holder(place).get("writer") != place.writer:
+        if not lock.is_held:
             raise DestinationError(f"another try of this export has begun to publish to {place.url()}")
         place.store.put(place.layout.manifest_name, manifest.to_json())
     except BaseException:
