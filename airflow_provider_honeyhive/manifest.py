@@ -1,4 +1,7 @@
-"""The manifest: the proof and the commit point of an export. Written last, in one request; read back to verify."""
+"""The manifest: the proof and the commit point of an export. Written last, in one request; read back to verify.
+
+Its facts come from :mod:`.exporter` and :mod:`.combine`; what ``verify`` checks of a file is in :mod:`.datafile`.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ RULES = tuple(
     for phase, path, line in (
         ("start (imports)", r"importlib|/importlib/", ""),
         (IDLE, r"/(threading|queue|selectors)\.py$|concurrent/futures/", ""),
-        (IDLE, r"(api/transport|export/workers)\.py$", r"\bwait\("),
+        (IDLE, r"(api/transport|export/(?:slice_queue|threads))\.py$", r"\bwait\("),
         ("receive", r"/(socket|ssl)\.py$|/http/client\.py$|/urllib3/|/requests/", ""),
         ("receive", r"api/(client|transport)\.py$", r"iter_content|body\[|_session|chunk"),
         ("fsync", "airflow_provider_honeyhive", "fsync"),

@@ -1,4 +1,4 @@
-"""The ``verify`` command: published exports against their manifests, and the windows of a folder of them."""
+"""The ``verify`` command: options, output, exit code. What is checked: :mod:`.catalog`, :func:`.find_problems`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifies every export below a folder, and how their windows lie to each other: gaps and overlaps.
+"""Finds the exports below a folder, verifies each, and how their windows lie to each other: gaps and overlaps.
 
 Exports are looked at one after the other, as they are found. Only the bounds and the place of each stay in
 memory, some hundred bytes for a window, however many events it has.

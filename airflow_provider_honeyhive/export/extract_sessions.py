@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.export.checkpoint import Plan
 from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
+from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter
-from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.counting import count_window
 from airflow_provider_honeyhive.reading.cursor import Cursor

@@ -20,8 +20,9 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveServerError,
 )
 from airflow_provider_honeyhive.export.checkpoint import Plan
+from airflow_provider_honeyhive.export.slice_queue import Grid, Slice, SliceQueue
 from airflow_provider_honeyhive.export.staging import SliceWriter
-from airflow_provider_honeyhive.export.workers import Grid, Slice, SliceQueue, run_in_threads
+from airflow_provider_honeyhive.export.threads import run_in_threads
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 from airflow_provider_honeyhive.reading.stream import read_again

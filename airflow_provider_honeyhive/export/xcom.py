@@ -1,4 +1,4 @@
-"""The export to XCom."""
+"""The export to XCom, where there is no ``output_path``: the events themselves. Else XCom gets :func:`.summarize`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
-from airflow_provider_honeyhive.export.workers import run_in_threads
+from airflow_provider_honeyhive.export.threads import run_in_threads
 from airflow_provider_honeyhive.reading.stream import read_again, reader_of
 
 if TYPE_CHECKING:

@@ -158,7 +158,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> list[dict[str, str]]:
         from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
-        from airflow_provider_honeyhive.reading.splitting import split_by_counts  # noqa: PLC0415
+        from airflow_provider_honeyhive.reading.sharding import split_by_counts  # noqa: PLC0415
 
         request = request_of(
             hook.settings,

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_honeyhive.api import client, concurrency, failures, retries, transport
 from airflow_provider_honeyhive.api.settings import ClientSettings
-from airflow_provider_honeyhive.export import checkpoint, extract_window, publish, shards, staging, workers
+from airflow_provider_honeyhive.export import checkpoint, extract_window, lock, shards, staging, threads
 from airflow_provider_honeyhive.formats import parquet
 from airflow_provider_honeyhive.models import fields, options
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -48,9 +48,9 @@ BOUNDS = {
     "Age of parts that a combination of another run removes": shards.LONGEST_AGE,
     "Parts of a window, at the most": options.MOST_SHARDS,
     "Characters of the secret of hashes, at the least": fields.SHORTEST_KEY,
-    "Age at which another run's lock is taken over": publish.LOCK_S,
+    "Age at which another run's lock is taken over": lock.LOCK_S,
     "How often a running task looks whether it is to stop": concurrency.TICK_S,
-    "What readers get to put things down at the end": workers.GRACE_S,
+    "What readers get to put things down at the end": threads.GRACE_S,
     "Characters of a server's message in an error": failures._LONGEST_MESSAGE,
 }
 #: What sets those that are not fixed.
@@ -86,13 +86,13 @@ def test_numbers_in_sentences_are_those_of_the_code():
             "is read again, three times in all",
             f"staged less than {lasting(checkpoint.LONGEST_AGE)} ago",
             f"after {unordered.IDLE_PASSES} passes without anything new",
-            f"only where there is none, and for {lasting(publish.LOCK_S)}",
+            f"only where there is none, and for {lasting(lock.LOCK_S)}",
             f"obeyed up to {lasting(retries.LONGEST_RETRY_AFTER_S)};",
             f"`Retry-After` is longer than {lasting(retries.LONG_WAIT_S)}, in an export task",
             f"gives up its worker slot, at most for {lasting(retries.LONGEST_PAUSE_S)}",
             f"Waits double with jitter, up to {lasting(retries.MAX_BACKOFF_S)}",
             f"staged is older than {lasting(checkpoint.LONGEST_AGE)}",
-            f"taken over after {lasting(publish.LOCK_S)}",
+            f"taken over after {lasting(lock.LOCK_S)}",
             f"They go after {lasting(shards.LONGEST_AGE)}",
             f"at most {failures._LONGEST_MESSAGE} characters of it",
             f"Refused at {client.LARGEST_ANSWER / 1024**3:g} GiB, decompressed",

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.settings import ClientSettings
-from airflow_provider_honeyhive.export import workers
+from airflow_provider_honeyhive.export import slice_queue, threads
 from airflow_provider_honeyhive.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ KEY = "hh_sandbox"
 def short_ticks() -> Iterator[None]:
     """Let readers that wait for work look more often whether there is none: else each failure takes half a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "TICK_S", 0.01)
+        for module in (slice_queue, threads):
+            patch.setattr(module, "TICK_S", 0.01)
         yield
 
 

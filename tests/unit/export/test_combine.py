@@ -27,7 +27,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, format_time
-from airflow_provider_honeyhive.reading.splitting import split_by_counts
+from airflow_provider_honeyhive.reading.sharding import split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.storage import paths as stores
 from airflow_provider_honeyhive.storage.local import LocalStore

@@ -9,8 +9,8 @@ import pytest
 
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Reason, sort_out
+from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
-from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.formats.content_index import (
     RECORD_BYTES,
     ExportedContent,

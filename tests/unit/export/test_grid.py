@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.export.workers import CELLS_OF_UNKNOWN, MOST_CELLS, Grid
+from airflow_provider_honeyhive.export.slice_queue import CELLS_OF_UNKNOWN, MOST_CELLS, Grid
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
 
 START = 1_700_000_000 * SECOND_US

@@ -31,8 +31,8 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, to_micros
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.session_roots import head_of
+from airflow_provider_honeyhive.reading.sharding import split_by_counts
 from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
-from airflow_provider_honeyhive.reading.splitting import split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox import paging as sandbox_paging
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events

@@ -12,8 +12,8 @@ import pytest
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
-from airflow_provider_honeyhive.export.workers import Grid
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
 from airflow_provider_honeyhive.manifest import Manifest

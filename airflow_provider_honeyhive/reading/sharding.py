@@ -1,4 +1,4 @@
-"""Splits a window into shards of about as many events each, by asking the server for counts. Plain Python, no Airflow.
+"""Splits a window into shards for mapped tasks, of about as many events each, by asking the server for counts.
 
 Only the balance of the shards depends on the server's numbers: whatever it answers, they cover the window exactly.
 """

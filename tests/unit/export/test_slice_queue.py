@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import IncompleteExportError
-from airflow_provider_honeyhive.export.workers import Grid, Slice, SliceQueue
+from airflow_provider_honeyhive.export.slice_queue import Grid, Slice, SliceQueue
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError

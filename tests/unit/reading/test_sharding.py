@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
-from airflow_provider_honeyhive.reading import splitting
-from airflow_provider_honeyhive.reading.splitting import TOLERANCE, Split, split_by_counts
+from airflow_provider_honeyhive.reading import sharding
+from airflow_provider_honeyhive.reading.sharding import TOLERANCE, Split, split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at
 from tests.unit.model_server import ModelClient, Oddities
@@ -118,7 +118,7 @@ def test_few_questions_are_asked_each_for_one_event(shares, most):
 
 
 def test_after_many_questions_what_is_known_must_do(monkeypatch):
-    monkeypatch.setattr(splitting, "QUESTIONS_FOR_A_PART", 2)
+    monkeypatch.setattr(sharding, "QUESTIONS_FOR_A_PART", 2)
     client = ModelClient(events_at(BURST))
     assert_tiles(split(client, 8).windows, DAY, 8)
     assert len(client.requests) <= 8 * 2 + 1
