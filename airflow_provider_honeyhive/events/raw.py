@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
+from airflow_provider_honeyhive.events.scan import member_spans
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
-_STRING_OR_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]', re.DOTALL)
 
 _STRING_OR_NO_NUMBER = re.compile(r'"(?:[^"\\]++|\\.)*+"|NaN|-?Infinity', re.DOTALL)
 
@@ -34,23 +33,9 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 def member_texts(text: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the texts of name and value of each member of the JSON object ``text``, repeated names too."""
-    depth, start = 0, 0
-    name: bytes | None = None
-    for match in _STRING_OR_MARK.finditer(text):
-        mark = match[0]
-        if mark in (b"{", b"["):
-            depth += 1
-        elif mark in (b"}", b"]"):
-            depth -= 1
-        if depth > 1:
-            continue
-        if name is None:
-            name = mark if mark[:1] == b'"' else None
-        elif mark == b":":
-            start = match.end()
-        elif mark == b"," or depth == 0:
-            yield name, text[start : match.start()].strip()
-            name = None
+    text = text.strip(b" \t\r\n")
+    for _, name_start, value_start, value_end in member_spans(text, 0, len(text)):
+        yield text[name_start:value_start].rstrip(b": \t\r\n"), text[value_start:value_end]
 
 
 def is_strict(text: bytes) -> bool:
