@@ -57,6 +57,25 @@ class Sink(Protocol):
         """Append ``data``."""
 
 
+class GuardedSink:
+    """Tells errors of the store from errors of whoever writes, and never gives it more than a block at once.
+
+    :param file: of the store.
+    :param where: its path or URL.
+    """
+
+    def __init__(self, file: Any, where: str) -> None:
+        self._file = file
+        self._where = where
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        view = memoryview(data)
+        with failing("write", self._where):
+            for start in range(0, len(view), UPLOAD_BLOCK):
+                self._file.write(view[start : start + UPLOAD_BLOCK])
+
+
 class Store(Protocol):
     """A folder, and the files below it by their names relative to it.
 

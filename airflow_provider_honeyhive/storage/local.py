@@ -6,10 +6,10 @@ import os
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import READ_BLOCK, failing
+from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, failing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class LocalStore:
             with failing("create", self.url(name)):
                 file = temporary.open("xb")
             with file:
-                yield _GuardedFile(file, self.url(name))
+                yield GuardedSink(file, self.url(name))
                 with failing("write", self.url(name)):
                     file.flush()
             with failing("write", self.url(name)):
@@ -160,18 +160,6 @@ class LocalStore:
         if folder or self._root_is_ours:
             with suppress(OSError):
                 (self._root / folder).rmdir()
-
-
-class _GuardedFile:
-    """Tells errors of the disk from errors of whoever writes."""
-
-    def __init__(self, file: Any, where: str) -> None:
-        self._file = file
-        self._where = where
-
-    def write(self, data: bytes) -> None:
-        with failing("write", self._where):
-            self._file.write(data)
 
 
 def _remove(path: Path) -> None:

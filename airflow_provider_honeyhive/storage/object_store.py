@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import READ_BLOCK, UPLOAD_BLOCK, failing
+from airflow_provider_honeyhive.storage.base import READ_BLOCK, UPLOAD_BLOCK, GuardedSink, failing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ class FsspecStore:
             file = self._fs.open(self._key(name), "wb", block_size=UPLOAD_BLOCK)
         self._uploads.add(file)
         try:
-            yield _GuardedUpload(file, self.url(name))
+            yield GuardedSink(file, self.url(name))
             with failing("write", self.url(name)):
                 if file.closed:
                     raise DestinationError(f"the upload of {self.url(name)} was aborted")
@@ -163,17 +163,3 @@ class FsspecStore:
 
     def remove_folder(self, folder: str = "") -> None:
         """Do nothing: a prefix without objects does not exist."""
-
-
-class _GuardedUpload:
-    """Tells errors of the store from errors of whoever writes, and never gives it more than a block at once."""
-
-    def __init__(self, file: Any, where: str) -> None:
-        self._file = file
-        self._where = where
-
-    def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        with failing("write", self._where):
-            for start in range(0, len(view), UPLOAD_BLOCK):
-                self._file.write(view[start : start + UPLOAD_BLOCK])
