@@ -1,14 +1,6 @@
 """The command line: ``python -m airflow_provider_honeyhive {export,verify,sandbox}``. Imports no Airflow.
 
-Results go to stdout, all else to stderr. Exit codes:
-
-* 0: done
-* 1: failed, and the same command will fail again; or verify found something wrong
-* 2: wrong usage, or an option that cannot be right
-* 3: failed, and the same command may succeed later: an export goes on from what it has staged
-* 130: stopped by SIGINT (Ctrl-C); an export goes on from there when it is run again
-* 141: whoever read the output has gone
-* 143: stopped by SIGTERM; an export goes on from there when it is run again
+Results go to stdout, all else to stderr; what exit codes mean is in :mod:`.terminal`.
 """
 
 from __future__ import annotations
