@@ -55,32 +55,3 @@ HAS_STATE_STORES = _MINOR >= (3, 3)
 def task_state_store(context: Context) -> Any:
     """Return what keeps a task's state over its tries and reschedules; None where Airflow has no such thing."""
     return context.get("task_state_store")
-
-
-__all__ = [
-    "ASSETS",
-    "HAS_ASSET_WATCHERS",
-    "HAS_RETRY_POLICIES",
-    "HAS_STATE_STORES",
-    "AirflowException",
-    "AirflowFailException",
-    "AirflowOptionalProviderFeatureException",
-    "AirflowSensorTimeout",
-    "Asset",
-    "AssetAlias",
-    "BaseEventTrigger",
-    "BaseHook",
-    "BaseOperator",
-    "BaseOperatorLink",
-    "BaseSensorOperator",
-    "BaseTrigger",
-    "Context",
-    "ObjectStoragePath",
-    "PokeReturnValue",
-    "RetryDecision",
-    "RetryPolicy",
-    "TriggerEvent",
-    "airflow_version",
-    "conf",
-    "task_state_store",
-]
