@@ -134,7 +134,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "s3://bucket/folder/ (required)",
     )
     where.add_argument(
-        "--format", choices=FILE_FORMATS, help=f"file format (default: by the suffix of PATH, else {DEFAULT_FORMAT})"
+        "--format",
+        dest="file_format",
+        choices=FILE_FORMATS,
+        help=f"file format (default: by the suffix of PATH, else {DEFAULT_FORMAT})",
     )
     where.add_argument(
         "--compression",
@@ -162,7 +165,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument(
         "--no-replace",
-        action="store_true",
+        dest="replace",
+        action="store_false",
         help="fail, before any request, where PATH holds an export (default: one of the same window is replaced)",
     )
     reading = parser.add_argument_group("reading")
@@ -211,16 +215,7 @@ def _export(args: argparse.Namespace) -> int:
     from airflow_provider_honeyhive.cli.connection import find_settings  # noqa: PLC0415
     from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
 
-    options = ExportOptions(
-        file_format=args.format,
-        compression=args.compression,
-        partition_by=tuple(args.partition_by or ()),
-        max_file_size=args.max_file_size,
-        page_size=args.page_size,
-        concurrency=args.concurrency,
-        replace=not args.no_replace,
-        min_events=args.min_events,
-    )
+    options = ExportOptions.of(args)
     path = path_of(args.output, "--output")
     settings = find_settings(args.connection_uri, os.environ)
     request = _request(args, settings)

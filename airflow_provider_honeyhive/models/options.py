@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
@@ -53,6 +53,13 @@ class ExportOptions:
     replace: bool = True
     min_events: int | None = None
     lookback: int = 0
+
+    @classmethod
+    def of(cls, source: Any) -> ExportOptions:
+        """Return the options that an operator or a command has as attributes; what it does not have is the default."""
+        given: dict[str, Any] = {one.name: getattr(source, one.name, one.default) for one in fields(cls)}
+        keys = given["partition_by"]
+        return cls(**given | {"partition_by": (keys,) if isinstance(keys, str) else tuple(keys or ())})
 
     def __post_init__(self) -> None:
         keys = self.partition_by

@@ -245,17 +245,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
 
     def _options(self) -> ExportOptions:
         check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)
-        return ExportOptions(
-            file_format=self.file_format,
-            compression=self.compression,
-            partition_by=(self.partition_by,) if isinstance(self.partition_by, str) else tuple(self.partition_by or ()),
-            max_file_size=self.max_file_size,
-            page_size=self.page_size,
-            concurrency=self.concurrency,
-            replace=self.replace,
-            min_events=self.min_events,
-            lookback=self.lookback,
-        )
+        return ExportOptions.of(self)
 
     def _exports_folder(self, context: Context) -> Any:
         """Return the folder in which the exports of all runs are, None where nothing is looked back at."""
