@@ -267,7 +267,7 @@ def find_problems(
     try:
         # The events of whole sessions lie where they lie; their roots are in the window.
         inside = not manifest.request.sessions
-        bounds, back = (window_bounds(manifest), _lookback_bounds(manifest)) if inside else (None, None)
+        bounds, back = (_bounds(manifest), _bounds(manifest.lookback)) if inside else (None, None)
     except ValueError as error:
         return [f"its window cannot be read: {error}"]
     if manifest.compression not in FORMATS.get(manifest.file_format, ()):
@@ -319,15 +319,11 @@ def window_bounds(manifest: Manifest) -> tuple[int, int] | None:
 
     :raises InvalidArgumentError: it is no window.
     """
-    if manifest.start_time is None or manifest.end_time is None:
-        return None
-    window = Window.parse(manifest.start_time, manifest.end_time)
-    return window.start_us, window.end_us
+    return _bounds(manifest)
 
 
-def _lookback_bounds(manifest: Manifest) -> tuple[int, int] | None:
-    facts = manifest.lookback
-    if facts is None:
+def _bounds(facts: Manifest | LookbackFacts | None) -> tuple[int, int] | None:
+    if facts is None or facts.start_time is None or facts.end_time is None:
         return None
     window = Window.parse(facts.start_time, facts.end_time)
     return window.start_us, window.end_us

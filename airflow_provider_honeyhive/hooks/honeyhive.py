@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window, parse_time, to_micros
+from airflow_provider_honeyhive.models.window import Window, both_given, parse_time, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +69,8 @@ class HoneyHiveHook(BaseHook):
         """
         connection = self.get_connection(self.honeyhive_conn_id)
         extras = {name: connection.extra_dejson.get(name) for name in connection_form.EXTRA_FIELDS}
-        return ClientSettings.parse(api_key=connection.password, api_url=_base_url(connection), **extras)
+        url = base_url(connection.host, connection.schema, connection.port)
+        return ClientSettings.parse(api_key=connection.password, api_url=url, **extras)
 
     @cached_property
     def _client(self) -> HoneyHiveClient:
@@ -128,9 +129,8 @@ class HoneyHiveHook(BaseHook):
         request = self._request(
             project, filters, None, evaluation_id, projections=projections, exclude_fields=exclude_fields, redact=redact
         )
-        _both_or_neither(start_time, end_time)
         low = high = None
-        if start_time is not None:
+        if both_given(start_time, end_time):
             start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
             if end < start:
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
@@ -249,19 +249,8 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 }
 
 
-def _base_url(connection: Any) -> str | None:
-    return base_url(connection.host, connection.schema, connection.port)
-
-
-def _both_or_neither(start_time: Any, end_time: Any) -> None:
-    if (start_time is None) != (end_time is None):
-        missing = "start_time" if start_time is None else "end_time"
-        raise InvalidArgumentError(missing, None, "give both start_time and end_time, or neither")
-
-
 def _window(start_time: Any, end_time: Any) -> Window | None:
-    _both_or_neither(start_time, end_time)
-    return None if start_time is None else Window.parse(start_time, end_time)
+    return Window.parse(start_time, end_time) if both_given(start_time, end_time) else None
 
 
 def _describe_last_day(client: HoneyHiveClient, project: str | None) -> str:

@@ -108,6 +108,18 @@ def parse_time(value: Any, argument: str = "time") -> datetime:
     return from_micros(micros)
 
 
+def both_given(start_time: Any, end_time: Any, names: tuple[str, str] = ("start_time", "end_time")) -> bool:
+    """Return whether there are both times, and not neither.
+
+    :param names: of both, for the error message.
+    :raises InvalidArgumentError: there is only one.
+    """
+    missing = [name for name, value in zip(names, (start_time, end_time), strict=True) if value is None]
+    if len(missing) == 1:
+        raise InvalidArgumentError(missing[0], None, "give both start_time and end_time, or neither")
+    return not missing
+
+
 def format_time(value: datetime) -> str:
     """Return ``value`` in UTC as ISO 8601 text to the microsecond, as manifests and results say it."""
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -121,15 +133,16 @@ class Window:
     end: datetime
 
     @classmethod
-    def parse(cls, start_time: Any, end_time: Any) -> Window:
+    def parse(cls, start_time: Any, end_time: Any, names: tuple[str, str] = ("start_time", "end_time")) -> Window:
         """Make a window of two times in any form that :func:`parse_time` takes.
 
+        :param names: of both, for the error message.
         :raises InvalidArgumentError: not a time, or ``end_time`` not after ``start_time``.
         """
-        start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
+        start, end = map(parse_time, (start_time, end_time), names)
         if end <= start:
             raise InvalidArgumentError(
-                "end_time", format_time(end), "it must be after ", Argument("start_time"), f", {format_time(start)}"
+                names[1], format_time(end), "it must be after ", Argument(names[0]), f", {format_time(start)}"
             )
         return cls(start, end)
 

@@ -13,6 +13,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import (
     MILLISECOND_US,
     Window,
+    both_given,
     format_time,
     from_micros,
     parse_time,
@@ -92,13 +93,7 @@ def run_window(context: Mapping[str, Any], start_time: Any = None, end_time: Any
     :raises InvalidArgumentError: only one is given, they are no window, or the run has none; then the message names
         the remedies.
     """
-    times = {"start_time": start_time, "end_time": end_time}
-    missing = [name for name, value in times.items() if value in (None, "")]
-    if not missing:
-        return Window.parse(start_time, end_time)
-    if len(missing) == 1:
-        raise InvalidArgumentError(missing[0], times[missing[0]], "give both start_time and end_time, or neither")
-    window = given_window(context) or own_window(context)
+    window = _window_of(start_time, end_time, TIMES) or given_window(context) or own_window(context)
     if window is None:
         raise no_window()
     return window
@@ -112,24 +107,19 @@ def given_window(context: Mapping[str, Any]) -> Window | None:
     """
     conf = getattr(context.get("dag_run"), "conf", None)
     for source, values in (("dag_run.conf", conf), ("params", context.get("params"))):
-        times = {name: values.get(name) for name in TIMES} if isinstance(values, Mapping) else {}
-        times = {name: value for name, value in times.items() if value not in (None, "")}
-        if times:
-            return _parse(source, times)
+        if not isinstance(values, Mapping):
+            continue
+        start_name, end_name = (f'{source}["{name}"]' for name in TIMES)
+        window = _window_of(values.get("start_time"), values.get("end_time"), (start_name, end_name))
+        if window is not None:
+            return window
     return None
 
 
-def _parse(source: str, times: dict[str, Any]) -> Window:
-    names = {name: f'{source}["{name}"]' for name in TIMES}
-    for name in TIMES:
-        if name not in times:
-            raise InvalidArgumentError(names[name], None, "give both start_time and end_time, or neither")
-    start, end = (parse_time(times[name], names[name]) for name in TIMES)
-    if end <= start:
-        raise InvalidArgumentError(
-            names["end_time"], format_time(end), f"it must be after {names['start_time']}, {format_time(start)}"
-        )
-    return Window(start, end)
+def _window_of(start_time: Any, end_time: Any, names: tuple[str, str]) -> Window | None:
+    """Return the window of two times, None where there is neither; a template may have made an empty text of one."""
+    start, end = (None if time == "" else time for time in (start_time, end_time))
+    return Window.parse(start, end, names) if both_given(start, end, names) else None
 
 
 def own_window(context: Mapping[str, Any]) -> Window | None:
