@@ -252,9 +252,5 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         check_literals(
             filters=self.filters,
             times={"start_time": self.start_time, "end_time": self.end_time},
-            texts={
-                "project": self.project,
-                "evaluation_id": self.evaluation_id,
-                "honeyhive_conn_id": self.honeyhive_conn_id,
-            },
+            texts={name: getattr(self, name) for name in ("project", "evaluation_id", "honeyhive_conn_id")},
         )

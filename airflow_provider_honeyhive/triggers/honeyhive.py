@@ -223,16 +223,8 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: texts and numbers, which Airflow compares at each parsing."""
-        return _class_path(self), {
-            "project": self.project,
-            "filters": self.filters,
-            "evaluation_id": self.evaluation_id,
-            "start_time": self.start_time,
-            "lookback": self.lookback,
-            "poll_interval": self.poll_interval,
-            "state_path": self.state_path,
-            "honeyhive_conn_id": self.honeyhive_conn_id,
-        }
+        names = ("project", "filters", "evaluation_id", "start_time", "lookback", "poll_interval", "state_path")
+        return _class_path(self), {name: getattr(self, name) for name in (*names, "honeyhive_conn_id")}
 
     # ------------------------------------------------------- from Airflow 3.3 on: Airflow says what it has stored
 
