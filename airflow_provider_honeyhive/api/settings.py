@@ -12,7 +12,6 @@ from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL, DEFA
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
 
-#: What the vendor's own clients use today.
 #: Kinds of key by their prefix: this one cannot read.
 INGESTION_KEY_PREFIX = "hh_ingst_"
 
