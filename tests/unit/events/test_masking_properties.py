@@ -6,12 +6,11 @@ Two references of their own making say what must come out: one on parsed events,
 from __future__ import annotations
 
 import json
-import os
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.events import scan as json_spans
@@ -22,21 +21,14 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, FieldRules
 from airflow_provider_honeyhive.sandbox.paging import projected
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
+from tests.unit.property_settings import thoroughly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from random import Random
 
 KEY = "k" * 32
-#: More cases for a longer run.
-CASES = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", "400"))
-
-thorough = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize=CASES == 400,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+thorough = thoroughly(400)
 
 # ------------------------------------------------------------------------------ events
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from airflow_provider_honeyhive.api.pages import decode_page
 from airflow_provider_honeyhive.events.raw import is_strict, member_texts, mended
@@ -17,6 +16,7 @@ from airflow_provider_honeyhive.formats.values import read_time, time_text
 from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT
 from tests.unit.odd_events import ODD_EVENTS, TIMES, compact, random_events, time_texts, told_of, usual_events, value_of
+from tests.unit.property_settings import thoroughly
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -26,13 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CASES = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", "300"))
-thorough = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize=CASES == 300,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+thorough = thoroughly(300)
 DEEP = b'{"event_id":"e","inputs":' + b'[{"b":' * 25_000 + b'"}]"' + b"}]" * 25_000 + b',"new":1}'
 JSON_COLUMNS = [column.name for column in COLUMNS if column.kind is Kind.JSON]
 

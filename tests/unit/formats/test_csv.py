@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from airflow_provider_honeyhive.api.pages import decode_page
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
@@ -21,14 +20,9 @@ from airflow_provider_honeyhive.formats.text import csv_header, to_csv
 from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT
 from tests.unit.odd_events import ODD_EVENTS, compact, random_events, told_of, usual_events
+from tests.unit.property_settings import thoroughly
 
-CASES = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", "200"))
-thorough = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize=CASES == 200,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+thorough = thoroughly(200)
 EVENTS = [*usual_events(), *ODD_EVENTS.values()]
 
 

@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.models.window import SECOND_US, Window, from_mic
 from airflow_provider_honeyhive.reading.session_roots import LEAST_IN_A_GROUP, Root, group_bounds, share_out
 from tests.unit.model_server import ModelClient, Oddities
 
-from .test_slice_reader_properties import BASE, CASES, SPAN, thorough, times_at
+from .test_slice_reader_properties import BASE, SPAN, thorough, times_at
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
@@ -33,7 +33,7 @@ WINDOWS = [Window(from_micros(low), from_micros(high)) for low, high in itertool
 
 
 #: Three exports in each.
-exports = settings(thorough, max_examples=CASES // 4)
+exports = settings(thorough, max_examples=thorough.max_examples // 4)
 
 
 @dataclass

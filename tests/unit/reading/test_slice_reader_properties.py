@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, IncompleteExportError
@@ -15,19 +14,12 @@ from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS, SliceReader
 from tests.unit.model_server import ModelClient, Oddities
+from tests.unit.property_settings import thoroughly
 
 BASE = 1_700_000_000 * SECOND_US
 SPAN = 20 * SECOND_US
 WINDOW = (BASE, BASE + SPAN)
-#: More cases for a longer run.
-CASES = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", "400"))
-
-thorough = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize=CASES == 400,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+thorough = thoroughly(400)
 
 
 def times_at(step: int) -> st.SearchStrategy[int]:

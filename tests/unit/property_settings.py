@@ -1,0 +1,18 @@
+"""How many cases property tests try: as many as usual, always the same ones, or what the environment says."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+
+def thoroughly(usual: int) -> settings:
+    """Return the settings of tests that usually try so many cases."""
+    cases = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", usual))
+    return settings(
+        max_examples=cases,
+        deadline=None,
+        derandomize=cases == usual,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
