@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +45,12 @@ def sandbox_with() -> Iterator[Callable[..., Sandbox]]:
 
 
 @pytest.fixture
+def sandbox(sandbox_with: Callable[..., Sandbox]) -> Sandbox:
+    """Serve 300 events of 22 November 2026."""
+    return sandbox_with(start=datetime(2026, 11, 22, tzinfo=UTC), end=datetime(2026, 11, 23, tzinfo=UTC))
+
+
+@pytest.fixture
 def client_of() -> Iterator[Callable[..., HoneyHiveClient]]:
     """Give a function that makes clients; their waits are recorded in ``client.waits``."""
     made: list[HoneyHiveClient] = []
@@ -61,3 +68,9 @@ def client_of() -> Iterator[Callable[..., HoneyHiveClient]]:
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def client(sandbox: Sandbox, client_of: Callable[..., HoneyHiveClient]) -> HoneyHiveClient:
+    """Give a client of :func:`sandbox`."""
+    return client_of(sandbox)

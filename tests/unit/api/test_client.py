@@ -99,18 +99,15 @@ def test_the_limit_never_exceeds_the_endpoints_maximum(sandbox_with, client_of):
     assert sandbox.requests[-1].body["limit"] == 1000
 
 
-def test_projections_bring_what_the_reader_needs_and_are_not_sent_where_they_would_be_ignored(sandbox_with, client_of):
+def test_projections_bring_what_the_reader_needs_and_are_not_sent_where_they_would_be_ignored(sandbox, client_of):
     wanted = DEMO.model_copy(update={"projections": ("inputs",)})
-    sandbox = sandbox_with()
     page = client_of(sandbox, endpoint="export").fetch_page(wanted)
     assert set(page.events[0]) == {"inputs", "event_id", "start_time", "project", "project_id"}
     client_of(sandbox, endpoint="search").fetch_page(wanted)
     assert "projections" not in sandbox.requests[-1].body
 
 
-def test_all_requests_share_one_connection(sandbox_with, client_of):
-    sandbox = sandbox_with()
-    client = client_of(sandbox)
+def test_all_requests_share_one_connection(sandbox, client):
     for _ in range(5):
         client.fetch_page(DEMO)
     assert sandbox.connection_count == 1
@@ -158,26 +155,23 @@ def test_a_passing_fault_is_sent_again_and_read(sandbox_with, client_of, fault, 
         (422, HoneyHiveRequestError),
     ],
 )
-def test_what_asking_again_will_not_mend_is_asked_once(sandbox_with, client_of, status, kind):
-    sandbox = sandbox_with()
+def test_what_asking_again_will_not_mend_is_asked_once(sandbox, client, status, kind):
     sandbox.faults.append(Fault.answer(status))
     with pytest.raises(kind) as caught:
-        client_of(sandbox).fetch_page(DEMO)
+        client.fetch_page(DEMO)
     assert caught.value.status_code == status
     assert not caught.value.retryable
     assert len(sandbox.requests) == 1
 
 
-def test_a_slow_answer_ends_at_the_time_out(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_a_slow_answer_ends_at_the_time_out(sandbox, client_of):
     sandbox.faults.extend([Fault.delayed(3)])
     with pytest.raises(HoneyHiveConnectionError, match=r"sent nothing for 0\.2 s") as caught:
         client_of(sandbox, timeout=0.2, max_retries=0).fetch_page(DEMO)
     assert caught.value.timed_out
 
 
-def test_an_answer_that_trickles_in_without_end_is_given_up(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_an_answer_that_trickles_in_without_end_is_given_up(sandbox, client_of):
     sandbox.faults.append(Fault.dripping(20))
     with pytest.raises(HoneyHiveConnectionError, match=r"took more than 0\.5 s|sent nothing for 0\.5 s") as caught:
         client_of(sandbox, timeout=0.5, max_retries=0).fetch_page(DEMO)
@@ -213,23 +207,20 @@ def test_a_refused_connection_says_so(client_of, sandbox_with):
 @pytest.mark.parametrize(
     "location", ["http://127.0.0.2:9/v1/events/export", "https://example.com/x", "", "http://evil\x1b[2J.example/x"]
 )
-def test_the_key_does_not_follow_a_redirect_to_another_place(sandbox_with, client_of, location):
-    sandbox = sandbox_with()
+def test_the_key_does_not_follow_a_redirect_to_another_place(sandbox, client, location):
     sandbox.faults.append(Fault.redirect(location))
     with pytest.raises(HoneyHiveRequestError, match="key is not sent on"):
-        client_of(sandbox).fetch_page(DEMO)
+        client.fetch_page(DEMO)
     assert len(sandbox.requests) == 1
 
 
-def test_a_redirect_in_a_circle_is_told(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_a_redirect_in_a_circle_is_told(sandbox, client):
     sandbox.faults.extend([Fault.redirect("/v1/events/export")] * 9)
     with pytest.raises(HoneyHiveRequestError, match="circle"):
-        client_of(sandbox).fetch_page(DEMO)
+        client.fetch_page(DEMO)
 
 
-def test_a_redirect_within_the_host_is_followed_as_a_post(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_a_redirect_within_the_host_is_followed_as_a_post(sandbox, client_of):
     sandbox.faults.append(Fault.redirect("/v1/events/export"))
     assert len(client_of(sandbox, endpoint="/old/export").fetch_page(DEMO, limit=5)) == 5
 
@@ -315,10 +306,8 @@ def test_a_key_that_cannot_read_is_refused_before_the_first_call(key, message):
         ClientSettings.parse(api_key=key)
 
 
-def test_the_key_is_in_no_repr_and_no_error(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_the_key_is_in_no_repr_and_no_error(sandbox, client):
     sandbox.faults.append(Fault.answer(401, {"message": "no such key hh_sandbox", "success": False}))
-    client = client_of(sandbox)
     with pytest.raises(HoneyHiveAuthError) as caught:
         client.fetch_page(DEMO)
     for text in (repr(client), str(client.settings), repr(client.settings), str(caught.value), repr(caught.value)):
@@ -326,20 +315,18 @@ def test_the_key_is_in_no_repr_and_no_error(sandbox_with, client_of):
     assert "no such key ***" in str(caught.value)
 
 
-def test_an_error_message_of_the_server_cannot_forge_log_lines(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_an_error_message_of_the_server_cannot_forge_log_lines(sandbox, client):
     sandbox.faults.append(Fault.answer(400, {"message": "bad\n2026 INFO all fine\x1b[2J\u2028\ud83d" + "x" * 9000}))
     with pytest.raises(HoneyHiveRequestError) as caught:
-        client_of(sandbox).fetch_page(DEMO)
+        client.fetch_page(DEMO)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1000
 
 
-def test_a_netrc_entry_does_not_take_the_keys_place(sandbox_with, client_of, tmp_path, monkeypatch):
+def test_a_netrc_entry_does_not_take_the_keys_place(sandbox, client, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    sandbox = sandbox_with()
-    client_of(sandbox).fetch_page(DEMO)
+    client.fetch_page(DEMO)
     assert sandbox.requests[0].authorized
 
 
@@ -348,8 +335,7 @@ def test_a_client_made_plainly_waits_with_sleep():
         assert "hh_x" not in repr(client)
 
 
-def test_an_answer_that_stays_wrong_is_a_response_error(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_an_answer_that_stays_wrong_is_a_response_error(sandbox, client_of):
     sandbox.faults.extend([Fault.html(200)] * 3)
     with pytest.raises(HoneyHiveResponseError, match="web page.*2 attempts"):
         client_of(sandbox, max_retries=1).fetch_page(DEMO)

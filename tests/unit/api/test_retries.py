@@ -92,8 +92,7 @@ def test_what_will_not_pass_is_raised_at_once_and_counts_no_attempts(error):
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, HoneyHiveRateLimitError), (503, HoneyHiveServerError)])
-def test_the_last_error_names_the_number_of_tries(sandbox_with, client_of, status, kind):
-    sandbox = sandbox_with()
+def test_the_last_error_names_the_number_of_tries(sandbox, client_of, status, kind):
     sandbox.faults.extend([Fault.answer(status)] * 5)
     with pytest.raises(kind, match="gave up after 4 attempts") as caught:
         client_of(sandbox, max_retries=3).fetch_page(DEMO)
@@ -140,11 +139,10 @@ def test_a_server_that_asks_to_come_back_in_minutes_has_not_failed_on_the_size(s
     assert is_heavy(asking_for(seconds, HoneyHiveRequestError, 413))
 
 
-def test_a_heavy_page_is_left_to_the_reader_after_two_tries(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_a_heavy_page_is_left_to_the_reader_after_two_tries(sandbox, client):
     sandbox.faults.extend([Fault.answer(502)] * 9)
     with pytest.raises(HoneyHiveServerError):
-        client_of(sandbox).fetch_page(DEMO, limit=100)
+        client.fetch_page(DEMO, limit=100)
     assert len(sandbox.requests) == 2
 
 
@@ -171,17 +169,14 @@ def test_a_page_that_cannot_shrink_is_tried_as_often_as_any():
         ("inf", 1, LONGEST_RETRY_AFTER_S),
     ],
 )
-def test_retry_after_is_obeyed_in_every_form_within_bounds(sandbox_with, client_of, header, low, high):
-    sandbox = sandbox_with()
+def test_retry_after_is_obeyed_in_every_form_within_bounds(sandbox, client, header, low, high):
     sandbox.faults.append(Fault.answer(429, headers={"Retry-After": header() if callable(header) else header}))
-    client = client_of(sandbox)
     client.fetch_page(DEMO)
     (wait,) = client.waits
     assert low <= wait <= high
 
 
-def test_waits_grow_with_jitter_up_to_a_minute(sandbox_with, client_of):
-    sandbox = sandbox_with()
+def test_waits_grow_with_jitter_up_to_a_minute(sandbox, client_of):
     sandbox.faults.extend([Fault.answer(503)] * 10)
     client = client_of(sandbox, max_retries=10)
     client.fetch_page(DEMO)
@@ -190,8 +185,7 @@ def test_waits_grow_with_jitter_up_to_a_minute(sandbox_with, client_of):
 
 
 @pytest.mark.parametrize("seconds", [LONG_WAIT_S + 1, 120, 10**9, float("inf")])
-def test_a_long_wait_is_left_to_whom_can_wait_elsewhere(sandbox_with, client_of, seconds):
-    sandbox = sandbox_with()
+def test_a_long_wait_is_left_to_whom_can_wait_elsewhere(sandbox, client_of, seconds):
     sandbox.faults.append(Fault.answer(429, retry_after=seconds))
     client = client_of(sandbox, leaves_long_waits=True)
     with pytest.raises(HoneyHiveRateLimitError) as caught:

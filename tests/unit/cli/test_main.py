@@ -55,6 +55,12 @@ def serve(sandbox_with: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch)
     return serve
 
 
+@pytest.fixture
+def sandbox(serve: Callable[..., Sandbox]) -> Sandbox:
+    """Serve 300 events of the day, and set the environment to them."""
+    return serve()
+
+
 def export(output: Path | str, *more: str, project: str = "demo") -> int:
     return cli.main(["export", "--project", project, *WINDOW, "--output", str(output), *more])
 
@@ -146,8 +152,7 @@ def test_help_and_version_load_nothing_heavy():
     assert not loaded & {"airflow", "pyarrow", "pydantic", "requests", "msgspec", "tenacity", "tqdm", "fsspec", "upath"}
 
 
-def test_no_command_loads_airflow_or_pyarrow(serve, tmp_path):
-    serve()
+def test_no_command_loads_airflow_or_pyarrow(sandbox, tmp_path):
     output = str(tmp_path / "out")
     command = ["export", "--project", "demo", *WINDOW, "--output", output]
     loaded = modules_after(command, ["verify", output], [*command[:-1], f"file://{output}/again"])
@@ -158,8 +163,7 @@ def test_no_command_loads_airflow_or_pyarrow(serve, tmp_path):
 # ------------------------------------------------------------------------------------------- export
 
 
-def test_an_export_lands_and_its_last_line_says_what_it_is(serve, tmp_path, capsys):
-    sandbox = serve()
+def test_an_export_lands_and_its_last_line_says_what_it_is(sandbox, tmp_path, capsys):
     assert export(tmp_path / "out") == 0
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
     size = Manifest.read(tmp_path / "out").size_bytes / 1e6
@@ -170,8 +174,7 @@ def test_an_export_lands_and_its_last_line_says_what_it_is(serve, tmp_path, caps
 
 
 @pytest.mark.parametrize("name", ["out", "day.jsonl"])
-def test_json_says_what_the_operator_returns(serve, tmp_path, capsys, name):
-    serve()
+def test_json_says_what_the_operator_returns(sandbox, tmp_path, capsys, name):
     assert export(tmp_path / name, "--json") == 0
     manifest = Manifest.read(tmp_path / name)
     folder = tmp_path / "out" if name == "out" else tmp_path
@@ -187,8 +190,7 @@ def test_json_says_what_the_operator_returns(serve, tmp_path, capsys, name):
     }
 
 
-def test_conditions_fields_and_experiment_go_over_the_wire(serve, tmp_path):
-    sandbox = serve()
+def test_conditions_fields_and_experiment_go_over_the_wire(sandbox, tmp_path):
     status = export(
         tmp_path / "out",
         *("--filter", '{"field": "event_type", "operator": "is", "value": "model"}'),
@@ -218,16 +220,14 @@ def test_numbers_reach_the_export(serve, tmp_path):
     assert max(sizes) <= 220_000
 
 
-def test_format_and_compression_are_those_asked_for(serve, tmp_path):
-    serve()
+def test_format_and_compression_are_those_asked_for(sandbox, tmp_path):
     assert export(tmp_path / "out", "--format", "jsonl", "--compression", "none") == 0
     (part,) = Manifest.read(tmp_path / "out").files
     assert part.path.endswith(".jsonl")
 
 
 @pytest.mark.parametrize("output", ["{}/out", "{}/sub/../out", "../{name}/out", "out", "file://{}/out"])
-def test_output_may_be_written_in_every_way_a_shell_knows(serve, tmp_path, monkeypatch, capsys, output):
-    serve()
+def test_output_may_be_written_in_every_way_a_shell_knows(sandbox, tmp_path, monkeypatch, capsys, output):
     monkeypatch.chdir(tmp_path)
     output = output.format(tmp_path, name=tmp_path.name)
     assert export(output) == 0
@@ -235,8 +235,7 @@ def test_output_may_be_written_in_every_way_a_shell_knows(serve, tmp_path, monke
     assert cli.main(["verify", output]) == 0
 
 
-def test_the_project_may_be_the_connection_s(serve, tmp_path, capsys):
-    serve()
+def test_the_project_may_be_the_connection_s(sandbox, tmp_path, capsys):
     arguments = ["export", *WINDOW, "--output", str(tmp_path / "out")]
     assert cli.main([*arguments, "--connection-uri", "honeyhive://?project=demo"]) == 0
     assert cli.main(arguments) == 2
@@ -253,8 +252,7 @@ def test_a_connection_brings_key_url_and_extras(sandbox_with, tmp_path, monkeypa
     assert {request.path for request in sandbox.requests} == {"/v1/events/search"}
 
 
-def test_it_writes_to_an_object_store_and_verifies_there(serve, bucket, monkeypatch):  # noqa: F811
-    serve()
+def test_it_writes_to_an_object_store_and_verifies_there(sandbox, bucket, monkeypatch):  # noqa: F811
     for name, value in (
         ("ENDPOINT_URL", bucket.s3.meta.endpoint_url),
         ("ACCESS_KEY_ID", "a"),
@@ -316,8 +314,7 @@ def test_it_writes_to_an_object_store_and_verifies_there(serve, bucket, monkeypa
         (["--conn", "x"], "unrecognized arguments: --conn"),
     ],
 )
-def test_wrong_usage_is_two_names_the_option_and_asks_nobody(serve, tmp_path, monkeypatch, capsys, more, message):
-    sandbox = serve()
+def test_wrong_usage_is_two_names_the_option_and_asks_nobody(sandbox, tmp_path, monkeypatch, capsys, more, message):
     monkeypatch.chdir(tmp_path)
     try:
         code = export(tmp_path / "out", *more)
@@ -353,8 +350,7 @@ def test_no_key_is_wrong_usage(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("key", ["hh_wrong", "hh_ingst_x"])
-def test_a_key_that_may_not_read_is_one(serve, tmp_path, monkeypatch, capsys, key):
-    serve()
+def test_a_key_that_may_not_read_is_one(sandbox, tmp_path, monkeypatch, capsys, key):
     monkeypatch.setenv("HH_API_KEY", key)
     assert export(tmp_path / "out") == 1
     output = capsys.readouterr()
@@ -363,8 +359,7 @@ def test_a_key_that_may_not_read_is_one(serve, tmp_path, monkeypatch, capsys, ke
     assert key not in output.err.replace("hh_ingst_…", "")
 
 
-def test_a_destination_that_is_taken_is_one_and_asks_nobody(serve, tmp_path, capsys):
-    sandbox = serve()
+def test_a_destination_that_is_taken_is_one_and_asks_nobody(sandbox, tmp_path, capsys):
     assert export(tmp_path / "out") == 0
     sandbox.requests.clear()
     assert export(tmp_path / "out", "--no-replace") == 1
@@ -373,15 +368,13 @@ def test_a_destination_that_is_taken_is_one_and_asks_nobody(serve, tmp_path, cap
     assert not sandbox.requests
 
 
-def test_a_second_export_of_the_same_window_replaces_the_first(serve, tmp_path):
-    serve()
+def test_a_second_export_of_the_same_window_replaces_the_first(sandbox, tmp_path):
     assert export(tmp_path / "out") == export(tmp_path / "out") == 0
     assert cli.main(["verify", str(tmp_path / "out")]) == 0
 
 
 @pytest.mark.parametrize("fault", [Fault.answer(503), Fault.reset(), Fault.answer(429)], ids=["503", "reset", "429"])
-def test_what_may_pass_is_three_and_the_same_command_succeeds_later(serve, tmp_path, capsys, fault):
-    sandbox = serve()
+def test_what_may_pass_is_three_and_the_same_command_succeeds_later(sandbox, tmp_path, capsys, fault):
     sandbox.faults.append(fault)
     command = [tmp_path / "out", "--connection-uri", "honeyhive://?max_retries=0"]
     assert export(*command) == 3
@@ -389,15 +382,13 @@ def test_what_may_pass_is_three_and_the_same_command_succeeds_later(serve, tmp_p
     assert export(*command) == 0
 
 
-def test_too_few_events_are_three_since_more_may_come(serve, tmp_path, capsys):
-    serve()
+def test_too_few_events_are_three_since_more_may_come(sandbox, tmp_path, capsys):
     assert export(tmp_path / "out", "--min-events", "301") == 3
     assert "at least 301" in capsys.readouterr().err
     assert export(tmp_path / "out", "--min-events", "300") == 0
 
 
-def test_a_destination_that_cannot_be_written_is_three(serve, tmp_path, capsys):
-    serve()
+def test_a_destination_that_cannot_be_written_is_three(sandbox, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert export(tmp_path / "file" / "out") == 3
     assert "error: cannot " in capsys.readouterr().err
@@ -437,10 +428,9 @@ def test_a_stopped_export_says_so_and_the_same_command_goes_on(serve, tmp_path, 
 
 
 @pytest.mark.parametrize("command", ["export", "verify"])
-def test_a_reader_of_the_output_that_goes_away_is_no_traceback(serve, tmp_path, monkeypatch, command):
+def test_a_reader_of_the_output_that_goes_away_is_no_traceback(sandbox, tmp_path, monkeypatch, command):
     # As it is elsewhere, too: what is written last waits in a buffer until the end.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    serve()
     output = str(tmp_path / "out")
     assert export(output) == 0
     words = {"export": ["--quiet", "--project", "demo", *WINDOW, "--output", output], "verify": [output]}[command]
@@ -452,8 +442,7 @@ def test_a_reader_of_the_output_that_goes_away_is_no_traceback(serve, tmp_path, 
     assert process.returncode == 141
 
 
-def test_ctrl_c_elsewhere_is_no_traceback_either(serve, tmp_path, monkeypatch, capsys):
-    serve()
+def test_ctrl_c_elsewhere_is_no_traceback_either(sandbox, tmp_path, monkeypatch, capsys):
     assert export(tmp_path / "out") == 0
 
     def interrupted(*_: Any) -> None:
@@ -492,8 +481,7 @@ def test_no_error_repeats_the_key(tmp_path, capsys, more):
     assert "S3cr3t" not in output.out + output.err
 
 
-def test_no_log_line_repeats_the_key(serve, tmp_path, capsys):
-    sandbox = serve()
+def test_no_log_line_repeats_the_key(sandbox, tmp_path, capsys):
     sandbox.fault_at[2] = Fault.answer(503, {"message": f"your key is {KEY}"}, retry_after=0)
     assert export(tmp_path / "out") == 0
     output = capsys.readouterr()

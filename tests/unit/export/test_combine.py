@@ -61,6 +61,12 @@ def export_part(
     return str(place)
 
 
+@pytest.fixture
+def urls(client: HoneyHiveClient, tmp_path: Path) -> list[str]:
+    """Export the day in parts, to be combined in the test's own folder."""
+    return export_parts(client, tmp_path)
+
+
 def combine(client: HoneyHiveClient, path: Path, urls: list[str], window: Window = DAY, **more: Any) -> Manifest:
     return combine_exports(client, path, urls, window, **{"airflow": TASK, **more})
 
@@ -112,10 +118,9 @@ def test_the_parts_become_one_export_that_proves_the_whole(sandbox_with, client_
     ],
     ids=str,
 )
-def test_the_files_stay_as_the_tasks_wrote_them(sandbox_with, client_of, tmp_path, options):
+def test_the_files_stay_as_the_tasks_wrote_them(client, tmp_path, options):
     if options.get("file_format") == "parquet":
         pytest.importorskip("pyarrow")
-    client = client_of(sandbox_with(**GENERATED))
     urls = export_parts(client, tmp_path, **options)
     made = [Manifest.read(url) for url in urls]
 
@@ -127,9 +132,7 @@ def test_the_files_stay_as_the_tasks_wrote_them(sandbox_with, client_of, tmp_pat
     Manifest.read(tmp_path).verify()
 
 
-def test_partitions_of_all_parts_come_together(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
-    client = client_of(sandbox)
+def test_partitions_of_all_parts_come_together(sandbox, client, tmp_path):
     urls = export_parts(client, tmp_path, partition_by=("event_type",))
 
     manifest = combine(client, tmp_path, urls)
@@ -162,11 +165,10 @@ def test_parts_without_events_are_parts_all_the_same(sandbox_with, client_of, tm
     assert combine(client, tmp_path, urls).event_count == 1
 
 
-def test_an_object_store_holds_the_same(sandbox_with, client_of):
+def test_an_object_store_holds_the_same(client):
     from upath import UPath
 
     path = UPath("memory://combining/day")
-    client = client_of(sandbox_with(**GENERATED))
     split = split_by_counts(client, DEMO, 3)
     folder = shards_folder(DEMO, client.settings.api_host)
     write_plan(path, folder, split.total)
@@ -196,8 +198,7 @@ def test_an_object_store_holds_the_same(sandbox_with, client_of):
     ],
     ids=["end missing", "start missing", "gap", "overlap", "twice"],
 )
-def test_parts_that_do_not_cover_the_window_exactly_publish_nothing(sandbox_with, client_of, tmp_path, bounds):
-    client = client_of(sandbox_with(**GENERATED))
+def test_parts_that_do_not_cover_the_window_exactly_publish_nothing(client, tmp_path, bounds):
     folder = tmp_path / shards_folder(DEMO, "h")
     urls = [export_part(client, folder, Window(HOURS[start], HOURS[end])) for start, end in bounds]
     before = tree(tmp_path)
@@ -209,9 +210,7 @@ def test_parts_that_do_not_cover_the_window_exactly_publish_nothing(sandbox_with
 
 
 @pytest.mark.parametrize("window", [Window(HOURS[0], HOURS[23]), Window(HOURS[0], DAY.end + timedelta(hours=1))])
-def test_parts_of_another_window_publish_nothing(sandbox_with, client_of, tmp_path, window):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_parts_of_another_window_publish_nothing(client, tmp_path, urls, window):
     with pytest.raises(InvalidArgumentError, match="exports"):
         combine(client, tmp_path, urls, window)
     assert published(tmp_path) == {}
@@ -227,8 +226,7 @@ def test_parts_of_another_window_publish_nothing(sandbox_with, client_of, tmp_pa
         ({}, {"partition_by": ("event_type",)}, "partition_by"),
     ],
 )
-def test_parts_that_were_not_asked_for_alike_publish_nothing(sandbox_with, client_of, tmp_path, other, options, named):
-    client = client_of(sandbox_with(**GENERATED))
+def test_parts_that_were_not_asked_for_alike_publish_nothing(client, tmp_path, other, options, named):
     folder = tmp_path / shards_folder(DEMO, "h")
     early, late = DAY.split(2)
     request = ExportRequest.parse(**{"project": "demo", "window": DAY, **other})
@@ -249,8 +247,7 @@ def test_the_server_that_counts_must_be_the_one_that_was_exported_from(sandbox_w
 
 @pytest.mark.parametrize("partition_by", [(), ("event_type",)])
 @pytest.mark.parametrize("how", ["gone", "cut"])
-def test_a_file_that_is_not_whole_publishes_nothing(sandbox_with, client_of, tmp_path, how, partition_by):
-    client = client_of(sandbox_with(**GENERATED))
+def test_a_file_that_is_not_whole_publishes_nothing(client, tmp_path, how, partition_by):
     urls = export_parts(client, tmp_path, partition_by=partition_by)
     file = next(tmp_path.rglob("part-00000-*"))
     if how == "gone":
@@ -264,9 +261,7 @@ def test_a_file_that_is_not_whole_publishes_nothing(sandbox_with, client_of, tmp
     assert published(tmp_path) == {}
 
 
-def test_a_part_that_is_not_there_publishes_nothing(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_a_part_that_is_not_there_publishes_nothing(client, tmp_path, urls):
     (tmp_path / urls[2] / "_manifest.json").unlink()
     before = tree(tmp_path)
     with pytest.raises(DestinationError, match="missing.*clear the tasks"):
@@ -274,9 +269,7 @@ def test_a_part_that_is_not_there_publishes_nothing(sandbox_with, client_of, tmp
     assert tree(tmp_path) == before
 
 
-def test_events_without_a_time_in_more_than_one_part_publish_nothing(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_events_without_a_time_in_more_than_one_part_publish_nothing(client, tmp_path, urls):
     for url in urls[:2]:
         manifest = json.loads((tmp_path / url / "_manifest.json").read_text())
         (tmp_path / url / "_manifest.json").write_text(json.dumps({**manifest, "events_without_time": 1}))
@@ -298,11 +291,7 @@ def lose(path: Path, url: str) -> int:
     return sum(Manifest.read(one).event_count for one in (path / url).parent.iterdir() if one.is_dir())
 
 
-def test_fewer_events_than_the_server_reported_before_and_reports_now_publish_nothing(
-    sandbox_with, client_of, tmp_path
-):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_fewer_events_than_the_server_reported_before_and_reports_now_publish_nothing(client, tmp_path, urls):
     assert lose(tmp_path, urls[0]) == 299
     with pytest.raises(IncompleteExportError) as caught:
         combine(client, tmp_path, urls)
@@ -310,10 +299,7 @@ def test_fewer_events_than_the_server_reported_before_and_reports_now_publish_no
     assert published(tmp_path) == {}
 
 
-def test_events_that_came_late_are_no_loss(sandbox_with, client_of, tmp_path, caplog):
-    sandbox = sandbox_with(**GENERATED)
-    client = client_of(sandbox)
-    urls = export_parts(client, tmp_path)
+def test_events_that_came_late_are_no_loss(sandbox, client, tmp_path, urls, caplog):
     sandbox.add([event_at(HOURS[3], number) for number in range(7)])
     with caplog.at_level(logging.WARNING):
         manifest = combine(client, tmp_path, urls)
@@ -321,9 +307,7 @@ def test_events_that_came_late_are_no_loss(sandbox_with, client_of, tmp_path, ca
     assert "7 events more" in caplog.text
 
 
-def test_events_deleted_since_the_split_are_no_loss(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
-    client = client_of(sandbox)
+def test_events_deleted_since_the_split_are_no_loss(sandbox, client, tmp_path):
     folder = shards_folder(DEMO, client.settings.api_host)
     write_plan(tmp_path, folder, 300)
     sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:10])
@@ -332,10 +316,7 @@ def test_events_deleted_since_the_split_are_no_loss(sandbox_with, client_of, tmp
     assert (manifest.event_count, manifest.reported_total) == (290, 300)
 
 
-def test_without_the_plan_of_the_split_the_present_count_decides(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
-    client = client_of(sandbox)
-    urls = export_parts(client, tmp_path)
+def test_without_the_plan_of_the_split_the_present_count_decides(sandbox, client, tmp_path, urls):
     (next(tmp_path.glob("_shards-*")) / "plan.json").unlink()
     sandbox.add([event_at(HOURS[3])])
     with pytest.raises(IncompleteExportError):
@@ -361,9 +342,7 @@ def test_events_on_the_end_of_the_window_are_not_missed(sandbox_with, client_of,
 # --------------------------------------------------------------------------- what was there before
 
 
-def test_an_earlier_export_of_the_window_is_replaced(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
-    client = client_of(sandbox)
+def test_an_earlier_export_of_the_window_is_replaced(sandbox, client, tmp_path):
     export_events(client, DEMO, tmp_path, airflow=TASK)
     sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:50])
     assert combine(client, tmp_path, export_parts(client, tmp_path)).event_count == 250
@@ -373,8 +352,7 @@ def test_an_earlier_export_of_the_window_is_replaced(sandbox_with, client_of, tm
 
 
 @pytest.mark.parametrize("difference", ["window", "replace"])
-def test_what_must_not_be_replaced_stays_and_so_do_the_parts(sandbox_with, client_of, tmp_path, difference):
-    client = client_of(sandbox_with(**GENERATED))
+def test_what_must_not_be_replaced_stays_and_so_do_the_parts(client, tmp_path, difference):
     earlier = Window(HOURS[0], HOURS[23]) if difference == "window" else DAY
     export_events(client, DEMO.model_copy(update={"window": earlier}), tmp_path)
     urls = export_parts(client, tmp_path)
@@ -384,8 +362,7 @@ def test_what_must_not_be_replaced_stays_and_so_do_the_parts(sandbox_with, clien
     assert tree(tmp_path) == before
 
 
-def test_a_failure_leaves_an_earlier_export_as_it_was(sandbox_with, client_of, tmp_path, monkeypatch):
-    client = client_of(sandbox_with(**GENERATED))
+def test_a_failure_leaves_an_earlier_export_as_it_was(client, tmp_path, monkeypatch):
     export_events(client, DEMO, tmp_path, airflow=TASK)
     urls = export_parts(client, tmp_path)
     before = tree(tmp_path)
@@ -404,8 +381,7 @@ def test_a_failure_leaves_an_earlier_export_as_it_was(sandbox_with, client_of, t
     assert combine(client, tmp_path, urls).event_count == 300
 
 
-def test_parts_left_long_ago_are_removed_and_those_of_other_runs_are_not(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
+def test_parts_left_long_ago_are_removed_and_those_of_other_runs_are_not(client, tmp_path):
     old = export_parts(client, tmp_path, run="failed for good")[0]
     plan = (tmp_path / old).parent / "plan.json"
     long_ago = datetime.now(UTC) - LONGEST_AGE - timedelta(minutes=1)
@@ -426,9 +402,7 @@ def test_parts_left_long_ago_are_removed_and_those_of_other_runs_are_not(sandbox
     assert set(tmp_path.glob("_shards-*")) == at_work
 
 
-def test_what_a_failed_try_of_a_part_had_staged_is_removed_with_it(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_what_a_failed_try_of_a_part_had_staged_is_removed_with_it(client, tmp_path, urls):
     staged = tmp_path / urls[0] / "_staging-0123456789abcdef" / "00000-00000"
     staged.parent.mkdir()
     staged.write_bytes(b"half")
@@ -471,8 +445,7 @@ def combine_in_a_process_that_dies(client: HoneyHiveClient, path: Path, urls: li
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 @pytest.mark.parametrize("earlier", [False, True], ids=["first", "second run"])
-def test_whenever_it_dies_the_next_try_publishes_the_whole_once(sandbox_with, client_of, tmp_path, earlier):
-    sandbox = sandbox_with(**GENERATED)
+def test_whenever_it_dies_the_next_try_publishes_the_whole_once(sandbox, client_of, tmp_path, earlier):
     wanted = sandbox.event_ids(DAY.start, DAY.end)
     die_at, died = 0, True
     while died:
@@ -490,9 +463,7 @@ def test_whenever_it_dies_the_next_try_publishes_the_whole_once(sandbox_with, cl
     assert die_at > 15
 
 
-def test_a_combination_that_is_done_stays_done_when_run_again(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_a_combination_that_is_done_stays_done_when_run_again(client, tmp_path, urls):
     first = combine(client, tmp_path, urls)
     before = tree(tmp_path)
     again = combine(client, tmp_path, urls, airflow=TASK.model_copy(update={"try_number": 2}))
@@ -506,16 +477,13 @@ def test_a_combination_that_is_done_stays_done_when_run_again(sandbox_with, clie
     [{"airflow": TASK.model_copy(update={"run_id": "another"})}, {"window": Window(HOURS[0], HOURS[23])}],
     ids=["run", "window"],
 )
-def test_missing_parts_of_another_export_are_not_excused_by_what_is_published(sandbox_with, client_of, tmp_path, other):
-    client = client_of(sandbox_with(**GENERATED))
-    urls = export_parts(client, tmp_path)
+def test_missing_parts_of_another_export_are_not_excused_by_what_is_published(client, tmp_path, urls, other):
     combine(client, tmp_path, urls)
     with pytest.raises(DestinationError, match="missing"):
         combine(client, tmp_path, urls, **other)
 
 
-def test_missing_parts_of_a_new_split_are_not_excused_by_what_is_published(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
+def test_missing_parts_of_a_new_split_are_not_excused_by_what_is_published(client, tmp_path):
     combine(client, tmp_path, export_parts(client, tmp_path))
     urls = export_parts(client, tmp_path)
     (tmp_path / urls[1] / "_manifest.json").unlink()
@@ -523,10 +491,7 @@ def test_missing_parts_of_a_new_split_are_not_excused_by_what_is_published(sandb
         combine(client, tmp_path, urls)
 
 
-def test_missing_parts_are_not_excused_where_another_was_exported_anew(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
-    client = client_of(sandbox)
-    urls = export_parts(client, tmp_path)
+def test_missing_parts_are_not_excused_where_another_was_exported_anew(sandbox, client, tmp_path, urls):
     windows = [Window.parse(one.start_time, one.end_time) for one in map(Manifest.read, urls)]
     folder = (tmp_path / urls[0]).parent
     combine(client, tmp_path, urls)
@@ -548,8 +513,7 @@ def test_only_folders_of_parts_below_the_output_are_combined(sandbox_with, clien
         combine(client_of(sandbox_with(count=1)), tmp_path, [url.format(tmp_path)])
 
 
-def test_no_parts_or_parts_of_two_splits_are_refused(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
+def test_no_parts_or_parts_of_two_splits_are_refused(client, tmp_path):
     mixed = [*export_parts(client, tmp_path, run="one")[:2], *export_parts(client, tmp_path, run="two")[2:]]
     for urls in ([], mixed):
         with pytest.raises(InvalidArgumentError, match="lie in one folder"):

@@ -135,10 +135,9 @@ def test_no_events_give_a_manifest_and_no_part(sandbox_with, client_of, tmp_path
     assert sorted(tree(tmp_path)) == ["one.jsonl.manifest.json", "out/_manifest.json"]
 
 
-def test_the_manifest_says_what_was_asked_and_found(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_the_manifest_says_what_was_asked_and_found(sandbox, client, tmp_path):
     facts = AirflowFacts(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1)
-    made = export_events(client_of(sandbox), DEMO, tmp_path / "out", airflow=facts)
+    made = export_events(client, DEMO, tmp_path / "out", airflow=facts)
     read = Manifest.read(tmp_path / "out")
     assert read.model_dump() == Manifest.read(tmp_path / "out" / "_manifest.json").model_dump()
     assert read.model_dump() == made.model_dump()
@@ -169,8 +168,7 @@ def test_parts_end_at_max_file_size_and_are_named_in_order(sandbox_with, client_
 
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
-def test_a_second_run_of_the_same_data_gives_the_same_files(sandbox_with, client_of, tmp_path, name):
-    client = client_of(sandbox_with(**GENERATED))
+def test_a_second_run_of_the_same_data_gives_the_same_files(client, tmp_path, name):
     first = export_events(client, DEMO, tmp_path / name)
     before = {path: data for path, data in tree(tmp_path).items() if "manifest" not in path}
     assert export_events(client, DEMO, tmp_path / name).files == first.files
@@ -178,8 +176,7 @@ def test_a_second_run_of_the_same_data_gives_the_same_files(sandbox_with, client
 
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
-def test_a_second_run_replaces_what_changed_and_leaves_no_litter(sandbox_with, client_of, tmp_path, name):
-    sandbox = sandbox_with(**GENERATED)
+def test_a_second_run_replaces_what_changed_and_leaves_no_litter(sandbox, client_of, tmp_path, name):
     export_events(client_of(sandbox), DEMO, tmp_path / name)
     gone = sorted(sandbox.event_ids(DAY.start, DAY.end))[:50]
     sandbox.delete(gone)
@@ -192,8 +189,7 @@ def test_a_second_run_replaces_what_changed_and_leaves_no_litter(sandbox_with, c
 
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
-def test_replace_false_refuses_before_any_request(sandbox_with, client_of, tmp_path, name):
-    sandbox = sandbox_with(**GENERATED)
+def test_replace_false_refuses_before_any_request(sandbox, client_of, tmp_path, name):
     export_events(client_of(sandbox), DEMO, tmp_path / name)
     before, requests = tree(tmp_path), len(sandbox.requests)
     with pytest.raises(DestinationTakenError, match="replace is False"):
@@ -210,8 +206,7 @@ def test_replace_false_refuses_before_any_request(sandbox_with, client_of, tmp_p
     ],
     ids=["window", "project", "evaluation"],
 )
-def test_another_export_is_not_replaced(sandbox_with, client_of, tmp_path, other):
-    sandbox = sandbox_with(**GENERATED)
+def test_another_export_is_not_replaced(sandbox, client_of, tmp_path, other):
     export_events(client_of(sandbox), DEMO, tmp_path / "out")
     before, requests = tree(tmp_path), len(sandbox.requests)
     with pytest.raises(DestinationTakenError, match=r"another export.*\{\{ run_id \}\}"):
@@ -219,8 +214,7 @@ def test_another_export_is_not_replaced(sandbox_with, client_of, tmp_path, other
     assert (tree(tmp_path), len(sandbox.requests)) == (before, requests)
 
 
-def test_a_task_whose_filters_were_corrected_replaces_its_own_export(sandbox_with, client_of, tmp_path):
-    client = client_of(sandbox_with(**GENERATED))
+def test_a_task_whose_filters_were_corrected_replaces_its_own_export(client, tmp_path):
     facts = AirflowFacts(dag_id="d", task_id="t")
     export_events(client, DEMO, tmp_path / "out", airflow=facts)
     narrower = ExportRequest.parse(
@@ -230,11 +224,11 @@ def test_a_task_whose_filters_were_corrected_replaces_its_own_export(sandbox_wit
     assert 0 < manifest.event_count < 300
 
 
-def test_files_of_others_in_the_folder_stay(sandbox_with, client_of, tmp_path):
+def test_files_of_others_in_the_folder_stay(client, tmp_path):
     foreign = ["part-00000-6a3f.c000.snappy.parquet", "notes.txt", "_SUCCESS"]
     for name in foreign:
         (tmp_path / name).write_text("mine")
-    export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path)
+    export_events(client, DEMO, tmp_path)
     assert all((tmp_path / name).read_text() == "mine" for name in foreign)
 
 
@@ -243,8 +237,7 @@ def test_files_of_others_in_the_folder_stay(sandbox_with, client_of, tmp_path):
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])
 @pytest.mark.parametrize("at", range(1, 7))
-def test_a_failure_at_any_request_leaves_nothing_or_the_earlier_result(sandbox_with, client_of, tmp_path, name, at):
-    sandbox = sandbox_with(**GENERATED)
+def test_a_failure_at_any_request_leaves_nothing_or_the_earlier_result(sandbox, client_of, tmp_path, name, at):
     sandbox.fault_at[at] = Fault.answer(403)
     options = ExportOptions(page_size=100)
     with pytest.raises(HoneyHiveAuthError):
@@ -312,8 +305,7 @@ def ids_of(path: Path) -> list[str]:
     return [json.loads(line)["event_id"] for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
-def test_a_full_disk_is_told_with_its_path_and_leaves_the_earlier_result(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_a_full_disk_is_told_with_its_path_and_leaves_the_earlier_result(sandbox, client_of, tmp_path):
     export_events(client_of(sandbox), DEMO, tmp_path / "out")
     before = published(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -335,9 +327,9 @@ def test_fewer_events_than_the_server_reports_publish_nothing(sandbox_with, clie
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fewer_events_than_min_events_publish_nothing(sandbox_with, client_of, tmp_path):
+def test_fewer_events_than_min_events_publish_nothing(client, tmp_path):
     with pytest.raises(TooFewEventsError, match="300 events.*at least 301"):
-        export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out", ExportOptions(min_events=301))
+        export_events(client, DEMO, tmp_path / "out", ExportOptions(min_events=301))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -354,10 +346,9 @@ def test_the_key_of_another_project_exports_nothing(sandbox_with, client_of, tmp
         assert (caught.value.asked, caught.value.received) == ("checkout", "demo")
 
 
-def test_a_project_can_be_asked_for_by_its_id(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_a_project_can_be_asked_for_by_its_id(sandbox, client, tmp_path):
     asked = DEMO.model_copy(update={"project": sandbox.project_id})
-    assert export_events(client_of(sandbox), asked, tmp_path / "out").event_count == 300
+    assert export_events(client, asked, tmp_path / "out").event_count == 300
 
 
 def test_events_that_name_no_project_are_exported_and_noted(sandbox_with, client_of, tmp_path, caplog):
@@ -367,9 +358,9 @@ def test_events_that_name_no_project_are_exported_and_noted(sandbox_with, client
     assert caplog.text.count("cannot be told") == 1
 
 
-def test_the_log_tells_each_phase_as_it_begins(sandbox_with, client_of, tmp_path, caplog):
+def test_the_log_tells_each_phase_as_it_begins(client, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+    export_events(client, DEMO, tmp_path / "out")
     phases = [message for message in caplog.messages if re.match("Exporting|Read|Published", message)]
     assert [re.split(", window|;|,", phase)[0] for phase in phases] == [
         "Exporting project demo",
@@ -439,10 +430,9 @@ def test_events_without_a_usable_time_are_exported_once_and_counted(
     assert manifest.events_without_time == 5
 
 
-def test_a_server_that_is_slow_to_come_up_is_waited_for(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_a_server_that_is_slow_to_come_up_is_waited_for(sandbox, client, tmp_path):
     sandbox.faults.extend([Fault.answer(502)] * 6)
-    assert export_events(client_of(sandbox), DEMO, tmp_path / "out").event_count == 300
+    assert export_events(client, DEMO, tmp_path / "out").event_count == 300
 
 
 def test_ids_that_utf8_cannot_say_are_told_apart(sandbox_with, client_of, tmp_path):
@@ -454,10 +444,9 @@ def test_ids_that_utf8_cannot_say_are_told_apart(sandbox_with, client_of, tmp_pa
     assert sorted(lines(tmp_path / "out")) == sorted(raws)
 
 
-def test_projections_do_not_lose_what_the_reader_needs(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_projections_do_not_lose_what_the_reader_needs(sandbox, client, tmp_path):
     request = DEMO.model_copy(update={"projections": ("event_type",)})
-    export_events(client_of(sandbox), request, tmp_path / "out")
+    export_events(client, request, tmp_path / "out")
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
 
 
@@ -498,9 +487,9 @@ def test_events_of_a_window_can_be_iterated_in_whatever_order_they_come(sandbox_
     assert Counter(found) == Counter(sandbox.event_ids(DAY.start, DAY.end))
 
 
-def test_events_beyond_the_limit_name_both_numbers_and_the_remedy(sandbox_with, client_of):
+def test_events_beyond_the_limit_name_both_numbers_and_the_remedy(client):
     with pytest.raises(TooLargeForXComError, match=r"at least [\d,]+ bytes.*allows 10,000.*output_path"):
-        collect_events(client_of(sandbox_with(**GENERATED)), DEMO, max_bytes=10_000)
+        collect_events(client, DEMO, max_bytes=10_000)
 
 
 # ------------------------------------------------------------------------------------------- options
@@ -520,10 +509,9 @@ def test_events_beyond_the_limit_name_both_numbers_and_the_remedy(sandbox_with, 
         ("out", {"compression": "lzma"}, "compression.*'gzip'"),
     ],
 )
-def test_a_path_that_contradicts_the_options_is_refused(sandbox_with, client_of, tmp_path, path, options, message):
-    sandbox = sandbox_with(**GENERATED)
+def test_a_path_that_contradicts_the_options_is_refused(sandbox, client, tmp_path, path, options, message):
     with pytest.raises(InvalidArgumentError, match=message):
-        export_events(client_of(sandbox), DEMO, tmp_path / path, ExportOptions(**options))
+        export_events(client, DEMO, tmp_path / path, ExportOptions(**options))
     assert sandbox.requests == []
 
 

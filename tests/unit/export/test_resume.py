@@ -179,11 +179,10 @@ def test_a_terminated_export_ends_although_the_server_does_not_answer(sandbox_wi
     assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
-def test_a_stopped_client_does_not_wait_for_its_next_try(sandbox_with, tmp_path):
+def test_a_stopped_client_does_not_wait_for_its_next_try(sandbox, tmp_path):
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.api.settings import ClientSettings
 
-    sandbox = sandbox_with(**GENERATED)
     sandbox.faults.extend([Fault.answer(503, retry_after=250)] * 9)
     with HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=sandbox.url)) as client:
         threading.Timer(0.2, client.stop).start()
@@ -238,16 +237,13 @@ def test_two_processes_of_the_same_try_leave_a_whole_result(sandbox_with, client
 
 
 @pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
-def test_a_store_that_writes_the_manifest_and_denies_it_loses_nothing(
-    sandbox_with, client_of, tmp_path, monkeypatch, name
-):
+def test_a_store_that_writes_the_manifest_and_denies_it_loses_nothing(sandbox, client_of, tmp_path, monkeypatch, name):
     class Liar(LocalStore):
         def put(self, name: str, data: bytes) -> None:
             super().put(name, data)
             if name.endswith("manifest.json"):
                 raise DestinationError("500")
 
-    sandbox = sandbox_with(**GENERATED)
     export_events(client_of(sandbox), DEMO, tmp_path / name)
     sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
     with monkeypatch.context() as patch:
@@ -261,8 +257,7 @@ def test_a_store_that_writes_the_manifest_and_denies_it_loses_nothing(
     assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
-def test_an_export_that_finds_another_one_publishing_fails_and_goes_on_later(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_an_export_that_finds_another_one_publishing_fails_and_goes_on_later(sandbox, client_of, tmp_path):
     lock = open_store(tmp_path / "out")
     held = b'{"staging": "_staging-other", "task": "d.other", "since": %d}' % time.time()
     assert lock.put_new("_publishing-manifest.json", held)
@@ -276,16 +271,14 @@ def test_an_export_that_finds_another_one_publishing_fails_and_goes_on_later(san
     assert len(sandbox.requests) == requests, "all had been staged"
 
 
-def test_the_lock_of_a_run_that_died_long_ago_is_taken_over(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_the_lock_of_a_run_that_died_long_ago_is_taken_over(sandbox, client, tmp_path):
     held = b'{"staging": "_staging-other", "task": "d.other", "since": %d}' % (time.time() - 4_000)
     open_store(tmp_path / "out").put_new("_publishing-manifest.json", held)
-    export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    export_events(client, DEMO, tmp_path / "out")
     assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
-def test_windows_that_differ_below_the_second_do_not_share_what_is_staged(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(**GENERATED)
+def test_windows_that_differ_below_the_second_do_not_share_what_is_staged(sandbox, client_of, tmp_path):
     seen = set()
     for micros in (0, 1, 500_000):
         window = type(DAY)(DAY.start.replace(microsecond=micros), DAY.end)
@@ -307,8 +300,8 @@ def test_windows_that_differ_below_the_second_do_not_share_what_is_staged(sandbo
     ],
     ids=["a flipped byte", "cut short", "gone"],
 )
-def test_verify_names_the_file_that_is_not_as_it_was(sandbox_with, client_of, tmp_path, name, harm, message):
-    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / name)
+def test_verify_names_the_file_that_is_not_as_it_was(client, tmp_path, name, harm, message):
+    manifest = export_events(client, DEMO, tmp_path / name)
     Manifest.read(tmp_path / name).verify()
     part = tmp_path / "out" / manifest.files[0].path
     harm(part)
@@ -316,8 +309,8 @@ def test_verify_names_the_file_that_is_not_as_it_was(sandbox_with, client_of, tm
         Manifest.read(tmp_path / name).verify()
 
 
-def test_verify_names_a_part_too_many_and_wrong_counts(sandbox_with, client_of, tmp_path):
-    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+def test_verify_names_a_part_too_many_and_wrong_counts(client, tmp_path):
+    manifest = export_events(client, DEMO, tmp_path / "out")
     extra = tmp_path / "out" / "part-00009-0123456789ab.jsonl.gz"
     extra.write_bytes(b"")
     with pytest.raises(DestinationError, match=f"{extra.name}: not in the manifest"):
@@ -329,8 +322,8 @@ def test_verify_names_a_part_too_many_and_wrong_counts(sandbox_with, client_of, 
         Manifest.read(tmp_path / "out").verify()
 
 
-def test_verify_names_events_from_outside_the_window_and_wrong_times(sandbox_with, client_of, tmp_path):
-    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, tmp_path / "out")
+def test_verify_names_events_from_outside_the_window_and_wrong_times(client, tmp_path):
+    manifest = export_events(client, DEMO, tmp_path / "out")
     path = tmp_path / "out" / "_manifest.json"
     path.write_bytes(manifest.model_copy(update={"end_time": "2026-11-22T12:00:00.000000Z"}).to_json())
     with pytest.raises(DestinationError, match="from outside the window"):

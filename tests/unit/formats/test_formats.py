@@ -406,13 +406,10 @@ def test_partitions_are_whole_after_a_retry(sandbox_with, client_of, tmp_path):
         ("out", {"exclude_fields": ("event_type",)}, "partition_by.*folders would show it"),
     ],
 )
-def test_partitions_that_cannot_be_are_refused_before_any_request(
-    sandbox_with, client_of, tmp_path, place, request_, message
-):
-    sandbox = sandbox_with()
+def test_partitions_that_cannot_be_are_refused_before_any_request(sandbox, client, tmp_path, place, request_, message):
     with pytest.raises(InvalidArgumentError, match=message):
         export_events(
-            client_of(sandbox),
+            client,
             DEMO.model_copy(update=request_),
             tmp_path / place,
             ExportOptions(partition_by=("event_type",)),

@@ -55,9 +55,9 @@ def test_files_that_do_not_hold_what_their_manifest_counts_are_refused(exported,
     assert not (tmp_path / "report").exists()
 
 
-def test_an_export_in_another_format_is_refused(sandbox_with, client_of, tmp_path):
+def test_an_export_in_another_format_is_refused(client, tmp_path):
     folder = tmp_path / "events"
-    manifest = export_events(client_of(sandbox_with(**GENERATED)), DEMO, folder)
+    manifest = export_events(client, DEMO, folder)
 
     with pytest.raises(ValueError, match="is an export in jsonl; the report reads Parquet"):
         report.write_report(manifest, folder, tmp_path / "report")
