@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, ids_of
 
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.api.client import HoneyHiveClient
+
 
 def never() -> bool:
     return False
@@ -21,6 +25,20 @@ def never() -> bool:
 def ask(gate: ConcurrencyLimit, *, too_many: bool = False) -> None:
     with gate.one(never) as answered:
         answered(too_many)
+
+
+def limits_of(client: HoneyHiveClient) -> list[tuple[ConcurrencyLimit, int]]:
+    """Note, after each answer to the client from now on, the limit its request was under and how many it allows."""
+    seen: list[tuple[ConcurrencyLimit, int]] = []
+    fetch = client.fetch_page
+
+    def watched(*args, **kwargs):
+        page = fetch(*args, **kwargs)
+        seen.append((kwargs["concurrency"], kwargs["concurrency"].allowed))
+        return page
+
+    client.fetch_page = watched  # type: ignore[method-assign]
+    return seen
 
 
 def test_who_is_one_too_many_waits_until_another_is_done():
@@ -93,37 +111,21 @@ def test_after_too_many_requests_an_export_sends_fewer_at_once_and_is_whole(sand
     sandbox = sandbox_with(count=3_000, behaviour=Behaviour(latency=0.02), **GENERATED)
     expected = sandbox.event_ids(DAY.start, DAY.end)
     client = client_of(sandbox)
-    allowed: list[int] = []
-    limits: list[ConcurrencyLimit] = []
-    fetch = client.fetch_page
-
-    def watched(*args, **kwargs):
-        page = fetch(*args, **kwargs)
-        limits.append(kwargs["concurrency"])
-        allowed.append(limits[-1].allowed)
-        return page
-
-    client.fetch_page = watched
+    seen = limits_of(client)
     # The glance passes, then the readers' first requests are refused.
     sandbox.faults.extend([Fault(), *[Fault.answer(status)] * 3])
     export_events(client, DEMO, tmp_path / "out", ExportOptions(page_size=100, concurrency=8))
     assert sorted(ids_of(tmp_path / "out")) == sorted(expected)
-    assert min(allowed) <= 4
-    assert limits[-1].allowed > min(allowed)
-    assert len(set(map(id, limits))) == 1, "all readers of an export share the limit"
+    lowest = min(allowed for _, allowed in seen)
+    assert lowest <= 4
+    assert seen[-1][0].allowed > lowest
+    assert len({limit for limit, _ in seen}) == 1, "all readers of an export share the limit"
 
 
 def test_exports_with_one_client_at_once_have_each_their_own_limit(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(count=3_000, behaviour=Behaviour(latency=0.01), **GENERATED)
     client = client_of(sandbox)
-    limits: dict[int, ConcurrencyLimit] = {}
-    fetch = client.fetch_page
-
-    def watched(*args, **kwargs):
-        limits[id(kwargs["concurrency"])] = kwargs["concurrency"]
-        return fetch(*args, **kwargs)
-
-    client.fetch_page = watched
+    seen = limits_of(client)
     exports = [
         threading.Thread(
             target=export_events,
@@ -135,20 +137,11 @@ def test_exports_with_one_client_at_once_have_each_their_own_limit(sandbox_with,
         export.start()
     for export in exports:
         export.join()
-    assert sorted(limit.allowed for limit in limits.values()) == [1, 4]
+    assert sorted(limit.allowed for limit in {limit for limit, _ in seen}) == [1, 4]
     assert 1 < sandbox.peak_in_flight <= 5
 
 
-def test_roots_and_sessions_of_an_export_share_the_limit(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(count=300, **GENERATED)
-    client = client_of(sandbox)
-    limits: set[int] = set()
-    fetch = client.fetch_page
-
-    def watched(*args, **kwargs):
-        limits.add(id(kwargs["concurrency"]))
-        return fetch(*args, **kwargs)
-
-    client.fetch_page = watched
+def test_roots_and_sessions_of_an_export_share_the_limit(client, tmp_path):
+    seen = limits_of(client)
     export_events(client, DEMO.model_copy(update={"sessions": "complete"}), tmp_path / "out")
-    assert len(limits) == 1
+    assert len({limit for limit, _ in seen}) == 1

@@ -16,25 +16,24 @@ from airflow_provider_honeyhive.storage.local import LocalStore
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
-    from pathlib import Path
-
-    from airflow_provider_honeyhive.models.options import ExportOptions
-    from airflow_provider_honeyhive.models.request import ExportRequest
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
 
 
 def start(
-    url: str, request: ExportRequest, output: Path, options: ExportOptions | None = None, *, die_at: int = 0
+    url: str, *arguments: Any, work: Callable[..., Any] = export_events, die_at: int = 0, **more: Any
 ) -> BaseProcess:
-    """Start an export that kills itself at the given step of writing, if one is given; SIGTERM stops it."""
-    process = _FORKS.Process(target=_export, args=(url, request, output, options, die_at))
+    """Start an export, or other work with these arguments, by a client of its own; SIGTERM stops it.
+
+    :param die_at: the step of writing at which it kills itself; 0: none.
+    """
+    process = _FORKS.Process(target=_run, args=(url, work, arguments, more, die_at))
     process.start()
     return process
 
 
-def _export(url: str, request: ExportRequest, output: Path, options: ExportOptions | None, die_at: int) -> None:
+def _run(url: str, work: Callable[..., Any], arguments: tuple[Any, ...], more: dict[str, Any], die_at: int) -> None:
     steps = count(1)
 
     def deadly(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,4 +48,4 @@ def _export(url: str, request: ExportRequest, output: Path, options: ExportOptio
         setattr(LocalStore, name, deadly(getattr(LocalStore, name)))
     client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url))
     signal.signal(signal.SIGTERM, lambda *_: client.stop())
-    export_events(client, request, output, *([options] if options else []))
+    work(client, *arguments, **more)

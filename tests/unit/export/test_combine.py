@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import sys
+import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,6 +30,7 @@ from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.storage import paths as stores
 from airflow_provider_honeyhive.storage.local import LocalStore
 
+from .killed import start
 from .test_exporter import DAY, DEMO, GENERATED, event_at, ids, tree
 
 if TYPE_CHECKING:
@@ -413,37 +412,6 @@ def test_what_a_failed_try_of_a_part_had_staged_is_removed_with_it(client, tmp_p
 # ---------------------------------------------------------------------------------------- dying
 
 
-STORE_CALLS = ("create", "put", "put_new", "copy", "delete", "remove_folder")
-
-
-def combine_in_a_process_that_dies(client: HoneyHiveClient, path: Path, urls: list[str], die_at: int) -> bool:
-    """Combine in a child that ends at the n-th change of the store, without any tidying up; return whether it did."""
-    child = os.fork()
-    if child == 0:
-        calls = 0
-
-        def deadly(method: Any) -> Any:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                nonlocal calls
-                calls += 1
-                if calls == die_at:
-                    os._exit(9)
-                return method(*args, **kwargs)
-
-            return call
-
-        for name in STORE_CALLS:
-            setattr(stores.LocalStore, name, deadly(getattr(stores.LocalStore, name)))
-        with contextlib.suppress(BaseException):
-            combine(client, path, urls)
-            os._exit(0)
-        os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9), "the combination failed"
-    return code == 9
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 @pytest.mark.parametrize("earlier", [False, True], ids=["first", "second run"])
 def test_whenever_it_dies_the_next_try_publishes_the_whole_once(sandbox, client_of, tmp_path, earlier):
     wanted = sandbox.event_ids(DAY.start, DAY.end)
@@ -454,7 +422,10 @@ def test_whenever_it_dies_the_next_try_publishes_the_whole_once(sandbox, client_
         if earlier:
             export_events(client_of(sandbox), DEMO, path, airflow=TASK)
         urls = export_parts(client_of(sandbox), path, 3)
-        died = combine_in_a_process_that_dies(client_of(sandbox), path, urls, die_at)
+        process = start(sandbox.url, path, urls, DAY, work=combine_exports, die_at=die_at, airflow=TASK)
+        process.join(60)
+        died = process.exitcode == -signal.SIGKILL
+        assert died or process.exitcode == 0, "the combination failed"
         if earlier or (path / "_manifest.json").exists():
             assert Counter(ids(path)) == Counter(wanted), "who trusts the manifest sees less than the whole"
         assert combine(client_of(sandbox), path, urls).event_count == 300

@@ -7,8 +7,6 @@ import itertools
 import json
 import random
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +23,7 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.sandbox import Fault
 
+from . import killed
 from .test_exporter import FailingStore, tree
 
 if TYPE_CHECKING:
@@ -54,17 +53,16 @@ class Exporter:
         self.client = client
         self.folder = folder
 
-    def run(self, number: int, lookback: int = 2, *, task: AirflowFacts | None = TASK, **other: Any) -> Manifest:
+    def run(self, *arguments: Any, **more: Any) -> Manifest:
+        """Export a day; see :meth:`export_of`."""
+        return export_events(self.client, *self.export_of(*arguments, **more), exports_folder=self.folder)
+
+    def export_of(self, number: int, lookback: int = 2, *, task: AirflowFacts | None = TASK, **other: Any) -> Any:
+        """Return what :func:`export_events` is to be told of a day, with the request's arguments and options."""
         names = ("project", "filters", "exclude_fields", "redact", "redact_secret", "projections", "sessions")
         asked = {"project": "demo", **{name: other.pop(name) for name in names if name in other}}
-        return export_events(
-            self.client,
-            ExportRequest.parse(window=day(number), **asked),
-            self.path(number),
-            ExportOptions(lookback=lookback, **other),
-            task,
-            exports_folder=self.folder,
-        )
+        request = ExportRequest.parse(window=day(number), **asked)
+        return request, self.path(number), ExportOptions(lookback=lookback, **other), task
 
     def path(self, number: int) -> Path:
         return self.folder / f"{day(number).end:%Y-%m-%d}"
@@ -376,40 +374,15 @@ def test_a_try_goes_on_with_the_index_of_what_was_staged(sandbox_with, client_of
     exporter.assert_sound()
 
 
-DEADLY_RUN = """
-import os, signal, sys
-from pathlib import Path
-from airflow_provider_honeyhive.storage import paths as stores
-from airflow_provider_honeyhive.api.client import HoneyHiveClient
-from airflow_provider_honeyhive.api.settings import ClientSettings
-from tests.unit.export.test_lookback import Exporter
-
-url, folder, die_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-calls = 0
-
-def deadly(method):
-    def call(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*args, **kwargs)
-    return call
-
-for name in ("create", "put", "put_new", "copy", "delete", "remove_folder"):
-    setattr(stores.LocalStore, name, deadly(getattr(stores.LocalStore, name)))
-Exporter(HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url)), folder).run(1)
-"""
-
-
 @pytest.mark.parametrize("die_at", range(1, 36, 3))
 def test_killed_at_any_step_the_next_try_has_all_corrections_once(sandbox, exporter, die_at):
     exporter.run(0)
     sandbox.add([event("late", 0.55)])
     change(sandbox, event("0-3", 0.3, feedback={"rating": True}))
     before = tree(exporter.folder)
-    command = [sys.executable, "-c", DEADLY_RUN, sandbox.url, str(exporter.folder), str(die_at)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    process = killed.start(sandbox.url, *exporter.export_of(1), exports_folder=exporter.folder, die_at=die_at)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
     after = tree(exporter.folder)
     assert before.items() <= after.items()
     if f"{exporter.path(1).name}/_manifest.json" in after:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,12 +33,26 @@ from .killed import start
 from .test_exporter import DAY, DEMO, GENERATED, ids, ids_of, published, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from airflow_provider_honeyhive.sandbox import Sandbox
 
 #: Seconds for the loop over random moments of death; longer by the environment.
 KILL_LOOP_S = float(os.environ.get("HONEYHIVE_KILL_LOOP_SECONDS", "10"))
 
 SMALL_PARTS = ExportOptions(max_file_size=100_000, page_size=200, concurrency=2)
+SMALLER_PARTS = ExportOptions(max_file_size=50_000, page_size=200)
+
+
+@pytest.fixture
+def half_staged(sandbox_with: Callable[..., Sandbox], client_of: Callable[..., Any], tmp_path: Path) -> Sandbox:
+    """Serve 2,000 events, some of which an export to ``out`` had staged when it failed."""
+    sandbox = sandbox_with(count=2_000, **GENERATED)
+    sandbox.fault_at[9] = Fault.answer(503)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", SMALLER_PARTS)
+    return sandbox
 
 
 def assert_whole_and_alone(path: Path, folder: Path, expected: set[str]) -> None:
@@ -68,59 +82,39 @@ def test_a_retry_reads_only_what_was_not_staged(sandbox_with, client_of, tmp_pat
     assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
-def test_a_changed_request_begins_afresh(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(count=2_000, **GENERATED)
-    sandbox.fault_at[9] = Fault.answer(503)
-    options = ExportOptions(max_file_size=50_000, page_size=200)
-    with pytest.raises(HoneyHiveServerError):
-        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+def test_a_changed_request_begins_afresh(half_staged, client_of, tmp_path):
     narrower = DEMO.model_copy(update={"evaluation_id": "none"})
-    assert export_events(client_of(sandbox), narrower, tmp_path / "out", options).event_count == 0
+    assert export_events(client_of(half_staged), narrower, tmp_path / "out", SMALLER_PARTS).event_count == 0
 
 
-def test_a_staged_file_that_is_gone_is_read_again(sandbox_with, client_of, tmp_path):
-    sandbox = sandbox_with(count=2_000, **GENERATED)
-    sandbox.fault_at[9] = Fault.answer(503)
-    options = ExportOptions(max_file_size=50_000, page_size=200)
-    with pytest.raises(HoneyHiveServerError):
-        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+def test_a_staged_file_that_is_gone_is_read_again(half_staged, client_of, tmp_path):
     staged = sorted(path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == "")
     staged[0].unlink()
-    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
-    assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
+    export_events(client_of(half_staged), DEMO, tmp_path / "out", SMALLER_PARTS)
+    assert Counter(ids(tmp_path / "out")) == Counter(half_staged.event_ids(DAY.start, DAY.end))
 
 
 @pytest.mark.parametrize("target", ["part", "record"])
-def test_a_staged_file_that_is_not_whole_is_read_again(sandbox_with, client_of, tmp_path, target):
-    sandbox = sandbox_with(count=2_000, **GENERATED)
-    sandbox.fault_at[9] = Fault.answer(503)
-    options = ExportOptions(max_file_size=50_000, page_size=200)
-    with pytest.raises(HoneyHiveServerError):
-        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+def test_a_staged_file_that_is_not_whole_is_read_again(half_staged, client_of, tmp_path, target):
     staged = sorted(path for path in tmp_path.rglob("0*") if (path.suffix == "") == (target == "part"))
     staged[0].write_bytes(staged[0].read_bytes()[:100])
-    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
-    assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+    export_events(client_of(half_staged), DEMO, tmp_path / "out", SMALLER_PARTS)
+    assert_whole_and_alone(tmp_path / "out", tmp_path, half_staged.event_ids(DAY.start, DAY.end))
 
 
 def test_a_failure_that_no_retry_mends_leaves_nothing_staged(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(count=2_000, **GENERATED)
     sandbox.fault_at[9] = Fault.answer(403)
     with pytest.raises(Exception, match="403"):
-        export_events(client_of(sandbox), DEMO, tmp_path / "out", ExportOptions(max_file_size=50_000, page_size=200))
+        export_events(client_of(sandbox), DEMO, tmp_path / "out", SMALLER_PARTS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_staged_long_ago_is_read_again(sandbox_with, client_of, tmp_path, monkeypatch):
-    sandbox = sandbox_with(count=2_000, **GENERATED)
-    sandbox.fault_at[9] = Fault.answer(503)
-    options = ExportOptions(max_file_size=50_000, page_size=200)
-    with pytest.raises(HoneyHiveServerError):
-        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
+def test_what_was_staged_long_ago_is_read_again(half_staged, client_of, tmp_path, monkeypatch):
     monkeypatch.setattr("airflow_provider_honeyhive.export.checkpoint.LONGEST_AGE", -(DAY.end - DAY.start))
-    requests = len(sandbox.requests)
-    export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
-    assert sum(request.event_count for request in sandbox.requests[requests:]) >= 2_000
+    requests = len(half_staged.requests)
+    export_events(client_of(half_staged), DEMO, tmp_path / "out", SMALLER_PARTS)
+    assert sum(request.event_count for request in half_staged.requests[requests:]) >= 2_000
 
 
 @pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])

@@ -24,7 +24,7 @@ from airflow_provider_honeyhive.exceptions import (
 from airflow_provider_honeyhive.export.catalog import Timeline, verify_exports
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
+from airflow_provider_honeyhive.export.shards import shards_folder, write_plan
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -39,6 +39,7 @@ from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from airflow_provider_honeyhive.storage.paths import open_store
 
 from .killed import start
+from .test_combine import export_part
 from .test_exporter import DAY, event_at, ids, ids_of, lines, published, tree
 
 if TYPE_CHECKING:
@@ -566,11 +567,7 @@ def test_the_parts_of_many_tasks_become_one_export_of_whole_sessions(sandbox_wit
     split = split_by_counts(client, WHOLE.model_copy(update={"sessions": None}), 4)
     folder = shards_folder(WHOLE, client.settings.api_host, ("d", "r"))
     write_plan(tmp_path, folder, split.total)
-    urls = []
-    for window in split.windows:
-        place = tmp_path / folder / shard_name(window)
-        export_events(client, WHOLE.model_copy(update={"window": window}), place)
-        urls.append(str(place))
+    urls = [export_part(client, tmp_path / folder, window, WHOLE) for window in split.windows]
 
     manifest = combine_exports(
         client, tmp_path, urls, MINUTES, airflow=AirflowFacts(dag_id="d", task_id="combine", run_id="r")
@@ -587,11 +584,10 @@ def test_parts_of_which_one_has_no_whole_sessions_are_refused(sandbox_with, clie
     client = client_of(sandbox_with(traffic(100)))
     folder = shards_folder(WHOLE, client.settings.api_host, ("d", "r"))
     write_plan(tmp_path, folder, None)
-    urls = []
-    for window, sessions in zip(MINUTES.split(2), ("complete", None), strict=True):
-        place = tmp_path / folder / shard_name(window)
-        export_events(client, WHOLE.model_copy(update={"window": window, "sessions": sessions}), place)
-        urls.append(str(place))
+    urls = [
+        export_part(client, tmp_path / folder, window, request)
+        for window, request in zip(MINUTES.split(2), (WHOLE, WHOLE.model_copy(update={"sessions": None})), strict=True)
+    ]
     with pytest.raises(InvalidArgumentError, match="sessions"):
         combine_exports(client, tmp_path, urls, MINUTES)
 
