@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 from .conftest import DAY, DAY_END, HOME
 
@@ -38,6 +40,28 @@ class Run:
     xcoms: dict[str, Any]
     errors: dict[str, BaseException]
     retried: list[BaseException] = field(default_factory=list)
+
+    def result(self, task_id: str = "export") -> Any:
+        """Return what a task returned; the run has to have succeeded."""
+        assert self.state == "success", self.errors
+        return self.xcoms[task_id]
+
+    def refusal(self, task_id: str = "export") -> str:
+        """Return what failed a task; it has to have failed the run, and at once."""
+        assert (self.state, self.retried) == ("failed", [])
+        return str(self.errors[task_id])
+
+
+class KilledOnce(HoneyHiveExportEventsOperator):
+    """Is killed a moment after it has begun, as Airflow does it: by on_kill."""
+
+    killed = threading.Event()
+
+    def execute(self, context: Any) -> Any:
+        if not self.killed.is_set():
+            self.killed.set()
+            threading.Timer(3, self.on_kill).start()
+        return super().execute(context)
 
 
 def run_dag(dag: DAG, logical_date: datetime | None = DAY_END, *, conf: dict[str, Any] | None = None) -> Run:
@@ -72,6 +96,12 @@ def run_task(
     with DAG("system_test", schedule=schedule, start_date=DAY.replace(year=2025), catchup=False, **arguments) as dag:
         make()
     return run_dag(dag, logical_date)
+
+
+def run_export(output: object = None, *, dag: dict[str, Any] | None = None, **arguments: Any) -> Run:
+    """Run a DAG that has only an export: to a folder, or else to XCom."""
+    path = {} if output is None else {"output_path": f"{output}/"}
+    return run_task(lambda: HoneyHiveExportEventsOperator(**{"task_id": "export", **path, **arguments}), **(dag or {}))
 
 
 def dag_bag(path: Path) -> Any:

@@ -13,7 +13,7 @@ from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 from .conftest import DAY, DAY_END
-from .running import ids_in, run_task
+from .running import ids_in, run_export, run_task
 
 MODEL = {"field": "event_type", "operator": "is", "value": "model", "type": "string"}
 SLOW = {"field": "duration", "operator": "greater than", "value": 1000, "type": "number"}
@@ -59,10 +59,7 @@ def is_slow_model_call(event):
     ],
 )
 def test_filters_mean_the_same_in_every_form(sandbox, output, filters):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", filters=filters),
-        params=PARAMS,
-    )
+    run = run_export(output, filters=filters, dag={"params": PARAMS})
 
     assert run.state == "success"
     assert sandbox.requests[-1].body["filters"] == [MODEL, SLOW]
@@ -71,16 +68,13 @@ def test_filters_mean_the_same_in_every_form(sandbox, output, filters):
 
 
 def test_filters_may_be_native_objects(sandbox, output):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export",
-            output_path=f"{output}/",
-            filters="{{ params.filters }}",
-            start_time="{{ params.start }}",
-            end_time="{{ params.end }}",
-        ),
-        params={**PARAMS, "start": DAY.timestamp(), "end": DAY_END.timestamp()},
-        render_template_as_native_obj=True,
+    params = {**PARAMS, "start": DAY.timestamp(), "end": DAY_END.timestamp()}
+    run = run_export(
+        output,
+        filters="{{ params.filters }}",
+        start_time="{{ params.start }}",
+        end_time="{{ params.end }}",
+        dag={"params": params, "render_template_as_native_obj": True},
     )
 
     assert run.state == "success"
@@ -89,13 +83,8 @@ def test_filters_may_be_native_objects(sandbox, output):
 
 def test_a_prompt_template_in_a_filter_goes_out_as_it_is(sandbox, output):
     prompt = "Answer {{ question }}"
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export",
-            output_path=f"{output}/",
-            filters=[{"field": "config.template", "operator": "contains", "value": literal(prompt), "type": "string"}],
-        )
-    )
+    condition = {"field": "config.template", "operator": "contains", "value": literal(prompt), "type": "string"}
+    run = run_export(output, filters=[condition])
 
     assert run.state == "success"
     assert sandbox.requests[-1].body["filters"][0]["value"] == prompt
@@ -104,17 +93,14 @@ def test_a_prompt_template_in_a_filter_goes_out_as_it_is(sandbox, output):
 def test_templates_work_in_project_times_path_projections_and_connection(sandbox, connect, tmp_path):
     connect(sandbox, "second", project="not the one asked for")
 
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export",
-            project="{{ params.project }}",
-            start_time="{{ data_interval_end - macros.timedelta(hours=params.hours) }}",
-            end_time="{{ data_interval_end }}",
-            projections=["event_name", "{{ 'event_' + 'type' }}"],
-            output_path=f"{tmp_path}/{{{{ params.project }}}}/{{{{ data_interval_end | ds }}}}/",
-            honeyhive_conn_id="{{ params.connection }}",
-        ),
-        params=PARAMS,
+    run = run_export(
+        f"{tmp_path}/{{{{ params.project }}}}/{{{{ data_interval_end | ds }}}}",
+        project="{{ params.project }}",
+        start_time="{{ data_interval_end - macros.timedelta(hours=params.hours) }}",
+        end_time="{{ data_interval_end }}",
+        projections=["event_name", "{{ 'event_' + 'type' }}"],
+        honeyhive_conn_id="{{ params.connection }}",
+        dag={"params": PARAMS},
     )
 
     assert run.state == "success"
@@ -125,11 +111,7 @@ def test_templates_work_in_project_times_path_projections_and_connection(sandbox
 
 
 def test_a_template_in_an_object_storage_path_is_rendered(sandbox, tmp_path):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", output_path=ObjectStoragePath(f"file://{tmp_path}/{{{{ data_interval_end | ds }}}}")
-        )
-    )
+    run = run_export(output_path=ObjectStoragePath(f"file://{tmp_path}/{{{{ data_interval_end | ds }}}}"))
 
     assert run.state == "success"
     assert len(ids_in(tmp_path / "2026-03-11")) == 300
@@ -208,13 +190,9 @@ def test_tasks_may_be_mapped_over_the_result_of_another(sandbox, output):
     ],
 )
 def test_a_wrong_value_from_a_template_fails_at_once_and_is_named(sandbox, output, arguments, named):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(task_id="export", **{"output_path": f"{output}/", **arguments}, retries=2)
-    )
+    run = run_export(output, **arguments, retries=2)
 
-    assert run.state == "failed"
-    assert run.retried == []
-    assert f"InvalidArgumentError: {named}: got" in str(run.errors["export"])
+    assert f"InvalidArgumentError: {named}: got" in run.refusal()
     assert sandbox.requests == []
 
 

@@ -21,6 +21,7 @@ from .running import AIRFLOW_2, Run, run_dag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TABLE, KIND = ("dataset_event", "dataset") if AIRFLOW_2 else ("asset_event", "asset")
 NUMBERS = count()
@@ -53,6 +54,12 @@ def run(make: Callable[[], Any], schedule: Any = "@daily") -> Run:
     return run_dag(dag)
 
 
+def export(output: Path | None = None, **arguments: Any) -> Run:
+    """Run a DAG that has only an export: to a folder, or else to XCom."""
+    path = {} if output is None else {"output_path": f"{output}/"}
+    return run(lambda: HoneyHiveExportEventsOperator(task_id="export", **path, **arguments))
+
+
 def extra_of(uri: str) -> dict[str, Any]:
     ((extra,),) = events_of(uri)
     found: dict[str, Any] = json.loads(extra)
@@ -77,7 +84,7 @@ def facts_of(folder: Any, event_count: int = 300) -> dict[str, Any]:
 
 def test_the_event_of_an_asset_has_the_facts_of_the_export(sandbox, output):
     files = asset("files")
-    done = run(lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", outlets=[files]))
+    done = export(output, outlets=[files])
     assert done.state == "success"
     extra = extra_of(files.uri)
     assert extra == facts_of(output)
@@ -86,18 +93,14 @@ def test_the_event_of_an_asset_has_the_facts_of_the_export(sandbox, output):
 
 def test_an_empty_window_is_told_too(sandbox, output):
     empty, filters = asset("empty"), [EventFilter(field="event_type", operator="is", value="nothing")]
-    run(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", output_path=f"{output}/", filters=filters, outlets=[empty]
-        )
-    )
+    export(output, filters=filters, outlets=[empty])
     extra = extra_of(empty.uri)
     assert (extra["event_count"], extra["file_count"]) == (0, 0)
 
 
 def test_events_that_are_the_result_are_told_without_their_content(sandbox):
     result = asset("result")
-    run(lambda: HoneyHiveExportEventsOperator(task_id="export", outlets=[result]))
+    export(outlets=[result])
     assert extra_of(result.uri) == {**WINDOW, "project": "demo", "event_count": 300}
 
 
@@ -116,22 +119,14 @@ def test_the_combination_tells_of_all_parts(sandbox, output):
 
 
 def test_an_alias_gets_the_folder_as_its_asset(sandbox, output):
-    done = run(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", output_path=f"{output}/", outlets=[AssetAlias("days of events")]
-        )
-    )
+    done = export(output, outlets=[AssetAlias("days of events")])
     assert done.state == "success"
     assert extra_of(output.as_uri()) == facts_of(output)
 
 
 def test_a_failed_export_tells_nothing(sandbox, output):
     failed = asset("failed")
-    done = run(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", output_path=f"{output}/", min_events=301, outlets=[failed]
-        )
-    )
+    done = export(output, min_events=301, outlets=[failed])
     assert done.state == "failed"
     assert events_of(failed.uri) == []
 

@@ -13,11 +13,10 @@ from airflow.models import Connection
 from airflow.utils.session import create_session
 
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 
 from .conftest import DAY, DAY_END, KEY
-from .running import ids_in, run_task
+from .running import ids_in, run_export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 
 
 def assert_exports_the_day(sandbox, output, conn_id):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", honeyhive_conn_id=conn_id)
-    )
+    run = run_export(output, honeyhive_conn_id=conn_id)
 
     assert run.state == "success", run.errors
     assert sorted(ids_in(output)) == sorted(sandbox.event_ids(DAY, DAY_END))
@@ -136,6 +133,13 @@ def answer():
     return ok, message
 
 
+def failure():
+    """Test the connection, which must fail, and return what that says."""
+    ok, message = answer()
+    assert not ok
+    return message
+
+
 @pytest.fixture
 def lately():
     """When the events of the last day are."""
@@ -169,9 +173,7 @@ def test_a_key_that_cannot_read_is_told_apart(sandbox, monkeypatch, key, begins,
     connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": key, "extra": {"project": "demo"}}
     monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", json.dumps(connection))
 
-    ok, message = answer()
-
-    assert not ok
+    message = failure()
     assert message.startswith(begins)
     assert says in message
 
@@ -179,46 +181,32 @@ def test_a_key_that_cannot_read_is_told_apart(sandbox, monkeypatch, key, begins,
 def test_a_key_without_permission_is_told_apart(serve):
     serve(behaviour=Behaviour(forbidden_keys=frozenset({KEY})))
 
-    ok, message = answer()
-
-    assert not ok
-    assert message.startswith("API key: HTTP 403")
+    assert failure().startswith("API key: HTTP 403")
 
 
 def test_a_host_that_is_not_there_is_told_apart(sandbox):
     sandbox.close()
 
-    ok, message = answer()
-
-    assert not ok
-    assert message.startswith("No connection: cannot reach 127.0.0.1")
+    assert failure().startswith("No connection: cannot reach 127.0.0.1")
 
 
 def test_a_person_who_waits_gets_the_first_answer(sandbox):
     sandbox.faults.append(Fault.answer(503))
 
-    ok, message = answer()
-
-    assert not ok
-    assert "HTTP 503" in message
+    assert "HTTP 503" in failure()
     assert len(sandbox.requests) == 1
 
 
 def test_a_host_that_is_not_honeyhive_is_told_apart(serve):
     serve(behaviour=Behaviour(endpoints=frozenset()))
 
-    ok, message = answer()
-
-    assert not ok
-    assert message.startswith("Host, path or project: ")
+    assert failure().startswith("Host, path or project: ")
 
 
 def test_a_project_of_another_key_is_told_apart(sandbox, connect):
     connect(sandbox, project="other", endpoint="legacy")
 
-    ok, message = answer()
-
-    assert not ok
+    message = failure()
     assert message.startswith("Host, path or project: ")
     assert "Project not found" in message
 
@@ -226,9 +214,7 @@ def test_a_project_of_another_key_is_told_apart(sandbox, connect):
 def test_a_field_that_cannot_be_right_is_named(sandbox, connect):
     connect(sandbox, timeout="soon", endpoint="expert")
 
-    ok, message = answer()
-
-    assert not ok
+    message = failure()
     assert message.startswith("Connection field: ")
     assert "timeout" in message
     assert "endpoint" in message
@@ -237,9 +223,7 @@ def test_a_field_that_cannot_be_right_is_named(sandbox, connect):
 def test_a_certificate_that_nobody_vouches_for_is_told_apart(serve, certificate):
     serve(tls=certificate)
 
-    ok, message = answer()
-
-    assert not ok
+    message = failure()
     assert message.startswith("No connection: the certificate of 127.0.0.1")
     assert "'verify'" in message
 
@@ -248,10 +232,7 @@ def test_https_to_a_port_of_plain_http_is_told_apart(sandbox, monkeypatch):
     connection = {"conn_type": "honeyhive", "host": sandbox.url.replace("http:", "https:"), "password": KEY}
     monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", json.dumps(connection))
 
-    ok, message = answer()
-
-    assert not ok
-    assert message.startswith("No connection: the TLS handshake with 127.0.0.1")
+    assert failure().startswith("No connection: the TLS handshake with 127.0.0.1")
 
 
 def test_a_private_authority_is_trusted_by_its_bundle(serve, connect, authority, certificate, tmp_path, output):

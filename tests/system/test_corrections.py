@@ -15,7 +15,7 @@ from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEvents
 from airflow_provider_honeyhive.sandbox import Fault
 
 from .conftest import DAY, DAY_END
-from .running import run_task
+from .running import run_export, run_task
 
 
 def event(name, days=0.5, **more):
@@ -64,9 +64,8 @@ def test_late_and_changed_events_become_corrections(sandbox, output):
 
     run = export(output, 1)
 
-    assert run.state == "success", run.errors
+    summary = run.result()
     assert ids_of(run) == {"changed": ["0-3"], "late": ["late"]}
-    summary = run.xcoms["export"]
     assert [summary[name] for name in ("event_count", "late_count", "changed_count")] == [40, 1, 1]
     assert_sound(output)
 
@@ -122,8 +121,7 @@ def test_corrections_on_s3_by_a_connection_of_its_own(sandbox, s3, bucket):
 
     run = export(folder, 1, **store)
 
-    assert run.state == "success", run.errors
-    assert run.xcoms["export"]["late_count"] == 1
+    assert run.result()["late_count"] == 1
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     (key,) = (key for key in keys if "_corrections" in key)
     assert run.xcoms["export"]["correction_files"] == [f"s3://{bucket}/{key}"]
@@ -149,11 +147,6 @@ def test_what_cannot_look_back_is_refused_when_the_dag_is_parsed(arguments):
 
 @pytest.mark.parametrize("path", ["{{ params.folder }}/{{ ds }}/", "{{ params.folder }}/{{ ds }}.jsonl"])
 def test_what_cannot_look_back_is_refused_when_its_templates_are_known(sandbox, output, path):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", lookback=1, output_path=path, params={"folder": str(output)}, retries=3
-        )
-    )
-    assert (run.state, run.retried) == ("failed", [])
-    assert "lookback" in str(run.errors["export"])
+    run = run_export(lookback=1, output_path=path, params={"folder": str(output)}, retries=3)
+    assert "lookback" in run.refusal()
     assert sandbox.requests == []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS, HIDDEN_FIELDS
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.provider_info import get_provider_info
+from tests.unit.programs import last_line_of
 
 from .running import AIRFLOW_2, AIRFLOW_3_1
 
@@ -120,8 +119,7 @@ from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 form = next(form for form in HookMetaService.hook_meta_data() if form.connection_type == "honeyhive")
 print(form.model_dump_json())
 """
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        form = json.loads(done.stdout.splitlines()[-1])
+        form = json.loads(last_line_of(program))
         assert form["hook_name"] == "HoneyHive"
         assert set(form["extra_fields"]) == set(EXTRA_FIELDS)
         assert form["standard_fields"]["password"]["title"] == "API key"

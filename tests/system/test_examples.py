@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_honeyhive.manifest import Manifest
+from tests.unit.programs import last_line_of, modules_loaded_by
 
 from .conftest import DAY, DAY_END, HOME
 from .running import dag_bag, ids_in, run_dag
@@ -118,12 +117,6 @@ def test_an_example_runs_and_leaves_what_it_says(serve, name):
     check(run, sandbox)
 
 
-def run_python(program):
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 #: What Airflow itself loads for any DAG.
 PLAIN_DAG = """
 from datetime import UTC, datetime
@@ -135,15 +128,8 @@ with DAG("plain", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC)
 
 @pytest.mark.parametrize("name", ["example_honeyhive_export", "example_honeyhive_many_workers"])
 def test_loading_an_example_imports_nothing_that_only_tasks_need(name):
-    program = f"""
-import json, runpy, sys
-from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath, task
-{PLAIN_DAG}
-before = set(sys.modules)
-runpy.run_path({str(EXAMPLES[name])!r})
-print(json.dumps(sorted(set(sys.modules) - before)))
-"""
-    loaded = run_python(program)
+    imports = "import runpy\nfrom airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath, task"
+    loaded = modules_loaded_by(f"runpy.run_path({str(EXAMPLES[name])!r})", after=f"{imports}\n{PLAIN_DAG}")
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
     for module in ("requests", "airflow_provider_honeyhive.api.client", "airflow_provider_honeyhive.export.exporter"):
         assert module not in loaded
@@ -166,4 +152,4 @@ kinds = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 deprecations = [w for w in caught if issubclass(w.category, kinds)]
 print(json.dumps([f"{{w.category.__name__}} {{w.filename}}: {{w.message}}" for w in deprecations]))
 """
-    assert run_python(program) == []
+    assert json.loads(last_line_of(program)) == []

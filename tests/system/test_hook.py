@@ -22,8 +22,7 @@ def test_a_task_reads_the_events_of_its_window(sandbox):
 
     run = run_task(read)
 
-    assert run.state == "success"
-    assert run.xcoms["read"] == sorted(sandbox.event_ids(DAY, DAY_END))
+    assert run.result("read") == sorted(sandbox.event_ids(DAY, DAY_END))
 
 
 def test_a_task_counts_events_without_reading_them(serve):

@@ -495,8 +495,7 @@ def test_redshifts_manifest_has_every_file_and_its_size(serve, tmp_path):
         )
     )
 
-    assert run.state == "success", run.errors
-    url = run.xcoms["list_files"]
+    url = run.result("list_files")
     assert url == f"{tmp_path}/day/_redshift.json"
     assert json.loads(Path(url).read_text()) == {
         "entries": [
@@ -530,8 +529,7 @@ def test_templates_get_what_the_export_has_returned(serve, tmp_path, monkeypatch
 
     run = run_dag(module.export.dag)
 
-    assert run.state == "success", run.errors
-    export = run.xcoms["export"]
+    export = run.result()
     (created, _), (loaded, autocommit) = ran
     assert "CREATE TABLE" in created
     assert not autocommit

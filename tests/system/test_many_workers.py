@@ -143,9 +143,7 @@ def test_a_second_run_that_must_not_replace_fails_at_once(sandbox, output):
 
     run = run_many(output, combine={"replace": False, "retries": 2})
 
-    assert run.state == "failed"
-    assert run.retried == []
-    assert "replace is False" in str(run.errors["combine"])
+    assert "replace is False" in run.refusal("combine")
     assert published(output) == before
 
 
@@ -187,8 +185,7 @@ def test_a_server_without_totals_is_split_by_time(serve, output):
 
     run = run_many(output)
 
-    assert run.state == "success", run.errors
-    assert [part["start_time"][11:13] for part in run.xcoms["split"]] == ["00", "06", "12", "18"]
+    assert [part["start_time"][11:13] for part in run.result("split")] == ["00", "06", "12", "18"]
     assert_whole(output, sandbox)
 
 
@@ -230,6 +227,4 @@ def test_what_cannot_be_right_is_found_when_the_dag_is_parsed(operator, argument
 def test_results_that_are_no_exports_to_files_fail_at_once(sandbox, output, exports):
     run = run_many(output, combine={"exports": exports, "retries": 2})
 
-    assert run.state == "failed"
-    assert run.retried == []
-    assert "export.output" in str(run.errors["combine"])
+    assert "export.output" in run.refusal("combine")

@@ -8,11 +8,10 @@ import json
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Fault
 
 from .conftest import DAY, DAY_END
-from .running import run_task
+from .running import run_export
 
 
 def keys(s3, bucket):
@@ -26,19 +25,16 @@ def ids(s3, bucket, key):
 
 
 def export(path, **arguments):
-    return run_task(
-        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=path, output_conn_id="store", **arguments)
-    )
+    return run_export(output_path=path, output_conn_id="store", **arguments)
 
 
 def test_a_folder_gets_parts_and_a_manifest(sandbox, s3, bucket):
     run = export(f"s3://{bucket}/events/{{{{ data_interval_end | ds }}}}/")
 
-    assert run.state == "success", run.errors
+    summary = run.result()
     manifest_key, part_key = keys(s3, bucket)
     assert manifest_key == "events/2026-03-11/_manifest.json"
     assert ids(s3, bucket, part_key) == sorted(sandbox.event_ids(DAY, DAY_END))
-    summary = run.xcoms["export"]
     assert summary["output_path"] == f"s3://{bucket}/events/2026-03-11"
     assert summary["manifest_path"] == f"s3://{bucket}/{manifest_key}"
     assert summary["files"] == [f"s3://{bucket}/{part_key}"]
@@ -56,11 +52,7 @@ def test_one_object_has_its_manifest_beside_it(sandbox, s3, bucket):
 
 
 def test_a_path_may_bring_its_own_connection(sandbox, s3, bucket):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", output_path=ObjectStoragePath(f"s3://{bucket}/day/", conn_id="store")
-        )
-    )
+    run = run_export(output_path=ObjectStoragePath(f"s3://{bucket}/day/", conn_id="store"))
 
     assert run.state == "success", run.errors
     assert len(keys(s3, bucket)) == 2

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 
 from .conftest import DAY, DAY_END, KEY
-from .running import ids_in, run_task
+from .running import ids_in, run_export
 
 ENDPOINTS = ("export", "search", "legacy", "project-search")
 
 
 def export_with_retries(output, **arguments):
-    return run_task(
-        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", retries=2, **arguments)
-    )
+    return run_export(output, retries=2, **arguments)
 
 
 def assert_failed_at_once(run, output, *said):
-    assert run.state == "failed"
-    assert run.retried == []
+    message = run.refusal()
     for text in said:
-        assert text in str(run.errors["export"])
-    assert KEY not in str(run.errors["export"])
+        assert text in message
+    assert KEY not in message
     assert run.xcoms["export"] is None
     assert not output.exists()
 
@@ -95,21 +91,12 @@ def test_a_host_that_is_not_the_api_is_named(serve, output):
 
 
 def test_a_folder_that_holds_another_export_is_left_alone(sandbox, output):
-    def export(**arguments):
-        return run_task(
-            lambda: HoneyHiveExportEventsOperator(
-                task_id="export", output_path=f"{output}/", retries=2, end_time=DAY_END, **arguments
-            )
-        )
-
-    assert export(start_time=DAY).state == "success"
+    assert run_export(output, start_time=DAY, end_time=DAY_END).state == "success"
     before = {path: path.read_bytes() for path in output.iterdir()}
 
-    run = export(start_time=DAY.replace(hour=1))
+    run = export_with_retries(output, start_time=DAY.replace(hour=1), end_time=DAY_END)
 
-    assert run.state == "failed"
-    assert run.retried == []
-    assert "output_path different for each window" in str(run.errors["export"])
+    assert "output_path different for each window" in run.refusal()
     assert {path: path.read_bytes() for path in output.iterdir()} == before
 
 
@@ -130,9 +117,7 @@ def test_a_failure_in_the_middle_publishes_nothing(serve, connect, output):
     connect(sandbox, max_retries=0)
     sandbox.fault_at[4] = Fault.reset()
 
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", page_size=500, retries=0)
-    )
+    run = run_export(output, page_size=500, retries=0)
 
     assert run.state == "failed"
     # What a later try of the same task can go on from.

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_honeyhive.manifest import Manifest
+from tests.unit.programs import modules_loaded_by
 
 from .conftest import DAY, DAY_END, HOME
 from .running import dag_bag, run_dag
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EXAMPLE_DAGS = Path(__file__).resolve().parents[2] / "example_dags"
 # As Airflow does with its DAGs folder, which here is another one.
@@ -89,8 +83,7 @@ def test_a_day_without_events_has_a_report(serve):
 
     run = run_example()
 
-    assert run.state == "success", run.errors
-    written = run.xcoms["report"]
+    written = run.result("report")
     assert rows(written["tables"]["summary"])[0]["events"] == 0
     assert "No model was called." in ObjectStoragePath(written["page"]).read_text(encoding="utf-8")
 
@@ -113,31 +106,18 @@ def test_an_earlier_report_is_replaced(serve, sandbox):
 
     run = run_example()
 
-    assert run.state == "success", run.errors
-    assert rows(run.xcoms["report"]["tables"]["summary"])[0]["events"] == 100
+    assert rows(run.result("report")["tables"]["summary"])[0]["events"] == 100
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of an S3 on loopback, reached as the environment says."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
+def test_events_and_report_may_be_in_an_object_store(sandbox, s3, bucket, monkeypatch):
     access = {"ACCESS_KEY_ID": "access", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}
-    for name, value in {**access, "ENDPOINT_URL": f"http://{host}:{port}"}.items():
+    for name, value in {**access, "ENDPOINT_URL": s3.meta.endpoint_url}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    boto3.client("s3").create_bucket(Bucket="reports")
-    yield "reports"
-    server.stop()
-
-
-def test_events_and_report_may_be_in_an_object_store(sandbox, bucket, monkeypatch):
     monkeypatch.setenv("HONEYHIVE_EXAMPLE_OUTPUT", f"s3://{bucket}/honeyhive")
 
     run = run_example()
 
-    assert run.state == "success", run.errors
-    assert run.xcoms["report"]["page"] == f"s3://{bucket}/honeyhive/report/2026-03-11/report.html"
+    assert run.result("report")["page"] == f"s3://{bucket}/honeyhive/report/2026-03-11/report.html"
     check_report(run, sandbox)
 
 
@@ -146,14 +126,9 @@ def test_airflow_takes_no_module_of_the_report_for_a_dag():
 
 
 def test_loading_the_example_imports_nothing_that_only_its_task_needs():
-    program = f"""
-import json, runpy, sys
-from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task
-before = set(sys.modules)
-runpy.run_path({str(EXAMPLE_DAGS / "example_honeyhive_report.py")!r})
-print(json.dumps(sorted(set(sys.modules) - before)))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    loaded = json.loads(done.stdout.splitlines()[-1])
+    loaded = modules_loaded_by(
+        f"runpy.run_path({str(EXAMPLE_DAGS / 'example_honeyhive_report.py')!r})",
+        after="import runpy\nfrom airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, task",
+    )
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
-    assert not {"altair", "duckdb", "pyarrow", "vl_convert", "honeyhive_report.report"} & set(loaded)
+    assert not {"altair", "duckdb", "pyarrow", "vl_convert", "honeyhive_report.report"} & loaded

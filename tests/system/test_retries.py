@@ -12,14 +12,13 @@ from airflow.providers.common.compat.sdk import task
 from airflow_provider_honeyhive._compat import HAS_RETRY_POLICIES, AirflowOptionalProviderFeatureException, TriggerEvent
 from airflow_provider_honeyhive.exceptions import HoneyHiveRateLimitError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Fault
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
 from airflow_provider_honeyhive.tasks.retry_policy import HoneyHiveRetryPolicy
 from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
 
 from .conftest import DAY, DAY_END
-from .running import ids_in, run_task
+from .running import ids_in, run_export, run_task
 
 PAGE = 100
 #: No file gets full before the fault comes.
@@ -39,11 +38,6 @@ def waits(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(HoneyHiveMomentTrigger, "run", run)
     return moments
-
-
-def run_export(output=None, **arguments: Any):
-    path = {} if output is None else {"output_path": f"{output}/"}
-    return run_task(lambda: HoneyHiveExportEventsOperator(task_id="export", **path, **arguments))
 
 
 # ------------------------------------------------------------------------------------------- a long Retry-After
@@ -133,8 +127,7 @@ def test_a_sensor_that_gives_up_its_slot_between_looks_does_not_keep_it_for_a_lo
         )
     )
 
-    assert run.state == "success"
-    assert run.xcoms["wait"]["event_count"] == 300
+    assert run.result("wait")["event_count"] == 300
 
 
 # -------------------------------------------------------------------------------------------- the retry policy
@@ -166,8 +159,7 @@ def test_with_the_policy_a_task_is_tried_again_after_what_may_pass(sandbox, conn
 
     run = run_task(lambda: count_with(HoneyHiveRetryPolicy()))
 
-    assert run.state == "success"
-    assert run.xcoms["count"] == 300
+    assert run.result("count") == 300
     assert [error.status_code for error in run.retried] == [429, 503]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -13,7 +12,7 @@ from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEvents
 from airflow_provider_honeyhive.sandbox import Fault
 
 from .conftest import DAY, DAY_END
-from .running import AIRFLOW_2, ids_in, run_task
+from .running import AIRFLOW_2, KilledOnce, ids_in, run_task
 
 #: Small enough for parts to be staged before the fault comes.
 SMALL_PARTS = {"page_size": 50, "max_file_size": 20_000, "concurrency": 1}
@@ -60,28 +59,11 @@ def test_a_task_beyond_its_execution_timeout_goes_on_in_its_next_try(sandbox, ou
     assert_went_on(run, sandbox, output)
 
 
-class KilledOnce(HoneyHiveExportEventsOperator):
-    """Is killed a moment after it has begun, as Airflow does it: by on_kill."""
-
-    killed = threading.Event()
-
-    def execute(self, context):
-        if not self.killed.is_set():
-            self.killed.set()
-            threading.Timer(2, self.on_kill).start()
-        return super().execute(context)
-
-
-@pytest.fixture
-def killed_once():
+def test_a_killed_task_ends_although_the_server_is_silent_and_goes_on_in_its_next_try(sandbox, output):
     KilledOnce.killed.clear()
-    return KilledOnce
-
-
-def test_a_killed_task_ends_although_the_server_is_silent_and_goes_on_in_its_next_try(sandbox, output, killed_once):
     sandbox.fault_at[SILENT] = Fault.delayed(60)
 
-    run = run_task(lambda: make_export(killed_once, output))
+    run = run_task(lambda: make_export(KilledOnce, output))
 
     assert isinstance(run.retried[0], ExportStoppedError)
     assert_went_on(run, sandbox, output)

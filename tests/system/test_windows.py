@@ -7,11 +7,10 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Behaviour
 
 from .conftest import DAY, DAY_END
-from .running import ids_in, run_task
+from .running import ids_in, run_export
 
 MS = timedelta(milliseconds=1)
 ENDPOINTS = ("export", "search", "legacy", "project-search")
@@ -36,7 +35,7 @@ def test_the_start_belongs_to_the_window_and_the_end_to_the_next(serve, output, 
         behaviour=Behaviour(endpoints=frozenset({endpoint}), time_format=time_format),
     )
 
-    run = run_task(lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/"))
+    run = run_export(output)
 
     assert run.state == "success"
     assert sorted(ids_in(output)) == ["first", "last", "start"]
@@ -46,7 +45,7 @@ def test_the_start_belongs_to_the_window_and_the_end_to_the_next(serve, output, 
 def test_a_window_is_whole_on_each_endpoint(serve, output, endpoint):
     sandbox = serve(count=3000, behaviour=Behaviour(endpoints=frozenset({endpoint})))
 
-    run = run_task(lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/", page_size=500))
+    run = run_export(output, page_size=500)
 
     assert run.state == "success"
     assert sorted(ids_in(output)) == sorted(sandbox.event_ids(DAY, DAY_END))
@@ -56,7 +55,7 @@ def test_a_window_is_whole_on_each_endpoint(serve, output, endpoint):
 def test_a_window_without_events_leaves_a_manifest_and_no_part(serve, output):
     serve([])
 
-    run = run_task(lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/"))
+    run = run_export(output)
 
     assert run.state == "success"
     assert [path.name for path in output.iterdir()] == ["_manifest.json"]
@@ -68,7 +67,7 @@ def test_a_window_without_events_leaves_a_manifest_and_no_part(serve, output):
 def test_a_second_run_replaces_the_first_and_gives_the_same_files(sandbox, output):
     digests = []
     for _ in range(2):
-        run = run_task(lambda: HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/"))
+        run = run_export(output)
         assert run.state == "success"
         digests.append([part.sha256 for part in Manifest.read(output).files])
 

@@ -11,7 +11,7 @@ from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
 from .conftest import DAY
-from .running import run_task
+from .running import run_export, run_task
 
 NOON_MS = int(DAY.replace(hour=12).timestamp() * 1000)
 
@@ -25,8 +25,7 @@ def test_the_events_reach_the_next_task_as_they_are_newest_first(sandbox):
 
     run = run_task(lambda: use(HoneyHiveExportEventsOperator(task_id="export").output))
 
-    assert run.state == "success"
-    assert received == run.xcoms["export"]
+    assert received == run.result()
     times = [event["start_time"] for event in received]
     assert times == sorted(times, reverse=True)
     by_id = {event["event_id"]: event for event in received}
@@ -35,22 +34,15 @@ def test_the_events_reach_the_next_task_as_they_are_newest_first(sandbox):
 
 
 def test_no_events_are_an_empty_list(sandbox):
-    run = run_task(
-        lambda: HoneyHiveExportEventsOperator(
-            task_id="export", filters=[EventFilter(field="event_type", operator="is", value="nothing")]
-        )
-    )
+    run = run_export(filters=[EventFilter(field="event_type", operator="is", value="nothing")])
 
-    assert run.state == "success"
-    assert run.xcoms["export"] == []
+    assert run.result() == []
 
 
 def test_too_many_bytes_fail_at_once_with_both_numbers_and_the_way_out(sandbox):
-    run = run_task(lambda: HoneyHiveExportEventsOperator(task_id="export", xcom_max_bytes=12_345, retries=2))
+    run = run_export(xcom_max_bytes=12_345, retries=2)
 
-    assert run.state == "failed"
-    assert run.retried == []
-    message = str(run.errors["export"])
+    message = run.refusal()
     size = sum(len(event.raw) for event in sandbox.events() if event.time_us and event.time_us >= DAY.timestamp() * 1e6)
     for part in (f"{size:,}", "12,345", "xcom_max_bytes", "output_path"):
         assert part in message
@@ -66,10 +58,9 @@ def test_what_xcom_cannot_carry_arrives_as_the_nearest_thing_it_can(serve):
         ]
     )
 
-    run = run_task(lambda: HoneyHiveExportEventsOperator(task_id="export"))
+    run = run_export()
 
-    assert run.state == "success"
-    assert run.xcoms["export"] == [
+    assert run.result() == [
         {
             "event_id": "odd",
             "project": "demo",
