@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from airflow_provider_honeyhive.export.result import ExportResult
-from airflow_provider_honeyhive.manifest import LookbackFacts, Manifest, RequestFacts
-from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.manifest import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts
+from tests.unit.export.test_result import manifest
 
 from .documents import Document, codes, run_python
 
 PAGE = Document("docs/lineage.md")
 #: One that has all that an export can have.
-RESULT = ExportResult.of_files(
-    Manifest(
-        project="demo",
-        start_time="2026-03-10T00:00:00.000000Z",
-        end_time="2026-03-11T00:00:00.000000Z",
-        event_count=0,
-        started_at="",
-        finished_at="",
-        file_format="parquet",
-        compression="zstd",
-        request=RequestFacts(api_host="api.example.com"),
-        files=[],
-        lookback=LookbackFacts(windows=1, start_time="", end_time=""),
-    ).placed(LocalStore(Path("/bucket/day")), "_manifest.json")
-)
+RESULT = ExportResult.of_files(manifest(lookback=LookbackFacts(windows=1, start_time="", end_time="")))
 
 
 def test_the_dags_on_the_page_work():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.links.honeyhive import events_url
 from airflow_provider_honeyhive.tasks.assets import MOST_FILES_SHOWN
+from tests.unit.export.test_result import RESULT
 
 from .documents import Document
 
@@ -15,16 +15,8 @@ PAGE = Document("docs/ui.md")
 
 
 def test_the_form_of_the_link_is_the_one_that_is_made():
-    result = ExportResult(
-        api_host="api.example.com",
-        project="demo",
-        project_id="id-of-demo",
-        start_time="2026-03-10T00:00:00.000000Z",
-        end_time="2026-03-11T00:00:00.000000Z",
-        event_count=5,
-    )
     (form,) = re.findall(r"`(\{app_url\}/[^`]+)`", PAGE.text)
-    made = events_url("https://app", result, datetime(2026, 3, 11, tzinfo=UTC))
+    made = events_url("https://app", RESULT, datetime(2026, 3, 11, tzinfo=UTC))
     assert made.startswith(form.format(**{"app_url": "https://app", "project id": "id-of-demo"}).rstrip("…"))
 
 

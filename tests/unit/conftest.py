@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY = "hh_sandbox"
+#: Of :func:`connect`.
+CONN_ID = "honeyhive_of_the_tests"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,7 +49,7 @@ def sandbox_with() -> Iterator[Callable[..., Sandbox]]:
 
 @pytest.fixture
 def sandbox(sandbox_with: Callable[..., Sandbox]) -> Sandbox:
-    """Serve 300 events of 22 November 2026."""
+    """Serve 300 events of 22 November 2026 and the one that every sandbox begins with."""
     return sandbox_with(start=datetime(2026, 11, 22, tzinfo=UTC), end=datetime(2026, 11, 23, tzinfo=UTC))
 
 
@@ -74,3 +77,16 @@ def client_of() -> Iterator[Callable[..., HoneyHiveClient]]:
 def client(sandbox: Sandbox, client_of: Callable[..., HoneyHiveClient]) -> HoneyHiveClient:
     """Give a client of :func:`sandbox`."""
     return client_of(sandbox)
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sandbox]:
+    """Give a function that sets Airflow's connection :data:`CONN_ID` to a sandbox; what is None is left out."""
+
+    def connect(sandbox: Sandbox, *, key: str = KEY, **extra: Any) -> Sandbox:
+        connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": key}
+        extra = {name: value for name, value in {"project": sandbox.project, **extra}.items() if value is not None}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps({**connection, "extra": extra}))
+        return sandbox
+
+    return connect

@@ -23,6 +23,7 @@ from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
 from tests.unit.export.test_exporter import DAY, GENERATED, ids
+from tests.unit.programs import last_line_of
 from tests.unit.storage.test_stores import bucket, s3  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -141,10 +142,7 @@ def modules_after(*commands: list[str]) -> set[str]:
         "    except SystemExit: pass\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(commands)], capture_output=True, text=True, check=True
-    )
-    return set(json.loads(found.stdout.splitlines()[-1]))
+    return set(json.loads(last_line_of(code, json.dumps(commands))))
 
 
 def test_help_and_version_load_nothing_heavy():

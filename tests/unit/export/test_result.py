@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,15 @@ from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.tasks.assets import asset_facts
 
 DAY = Window(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
+#: Of five events that are no files.
+RESULT = ExportResult(
+    api_host="api.example.com",
+    project="demo",
+    project_id="id-of-demo",
+    start_time="2026-03-10T00:00:00.000000Z",
+    end_time="2026-03-11T00:00:00.000000Z",
+    event_count=5,
+)
 
 
 def manifest(**facts) -> Manifest:
@@ -45,31 +55,14 @@ def manifest(**facts) -> Manifest:
 
 def test_files_and_counts_are_those_of_the_manifest():
     published = manifest()
-    assert ExportResult.of_files(published) == ExportResult(
-        api_host="api.example.com",
-        project="demo",
-        project_id="id-of-demo",
-        start_time="2026-03-10T00:00:00.000000Z",
-        end_time="2026-03-11T00:00:00.000000Z",
-        event_count=5,
-        manifest=published,
-    )
+    assert ExportResult.of_files(published) == replace(RESULT, manifest=published)
 
 
 def test_events_alone_have_no_files():
     request = ExportRequest(project="demo", window=DAY)
     events = [{"event_id": "1", "project": "demo", "project_id": "id-of-demo", "inputs": {"secret": "text"}}] * 3
 
-    result = ExportResult.of_events("api.example.com", request, events)
-
-    assert result == ExportResult(
-        api_host="api.example.com",
-        project="demo",
-        project_id="id-of-demo",
-        start_time="2026-03-10T00:00:00.000000Z",
-        end_time="2026-03-11T00:00:00.000000Z",
-        event_count=3,
-    )
+    assert ExportResult.of_events("api.example.com", request, events) == replace(RESULT, event_count=3)
 
 
 @pytest.mark.parametrize(

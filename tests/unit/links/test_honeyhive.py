@@ -8,19 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.links.honeyhive import events_url
 from airflow_provider_honeyhive.models.window import format_time
+from tests.unit.export import test_result
 
 NOW = datetime(2026, 3, 11, 0, 5, tzinfo=UTC)
-RESULT = ExportResult(
-    api_host="api.example.com",
-    project="demo",
-    project_id="peQ9-_5k",
-    start_time="2026-03-10T00:00:00.000000Z",
-    end_time="2026-03-11T00:00:00.000000Z",
-    event_count=1,
-)
+RESULT = replace(test_result.RESULT, project_id="peQ9-_5k")
 
 
 @pytest.mark.parametrize(

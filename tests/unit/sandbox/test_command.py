@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_honeyhive.sandbox.command import add_arguments
+from tests.unit.programs import modules_loaded_by
 
 COMMAND = [sys.executable, "-m", "airflow_provider_honeyhive.sandbox"]
 
@@ -56,11 +57,8 @@ def test_times_without_a_zone_are_utc() -> None:
 
 
 def test_the_sandbox_needs_the_standard_library_only() -> None:
-    code = (
-        "import sys; before = set(sys.modules); import airflow_provider_honeyhive.sandbox.command; "
-        "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
-        "print(sorted(new - sys.stdlib_module_names)); "
-        "print(sorted(n for n in sys.modules if n.startswith('airflow_p') and '.sandbox' not in n))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "['airflow_provider_honeyhive']\n['airflow_provider_honeyhive']\n"
+    loaded = modules_loaded_by("import airflow_provider_honeyhive.sandbox.command")
+    packages = {name.partition(".")[0] for name in loaded}
+    assert packages - sys.stdlib_module_names == {"airflow_provider_honeyhive"}
+    ours = {name for name in loaded if name.startswith("airflow_p") and ".sandbox" not in name}
+    assert ours == {"airflow_provider_honeyhive"}

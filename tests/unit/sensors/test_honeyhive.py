@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,10 +20,11 @@ from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEvents
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sensors import honeyhive as sensors
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
+from tests.unit.conftest import CONN_ID
+from tests.unit.programs import modules_loaded_by
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
-CONN_ID = "honeyhive_of_the_sensor"
 CONTEXT = {"data_interval_start": START, "data_interval_end": END}
 
 
@@ -63,23 +62,8 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def connect(monkeypatch):
-    def connect(sandbox):
-        connection = {
-            "conn_type": "honeyhive",
-            "host": sandbox.url,
-            "password": sandbox.key,
-            "extra": {"project": sandbox.project, "max_retries": 0},
-        }
-        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(connection))
-        return sandbox
-
-    return connect
-
-
-@pytest.fixture
-def sandbox(sandbox_with, connect):
-    return connect(sandbox_with(start=START, end=END))
+def sandbox(sandbox, connect):
+    return connect(sandbox, max_retries=0)
 
 
 def sensor(**arguments: Any) -> HoneyHiveEventsSensor:
@@ -141,18 +125,13 @@ def test_filters_that_are_objects_become_dicts_since_templates_are_rendered_in_t
 
 
 def test_importing_it_imports_nothing_that_only_a_wait_needs():
-    program = """
-import sys
-from airflow.providers.common.compat.sdk import BaseHook, BaseSensorOperator, ObjectStoragePath
-import airflow.triggers.base
-before = set(sys.modules)
-import airflow_provider_honeyhive.sensors.honeyhive, airflow_provider_honeyhive.triggers.honeyhive
-heavy = {"requests", "tenacity", "msgspec", "pyarrow", "croniter", "asgiref.sync",
-         *(f"airflow_provider_honeyhive.{name}" for name in ("api.client", "reading", "export"))}
-print(sorted(heavy & (set(sys.modules) - before)))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    loaded = modules_loaded_by(
+        "import airflow_provider_honeyhive.sensors.honeyhive, airflow_provider_honeyhive.triggers.honeyhive",
+        after="from airflow.providers.common.compat.sdk import BaseHook, BaseSensorOperator, ObjectStoragePath\n"
+        "import airflow.triggers.base",
+    )
+    ours = {f"airflow_provider_honeyhive.{name}" for name in ("api.client", "reading", "export")}
+    assert not ({"requests", "tenacity", "msgspec", "pyarrow", "croniter", "asgiref.sync"} | ours) & loaded
 
 
 # ------------------------------------------------------------------------------------------ from poke to poke
@@ -211,7 +190,7 @@ def test_it_goes_back_to_sleep_when_one_more_event_comes(sandbox_with, connect, 
         if number == 5:
             sandbox.add([late("one more")])
 
-    connect(sandbox_with(start=START, end=END, behaviour=Behaviour(before_request=add)))
+    connect(sandbox_with(start=START, end=END, behaviour=Behaviour(before_request=add)), max_retries=0)
 
     assert not sensor(settled_for=150, mode="reschedule", poke_interval=60).poke(CONTEXT)
     assert clock.slept == [60, 60]

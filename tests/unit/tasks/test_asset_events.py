@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +12,7 @@ from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink
 from airflow_provider_honeyhive.tasks import assets as announcing
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files, log_group
 from tests.unit.export.test_result import manifest
+from tests.unit.programs import modules_loaded_by
 
 from .test_assets import RESULT
 
@@ -123,14 +121,8 @@ def test_a_group_ends_whatever_happens(caplog):
 
 
 def test_parsing_a_dag_imports_nothing_heavy():
-    code = (
-        "import sys, json\n"
-        "import airflow_provider_honeyhive._compat\n"
-        "before = set(sys.modules)\n"
-        "import airflow_provider_honeyhive.tasks.assets\n"
-        "heavy = {'requests', 'msgspec', 'pydantic', 'tenacity', 'pyarrow', 'openlineage'}\n"
-        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
-        "print(json.dumps(sorted(heavy & new)))"
+    loaded = modules_loaded_by(
+        "import airflow_provider_honeyhive.tasks.assets", after="import airflow_provider_honeyhive._compat"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1]) == []
+    heavy = {"requests", "msgspec", "pydantic", "tenacity", "pyarrow", "openlineage"}
+    assert not heavy & {name.partition(".")[0] for name in loaded}

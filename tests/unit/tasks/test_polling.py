@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +13,7 @@ from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.reading.counting import count_and_newest
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.tasks.polling import Condition, Snapshot, Unchanged
+from tests.unit.programs import modules_loaded_by
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -234,11 +233,9 @@ def test_the_log_says_what_is_missing(condition, said):
 
 
 def test_importing_it_does_not_hold_up_an_event_loop():
-    program = (
-        "import sys, airflow_provider_honeyhive._compat; before = set(sys.modules)\n"
-        "import airflow_provider_honeyhive.tasks.polling, airflow_provider_honeyhive.triggers.watch_state;"
-        "print(sorted({'requests', 'msgspec', 'pydantic', 'tenacity'} & (set(sys.modules) - before)))"
+    loaded = modules_loaded_by(
+        "import airflow_provider_honeyhive.tasks.polling, airflow_provider_honeyhive.triggers.watch_state",
+        after="import airflow_provider_honeyhive._compat",
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert not {"requests", "msgspec", "pydantic", "tenacity"} & loaded

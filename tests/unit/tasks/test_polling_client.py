@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, HoneyHiveServerError, InvalidArgumentError
 from airflow_provider_honeyhive.sandbox import Fault
 from airflow_provider_honeyhive.tasks.polling import PollingClient
-
-CONN_ID = "honeyhive_of_the_inquiry"
-
-
-@pytest.fixture
-def sandbox(sandbox_with):
-    return sandbox_with()
-
-
-@pytest.fixture
-def connect(monkeypatch):
-    def connect(sandbox, key="hh_sandbox", **extra):
-        connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": key, "extra": extra}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(connection))
-
-    return connect
+from tests.unit.conftest import CONN_ID
 
 
 def polling_client(*, most_retries=0, **arguments):
@@ -36,7 +19,7 @@ def total(client, request):
 
 
 def test_all_questions_go_over_one_connection(sandbox, connect):
-    connect(sandbox, project="demo")
+    connect(sandbox)
     asked = polling_client()
 
     assert asked.ask(total) == asked.ask(total) == 301
@@ -45,12 +28,12 @@ def test_all_questions_go_over_one_connection(sandbox, connect):
 
 
 def test_after_an_error_the_connection_is_looked_up_again(sandbox, connect):
-    connect(sandbox, key="hh_old", project="demo")
+    connect(sandbox, key="hh_old")
     asked = polling_client()
     with pytest.raises(HoneyHiveAuthError):
         asked.ask(total)
 
-    connect(sandbox, project="demo")
+    connect(sandbox)
 
     assert asked.ask(total) == 301
 
@@ -59,7 +42,7 @@ def test_after_an_error_the_connection_is_looked_up_again(sandbox, connect):
     ("of_the_connection", "most", "requests"), [("8", 0, 1), ("8", 1, 2), ("0", 5, 1)], ids=["none", "one", "fewer"]
 )
 def test_requests_are_not_sent_again_more_often_than_both_allow(sandbox, connect, of_the_connection, most, requests):
-    connect(sandbox, project="demo", max_retries=of_the_connection)
+    connect(sandbox, max_retries=of_the_connection)
     sandbox.faults.extend([Fault.answer(503, retry_after=0)] * 9)
 
     with pytest.raises(HoneyHiveServerError):
@@ -68,7 +51,7 @@ def test_requests_are_not_sent_again_more_often_than_both_allow(sandbox, connect
 
 
 def test_a_long_wait_is_left_to_whoever_asks_where_he_can_wait_elsewhere(sandbox, connect):
-    connect(sandbox, project="demo")
+    connect(sandbox)
     sandbox.faults.append(Fault.answer(503, retry_after=61))
 
     with pytest.raises(HoneyHiveServerError) as caught:
@@ -78,17 +61,17 @@ def test_a_long_wait_is_left_to_whoever_asks_where_he_can_wait_elsewhere(sandbox
 
 
 def test_the_project_is_that_of_the_connection_unless_one_is_given(sandbox, connect):
-    connect(sandbox, project="demo")
+    connect(sandbox)
 
     assert polling_client().ask(lambda _, request: request.project) == "demo"
     assert polling_client(project="other").ask(lambda _, request: request.project) == "other"
-    connect(sandbox)
+    connect(sandbox, project=None)
     with pytest.raises(InvalidArgumentError, match="set the connection's extra 'project'"):
         polling_client().ask(total)
 
 
 def test_closing_lets_what_is_being_asked_end(sandbox, connect):
-    connect(sandbox, project="demo")
+    connect(sandbox)
     asked = polling_client()
 
     def question(client, request):

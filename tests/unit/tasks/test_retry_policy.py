@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
@@ -21,6 +19,7 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.tasks import retry_policy
 from airflow_provider_honeyhive.tasks.retry_policy import HoneyHiveRetryPolicy
+from tests.unit.programs import modules_loaded_by
 
 
 def decide(error: BaseException):
@@ -69,17 +68,12 @@ def test_the_rest_is_left_to_the_tasks_own_retries(error):
 
 
 def test_importing_it_imports_nothing_that_only_requests_need():
-    program = """
-import sys
-from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, ObjectStoragePath
-import airflow.triggers.base
-before = set(sys.modules)
-import airflow_provider_honeyhive.tasks.retry_policy
-heavy = {"requests", "tenacity", "msgspec", "pyarrow", "airflow_provider_honeyhive.api.client"}
-print(sorted(heavy & (set(sys.modules) - before)))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    loaded = modules_loaded_by(
+        "import airflow_provider_honeyhive.tasks.retry_policy",
+        after="from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, ObjectStoragePath\n"
+        "import airflow.triggers.base",
+    )
+    assert not {"requests", "tenacity", "msgspec", "pyarrow", "airflow_provider_honeyhive.api.client"} & loaded
 
 
 def test_it_survives_serialization():

@@ -19,26 +19,13 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.triggers import honeyhive as triggers
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger, HoneyHiveNewEventsTrigger
 from airflow_provider_honeyhive.triggers.watch import WatchProducer
+from tests.unit.conftest import CONN_ID
+
+from .test_watch import Accessors
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
 ERRORS = [{"field": "error", "operator": "exists"}]
-CONN_ID = "honeyhive_of_the_triggers"
-
-
-@pytest.fixture
-def connect(monkeypatch):
-    def connect(sandbox, **more):
-        connection = {
-            "conn_type": "honeyhive",
-            "host": sandbox.url,
-            "password": sandbox.key,
-            "extra": {"project": sandbox.project},
-        }
-        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps({**connection, **more}))
-        return sandbox
-
-    return connect
 
 
 def again(trigger: Any) -> Any:
@@ -188,9 +175,9 @@ def test_the_last_error_is_what_a_time_out_says(sandbox_with, connect, clock):
 @pytest.mark.parametrize(
     ("connection", "arguments", "said"),
     [
-        ({"password": "hh_wrong"}, {}, "HoneyHiveAuthError"),
-        ({"password": ""}, {}, "HoneyHiveAuthError"),
-        ({"extra": {}}, {}, "InvalidArgumentError: project"),
+        ({"key": "hh_wrong"}, {}, "HoneyHiveAuthError"),
+        ({"key": ""}, {}, "HoneyHiveAuthError"),
+        ({"project": None}, {}, "InvalidArgumentError: project"),
         ({}, {"filters": [{"field": "x", "operator": "resembles"}]}, "InvalidArgumentError: filters"),
         ({}, {"deadline": "soon"}, "InvalidArgumentError: deadline"),
         ({}, {"start_time": END.isoformat()}, "InvalidArgumentError: end_time"),
@@ -309,24 +296,6 @@ def test_the_state_goes_on_where_only_the_pace_changes_and_begins_anew_where_ano
     assert key() == key(poll_interval=5, lookback=9, start_time=None)
     assert re.fullmatch("honeyhive-watch-[0-9a-f]{16}", key())
     assert len({key(), key(project="other"), key(evaluation_id="run"), key(filters=[ERRORS[0]] * 2)}) == 4
-
-
-class Accessors:
-    """What the triggerer gives to an event trigger."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.values.get(key, default)
-
-    def set(self, key: str, value: Any) -> None:
-        self.values[key] = value
-
-    @property
-    def pending(self) -> Any:
-        (state,) = self.values.values()
-        return state["pending"]
 
 
 class Triggerer:

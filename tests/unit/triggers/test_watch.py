@@ -352,6 +352,12 @@ class Accessors:
     def set(self, key: str, value: Any) -> None:
         self.values[key] = value
 
+    @property
+    def pending(self) -> Any:
+        """What the one state that was set says is pending."""
+        (state,) = self.values.values()
+        return state["pending"]
+
 
 def test_watchers_of_one_asset_keep_their_states_apart():
     accessors = Accessors()
