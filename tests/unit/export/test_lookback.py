@@ -54,11 +54,11 @@ class Exporter:
         self.folder = folder
 
     def run(self, *arguments: Any, **more: Any) -> Manifest:
-        """Export a day; see :meth:`export_of`."""
+        """Export a day, with the arguments of :meth:`export_of`."""
         return export_events(self.client, *self.export_of(*arguments, **more), exports_folder=self.folder)
 
     def export_of(self, number: int, lookback: int = 2, *, task: AirflowFacts | None = TASK, **other: Any) -> Any:
-        """Return what :func:`export_events` is to be told of a day, with the request's arguments and options."""
+        """Return the arguments of an export of a day; the others given are those of its request and its options."""
         names = ("project", "filters", "exclude_fields", "redact", "redact_secret", "projections", "sessions")
         asked = {"project": "demo", **{name: other.pop(name) for name in names if name in other}}
         request = ExportRequest.parse(window=day(number), **asked)
