@@ -67,7 +67,8 @@ def test_a_window_without_events_leaves_a_manifest_and_no_part(serve, output):
 def test_a_second_run_replaces_the_first_and_gives_the_same_files(sandbox, output):
     digests = []
     for _ in range(2):
-        run = run_export(output)
+        # Not gzip, whose bytes may differ.
+        run = run_export(output, compression="zstd")
         assert run.state == "success"
         digests.append([part.sha256 for part in Manifest.read(output).files])
 

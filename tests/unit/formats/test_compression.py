@@ -8,6 +8,7 @@ import random
 import pytest
 import zstandard
 
+from airflow_provider_honeyhive.formats import compression
 from airflow_provider_honeyhive.formats.compression import DECOMPRESS, DECOMPRESSION_ERRORS, PIECE_BYTES
 from airflow_provider_honeyhive.models.layout import FORMATS
 
@@ -32,6 +33,16 @@ def test_members_that_follow_each_other_come_back_whole(compression, size):
     pieces = [TEXT[:10], TEXT[10:20_000], b"", TEXT[20_000:40_000]]
     data = b"".join(map(compress, pieces))
     assert b"".join(DECOMPRESS[compression](chunks(data, size))) == TEXT[:40_000]
+
+
+@pytest.mark.parametrize("with_isal", [True, False])
+def test_blocks_come_back_whoever_compresses_them(with_isal, monkeypatch):
+    if with_isal:
+        pytest.importorskip("isal", reason="no wheel of ISA-L for this machine")
+    monkeypatch.setattr(compression, "_ISAL", compression._isal() if with_isal else None)
+    data = b"".join(map(compression.COMPRESS["gzip"], (TEXT, b"", TEXT[:10])))
+    assert data[3:8] == bytes(5)  # no name of a file, no time
+    assert gzip.decompress(data) == TEXT + TEXT[:10]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
