@@ -12,39 +12,28 @@ PAGE = Document("docs/testing.md")
 FILES = ("conftest.py", "honeyhive_daily.py", "test_honeyhive_daily.py")
 
 
-def run_pytest(folder):
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)],
+def test_the_three_files_of_the_page_pass_and_notice_an_export_that_is_not_whole(tmp_path):
+    for name in FILES:
+        text = PAGE.the("python", f"# {name}\n")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        if name != "conftest.py":
+            wrong = text.replace("honeyhive_daily", "honeyhive_wrong").replace(
+                'task_id="export",', 'task_id="export", filters=[{"field": "error", "operator": "exists"}],'
+            )
+            (tmp_path / name.replace("daily", "wrong")).write_text(wrong, encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
         # Nothing of the Airflow of these tests: the page makes its own.
         env={name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
         | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
-        cwd=folder,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
 
-
-def test_the_three_files_of_the_page_pass(tmp_path):
-    for name in FILES:
-        (tmp_path / name).write_text(PAGE.the("python", f"# {name}\n"), encoding="utf-8")
-
-    done = run_pytest(tmp_path)
-
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert "3 passed" in done.stdout
-
-
-def test_they_notice_an_export_that_is_not_whole(tmp_path):
-    for name in FILES:
-        text = PAGE.the("python", f"# {name}\n")
-        wrong = text.replace(
-            'task_id="export",', 'task_id="export", filters=[{"field": "error", "operator": "exists"}],'
-        )
-        (tmp_path / name).write_text(wrong, encoding="utf-8")
-
-    done = run_pytest(tmp_path)
-
-    assert done.returncode == 1
-    assert "2 failed, 1 passed" in done.stdout
+    assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "2 failed, 4 passed" in done.stdout
+    assert done.stdout.count("\nFAILED test_honeyhive_wrong.py::") == 2
