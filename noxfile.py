@@ -15,6 +15,9 @@ from pathlib import Path
 
 import nox
 
+# Where the machine forbids to keep bytecode, each of the many processes of a test run would make Airflow's anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["test"]
 
