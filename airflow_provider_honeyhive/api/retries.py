@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+log = logging.getLogger(__name__)
+
 #: Seconds that are waited on the spot, whoever waits; for more a task leaves its worker slot, where it can.
 LONG_WAIT_S = 60.0
 
@@ -46,8 +48,6 @@ def pause_asked_by(error: BaseException | None) -> float:
     """Return the seconds that the server asked to wait, within reason; 0 where it did not."""
     return min(wait_asked_by(error) or 0.0, LONGEST_PAUSE_S)
 
-
-log = logging.getLogger(__name__)
 
 #: Seconds between two tries: doubled each time, with as much jitter as the first wait, up to a minute.
 FIRST_BACKOFF_S = 1.0

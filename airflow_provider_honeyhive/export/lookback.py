@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
+log = logging.getLogger(__name__)
+
+
 class Reason(StrEnum):
     """Why an event is exported again."""
 
@@ -105,8 +108,6 @@ def sort_out(files: Iterable[PartFile]) -> Published:
             events.append(file)
     return Published(events, corrections, index)
 
-
-log = logging.getLogger(__name__)
 
 #: From when to when, in microseconds since 1970.
 Span: TypeAlias = tuple[int, int]

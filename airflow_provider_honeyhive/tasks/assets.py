@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.manifest import Manifest
 
 
+log = logging.getLogger(__name__)
+
 #: As Airflow's own cron partitions are called, in UTC.
 _PARTITION_KEY = "%Y-%m-%dT%H:%M:%S"
 
@@ -96,8 +98,6 @@ def _partition_key(context: Mapping[str, Any], result: ExportResult) -> str | No
         return None
     return parse_time(result.start_time).strftime(_PARTITION_KEY)
 
-
-log = logging.getLogger(__name__)
 
 #: Files that the log lists; the manifest has them all.
 MOST_FILES_SHOWN = 50

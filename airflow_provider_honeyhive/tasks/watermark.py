@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.tasks.state import StateStore
 
 
+log = logging.getLogger(__name__)
+
 _TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 
 #: Those that give the same in each run.
@@ -112,8 +114,6 @@ def steady_folder(template: str) -> str | None:
     folder = template[: next(changing, len(template))].rpartition("/")[0]
     return folder if folder.partition("://")[2] or ("://" not in template and folder) else None
 
-
-log = logging.getLogger(__name__)
 
 #: Runs whose windows are remembered; all of them fit into the 64 KiB that Airflow's asset state store takes.
 MOST_RUNS = 100

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.tasks.state import StateStore
 
 
+log = logging.getLogger(__name__)
+
+
 class Opening:
     """The first item of the stream: Airflow gives the asset's store to the trigger, and the producer needs it."""
 
@@ -77,9 +80,6 @@ class WatchProducer:
         """Let what is being asked end soon."""
         if self._watch is not None:
             self._watch.close()
-
-
-log = logging.getLogger(__name__)
 
 
 def now_us() -> int:
