@@ -1,4 +1,8 @@
-"""The ``verify`` command: options, output, exit code. What is checked: :mod:`.catalog`, :func:`.find_problems`."""
+"""The ``verify`` command: options, output, exit code.
+
+What is checked of exports and windows is in ``export/catalog``, of one export in ``manifest`` (``find_problems``), of
+one file in ``formats/datafile`` (``problems_of``).
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
     HoneyHiveCombineExportsOperator(task_id="combine", output_path=PATH, exports=export.output)
 
 What the export is to ask for (project, filters, …) is said to it and to the split; window and path to the split and
-to the combination.
+to the combination. How a window is split is in ``reading/sharding``, how parts are combined in ``export/combine``.
 """
 
 from __future__ import annotations
