@@ -1,0 +1,36 @@
+"""Export options come from operator and command line by their names."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from airflow_provider_honeyhive.cli import export as command
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+
+GIVEN = {
+    "file_format": "csv",
+    "compression": "zstd",
+    "partition_by": ("event_type",),
+    "max_file_size": 5_000_000,
+    "page_size": 7,
+    "concurrency": 9,
+    "replace": False,
+    "min_events": 3,
+    "lookback": 2,
+}
+
+
+def test_the_operator_has_each_option_under_its_name():
+    assert set(GIVEN) == {one.name for one in fields(ExportOptions)}
+    operator = HoneyHiveExportEventsOperator(task_id="export", output_path="/exports/{{ ds }}/", **GIVEN)
+    assert ExportOptions.of(operator) == ExportOptions(**GIVEN)
+
+
+def test_the_command_line_has_each_option_but_lookback_under_its_name():
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = "--start 2026-03-01 --end 2026-03-02 --output /exports --format csv --compression zstd"
+    words += " --partition-by event_type --max-file-size 5MB --page-size 7 --concurrency 9 --no-replace --min-events 3"
+    assert ExportOptions.of(parser.parse_args(words.split())) == ExportOptions(**GIVEN | {"lookback": 0})
