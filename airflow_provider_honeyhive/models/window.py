@@ -108,16 +108,23 @@ def parse_time(value: Any, argument: str = "time") -> datetime:
     return from_micros(micros)
 
 
-def both_given(start_time: Any, end_time: Any, names: tuple[str, str] = ("start_time", "end_time")) -> bool:
+def both_given(
+    start_time: Any,
+    end_time: Any,
+    names: tuple[str, str] = ("start_time", "end_time"),
+    *,
+    missing: tuple[Any, ...] = (None,),
+) -> bool:
     """Return whether there are both times, and not neither.
 
     :param names: of both, for the error message.
+    :param missing: values that stand for none.
     :raises InvalidArgumentError: there is only one.
     """
-    missing = [name for name, value in zip(names, (start_time, end_time), strict=True) if value is None]
-    if len(missing) == 1:
-        raise InvalidArgumentError(missing[0], None, "give both start_time and end_time, or neither")
-    return not missing
+    left_out = {name: time for name, time in zip(names, (start_time, end_time), strict=True) if time in missing}
+    if len(left_out) == 1:
+        raise InvalidArgumentError(*left_out.popitem(), "give both start_time and end_time, or neither")
+    return not left_out
 
 
 def format_time(value: datetime) -> str:

@@ -118,8 +118,8 @@ def given_window(context: Mapping[str, Any]) -> Window | None:
 
 def _window_of(start_time: Any, end_time: Any, names: tuple[str, str]) -> Window | None:
     """Return the window of two times, None where there is neither; a template may have made an empty text of one."""
-    start, end = (None if time == "" else time for time in (start_time, end_time))
-    return Window.parse(start, end, names) if both_given(start, end, names) else None
+    given = both_given(start_time, end_time, names, missing=(None, ""))
+    return Window.parse(start_time, end_time, names) if given else None
 
 
 def own_window(context: Mapping[str, Any]) -> Window | None:

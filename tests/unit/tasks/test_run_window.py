@@ -128,7 +128,7 @@ def test_what_the_run_was_given_goes_first(run, window):
     ("values", "problem"),
     [
         ({"start_time": "2026-03-01"}, r'\["end_time"\]: got None; give both'),
-        ({"end_time": "2026-03-01", "start_time": ""}, r'\["start_time"\]: got None; give both'),
+        ({"end_time": "2026-03-01", "start_time": ""}, r"\[\"start_time\"\]: got ''; give both"),
         ({"start_time": "yesterday", "end_time": "2026-03-01"}, r"\[\"start_time\"\]: got 'yesterday'; allowed"),
         ({"start_time": "2026-03-01", "end_time": [1]}, r'\["end_time"\]: got \[1\]; allowed'),
         ({"start_time": "2026-03-01", "end_time": "2026-03-01"}, r'\["end_time"\]: .* it must be after'),
