@@ -55,6 +55,7 @@ def to_events(batch: pa.RecordBatch | pa.Table) -> Iterator[bytes]:
     """Yield the events again, as JSON texts that are equal as values to those that the batch was made of.
 
     :param batch: what :func:`to_record_batch` made, or a table of such read from files.
+    :raises ValueError: its column ``extra`` holds something else than JSON objects.
     """
     # Times as numbers, because Python's datetime is slow to make and pandas' knows fewer years.
     kinds = {Kind.TIME: pa.int64()}

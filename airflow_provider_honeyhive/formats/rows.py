@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from airflow_provider_honeyhive.events.raw import joined, member_texts, quoted
+from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.formats.columns import EXTRA, FIELD_COLUMNS, Kind
 from airflow_provider_honeyhive.formats.tokens import split_events, unwrapped
 from airflow_provider_honeyhive.formats.values import read_column, time_text
@@ -33,21 +34,27 @@ def restore_event(row: Mapping[str, Any]) -> bytes:
     escapes in ids and names may be written otherwise.
 
     :param row: a value for each of :data:`.columns.COLUMNS`; None is NULL, times are microseconds since 1970.
+    :raises ValueError: the value of ``extra`` is no JSON object.
     """
-    extra: bytes = (row[EXTRA] or "{}").encode()
+    text = row[EXTRA]
+    # Other tools may write NULL as JSON's null.
+    extra = b"{}" if text in (None, "", "null") else text.encode()
     whole = unwrapped(extra)
     if whole is not None:
         return whole
-    kept = [(msgspec.json.decode(name), text) for name, text in member_texts(extra)]
+    try:
+        kept = [(msgspec.json.decode(name), member) for name, member in member_texts(extra)]
+    except HoneyHiveResponseError:
+        raise ValueError(f"the column {EXTRA!r} holds no JSON object") from None
     in_extra = {name for name, _ in kept}
     pairs = [
         (column.name, _WRITERS[column.kind](row[column.name]))
         for column in FIELD_COLUMNS
         if row[column.name] is not None and column.name not in in_extra
     ]
-    for name, text in kept:
-        original = unwrapped(text)
-        pairs.append((name, text if original is None else original))
+    for name, member in kept:
+        original = unwrapped(member)
+        pairs.append((name, member if original is None else original))
     return joined(pairs)
 
 

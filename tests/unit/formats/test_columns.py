@@ -111,6 +111,21 @@ def test_an_event_nested_50000_deep_comes_back():
     assert not misfits
 
 
+@pytest.mark.parametrize("extra", [None, "", "null", "{}", " {} "])
+def test_other_tools_may_have_rewritten_an_empty_extra(extra):
+    batch, _ = arrow_columns.to_record_batch([b'{"event_id":"a"}'])
+    assert list(
+        arrow_columns.to_events(batch.set_column(len(COLUMNS) - 1, "extra", pa.array([extra], pa.string())))
+    ) == [b'{"event_id":"a"}']
+
+
+@pytest.mark.parametrize("extra", ["[]", "x", '"text"', '{"x":1,}', "{"])
+def test_an_extra_that_is_no_object_is_an_error(extra):
+    batch, _ = arrow_columns.to_record_batch([b'{"event_id":"a"}'])
+    with pytest.raises(ValueError, match="'extra' holds no JSON object"):
+        list(arrow_columns.to_events(batch.set_column(len(COLUMNS) - 1, "extra", pa.array([extra], pa.string()))))
+
+
 @pytest.mark.parametrize("name", ["error", "children_ids", "start_time", "duration"])
 def test_a_value_nested_50000_deep_where_none_belongs_is_in_extra(name):
     raw = b'{"%s":%s}' % (name.encode(), b"[" * 50_000 + b"]" * 50_000)
