@@ -47,7 +47,7 @@ RULES = tuple(
         ("decode", r"(api/pages|events/raw)\.py$", ""),
         ("write", r"storage/\w+\.py$", ""),
         ("write", "airflow_provider_honeyhive", r"\.write\("),
-        ("walk (seams, ids, slices)", r"reading/\w+\.py$|export/(extract_\w+|workers)\.py$", ""),
+        ("walk (seams, ids, slices)", r"reading/\w+\.py$|export/(extract_\w+|slice_queue|threads)\.py$", ""),
         ("blocks (grouping events)", r"export/staging\.py$", ""),
         (
             "publish (files, manifest, checkpoints)",

@@ -21,7 +21,8 @@ class PublishLock:
 
     :param place: where it publishes.
     :param task: that publishes, for the errors of others.
-    :raises DestinationError: another export holds the lock.
+
+    Entering it raises DestinationError where another export holds the lock.
     """
 
     def __init__(self, place: Destination, task: str) -> None:
@@ -49,7 +50,7 @@ class PublishLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether the lock is still this export's: another try of it takes the lock over."""
+        """Whether the lock is still this one's: another try of this export may take it over, after an hour anybody."""
         return self._holder().get("writer") == self._place.writer
 
     def _holder(self) -> dict[str, Any]:

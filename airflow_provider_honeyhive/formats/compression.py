@@ -4,9 +4,9 @@ gzip by ISA-L where it is installed, else by the standard library. Measured on a
 one core of a 2-core x86-64 machine: ISA-L level 1 takes 400 MB/s, zlib-ng level 1 250, zlib level 1 100;
 with 2.8, 2.1 and 2.7 times less bytes. zstd level 1 takes 320 MB/s, with 3.2 times less bytes.
 
-ISA-L (2.32.1, levels above 0) does not always give the same bytes for the same block. In 15 of 3,663 processes, one of
-16 threads gave others, as valid, of about the same length, at each of its calls: as often as its working memory of
-1.1 MB would lie across a multiple of 4 GiB.
+ISA-L (2.32.1, levels above 0) may give other, equally valid bytes for the same block. Seen in 15 of 3,663 processes of
+16 threads: by one thread, at each of its calls. By chance, the 1.1 MB that a call works in would lie across a multiple
+of 4 GiB as often; that is probably the cause.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ISAL = _isal()
 
 _LEVEL = 1
 
-#: A gzip header and trailer; the header carries no time, so that the same events give the same bytes.
+#: A gzip header and trailer; the header carries no time.
 _GZIP_BITS = 31
 
 

@@ -44,7 +44,7 @@ CAUTIOUS_ANSWERS = 10
 class PageSizer:
     """How many events to ask for at once: follows the bytes of the answers, not their number.
 
-    :param page_size: most events in a page; None: as many as the endpoint gives.
+    :param page_size: most events in a page; None: as many as suit the answers' bytes and the endpoint.
     :param readers: how many ask at the same time.
     """
 
@@ -93,7 +93,7 @@ class PageSizer:
             return self.limit
 
     def max_bytes(self, limit: int) -> int | None:
-        """Return how many bytes an answer of ``limit`` events may have; None, as for a single event: as it likes."""
+        """Return how many bytes an answer of ``limit`` events may have; None for a single event, which may have any."""
         return MOST_TARGETS * self.target_bytes if limit > 1 else None
 
     def shrinks_after(self, error: HoneyHiveError, failed: int) -> bool:
