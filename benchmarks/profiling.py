@@ -51,7 +51,7 @@ RULES = tuple(
         ("blocks (grouping events)", r"export/staging\.py$", ""),
         (
             "publish (files, manifest, checkpoints)",
-            r"manifest\.py$|export/(publish|destination|assembly|checkpoint|exporter)\.py$",
+            r"manifest\.py$|export/(publish|lock|destination|assembly|checkpoint|exporter)\.py$",
             "",
         ),
     )

@@ -7,42 +7,24 @@ Source: the vendor's OpenAPI files 1.1.0 (March 2026) and 1.9.0 (November 2026),
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
-
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED
-from airflow_provider_honeyhive.models.window import parse_time, wire_time
+from airflow_provider_honeyhive.models.window import wire_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
-class DateRange(BaseModel):
-    """The time range of one request, inclusive at both ends (as the API documents it).
-
-    :param start: datetime, ISO text, or Unix seconds or milliseconds; naive means UTC.
-    :param end: the same, not before ``start``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class DateRange(NamedTuple):
+    """The time range of one request, inclusive at both ends (as the API documents it), in UTC."""
 
     start: datetime
     end: datetime
-
-    @field_validator("start", "end", mode="before")
-    @classmethod
-    def _utc(cls, value: Any, info: Any) -> datetime:
-        return parse_time(value, info.field_name)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> DateRange:
-        if self.end < self.start:
-            raise ValueError(f"end {self.end.isoformat()} is before start {self.start.isoformat()}")
-        return self
 
 
 AUTO = "auto"

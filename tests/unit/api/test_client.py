@@ -18,10 +18,11 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import parse_time
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 
 DEMO = ExportRequest(project="demo")
-RANGE = DateRange(start="2026-01-01", end="2026-01-02T00:00:00.5Z")
+RANGE = DateRange(parse_time("2026-01-01"), parse_time("2026-01-02T00:00:00.5Z"))
 
 
 def only(*names: str) -> Behaviour:

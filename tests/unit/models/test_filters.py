@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
 
 from airflow_provider_honeyhive import exceptions
-from airflow_provider_honeyhive.api.endpoints import DateRange
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.filters import EventFilter, parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -102,40 +101,6 @@ def test_filters_come_as_objects_dicts_and_json_texts_alone_or_in_lists():
 def test_models_are_frozen():
     with pytest.raises(ValidationError):
         EventFilter(field="a", operator="exists").field = "b"  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        NOON,
-        NOON.replace(tzinfo=None),
-        NOON.astimezone(timezone(timedelta(hours=5, minutes=30))),
-        "2026-11-22T12:00:00Z",
-        "2026-11-22T13:00:00+01:00",
-        "2026-11-22 12:00:00",
-        "20261122T120000",
-        NOON.timestamp(),
-        int(NOON.timestamp()),
-        int(NOON.timestamp() * 1000),
-        str(int(NOON.timestamp())),
-        str(int(NOON.timestamp() * 1000)),
-    ],
-)
-def test_a_date_range_takes_every_form_of_time_and_holds_utc(value):
-    made = DateRange(start=value, end=value)
-    assert made.start == made.end == NOON
-    assert made.start.tzinfo is UTC
-
-
-def test_a_date_range_takes_pendulum():
-    pendulum = pytest.importorskip("pendulum")
-    assert DateRange(start=pendulum.datetime(2026, 11, 22, 12), end=NOON).start == NOON
-
-
-@pytest.mark.parametrize("value", ["soon", "", True, None, float("nan"), float("inf"), 1e30, [], "2026-13-01"])
-def test_what_is_no_time_is_refused_by_name(value):
-    with pytest.raises(ValidationError, match=r"start: got .*allowed: a datetime"):
-        DateRange(start=value, end=NOON)
 
 
 def test_texts_of_a_request_are_checked_by_name():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.window import SECOND_US, Window, from_micros, to_micros
+from airflow_provider_honeyhive.models.window import SECOND_US, Window, from_micros, parse_time, to_micros
 
 DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 micros = st.integers(0, 4_000_000_000 * SECOND_US)
 
 
@@ -45,6 +46,39 @@ def test_a_time_survives_the_way_through_text(value):
 )
 def test_every_form_of_time_is_read_to_the_microsecond_towards_the_past(value, expected):
     assert to_micros(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        NOON,
+        NOON.replace(tzinfo=None),
+        NOON.astimezone(timezone(timedelta(hours=5, minutes=30))),
+        "2026-11-22T12:00:00Z",
+        "2026-11-22T13:00:00+01:00",
+        "2026-11-22 12:00:00",
+        "20261122T120000",
+        NOON.timestamp(),
+        int(NOON.timestamp()),
+        int(NOON.timestamp() * 1000),
+        str(int(NOON.timestamp())),
+        str(int(NOON.timestamp() * 1000)),
+    ],
+)
+def test_every_form_of_time_becomes_utc(value):
+    assert parse_time(value) == NOON
+    assert parse_time(value).tzinfo is UTC
+
+
+def test_pendulum_is_a_form_of_time():
+    pendulum = pytest.importorskip("pendulum")
+    assert parse_time(pendulum.datetime(2026, 11, 22, 12)) == NOON
+
+
+@pytest.mark.parametrize("value", ["soon", "", True, None, float("nan"), float("inf"), 1e30, [], "2026-13-01"])
+def test_what_is_no_time_is_refused_by_name(value):
+    with pytest.raises(InvalidArgumentError, match=r"start: got .*allowed: a datetime"):
+        parse_time(value, "start")
 
 
 @given(micros, st.integers(1, 10 * 86_400 * SECOND_US), st.integers(1, 64))
