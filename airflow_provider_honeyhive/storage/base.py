@@ -58,22 +58,24 @@ class Sink(Protocol):
 
 
 class GuardedSink:
-    """Tells errors of the store from errors of whoever writes, and never gives it more than a block at once.
+    """Tells errors of the store from errors of whoever writes.
 
     :param file: of the store.
     :param where: its path or URL.
+    :param block: most bytes to give to the file at once.
     """
 
-    def __init__(self, file: Any, where: str) -> None:
+    def __init__(self, file: Any, where: str, block: int = UPLOAD_BLOCK) -> None:
         self._file = file
         self._where = where
+        self._block = block
 
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         view = memoryview(data)
         with failing("write", self._where):
-            for start in range(0, len(view), UPLOAD_BLOCK):
-                self._file.write(view[start : start + UPLOAD_BLOCK])
+            for start in range(0, len(view), self._block):
+                self._file.write(view[start : start + self._block])
 
 
 class Store(Protocol):

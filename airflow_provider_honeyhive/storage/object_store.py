@@ -64,7 +64,7 @@ class FsspecStore:
             file = self._fs.open(self._key(name), "wb", block_size=UPLOAD_BLOCK)
         self._uploads.add(file)
         try:
-            yield GuardedSink(file, self.url(name))
+            yield GuardedSink(file, self.url(name), UPLOAD_BLOCK)
             with failing("write", self.url(name)):
                 if file.closed:
                     raise DestinationError(f"the upload of {self.url(name)} was aborted")
