@@ -16,6 +16,9 @@ from typing import Any
 
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
+#: What the arguments are called that are the bounds of a window.
+TIMES = ("start_time", "end_time")
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MICROSECOND = timedelta(microseconds=1)
@@ -111,7 +114,7 @@ def parse_time(value: Any, argument: str = "time") -> datetime:
 def both_given(
     start_time: Any,
     end_time: Any,
-    names: tuple[str, str] = ("start_time", "end_time"),
+    names: tuple[str, str] = TIMES,
     *,
     missing: tuple[Any, ...] = (None,),
 ) -> bool:
@@ -140,7 +143,7 @@ class Window:
     end: datetime
 
     @classmethod
-    def parse(cls, start_time: Any, end_time: Any, names: tuple[str, str] = ("start_time", "end_time")) -> Window:
+    def parse(cls, start_time: Any, end_time: Any, names: tuple[str, str] = TIMES) -> Window:
         """Make a window of two times in any form that :func:`parse_time` takes.
 
         :param names: of both, for the error message.

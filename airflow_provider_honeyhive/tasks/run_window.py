@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import (
     MILLISECOND_US,
+    TIMES,
     Window,
     both_given,
     format_time,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.tasks.watermark import ExportTask, Watermark
 
-
-TIMES = ("start_time", "end_time")
 
 _BY_ASSETS = {"asset_triggered", "dataset_triggered"}
 
