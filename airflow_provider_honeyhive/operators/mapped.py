@@ -12,6 +12,7 @@ to the combination. How a window is split is in ``reading/sharding``, how parts 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +83,9 @@ class _WholeWindowOperator(BaseOperator):
         if self._client is not None:
             self._client.stop()
 
+    @abstractmethod
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> Any:
-        raise NotImplementedError
+        """Do what is the task's own, and return its result."""
 
 
 class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
