@@ -50,7 +50,7 @@ class PublishLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether the lock is still this one's: another try of this export may take it over, after an hour anybody."""
+        """Whether this export still holds the lock: another try of it may take it over, after an hour any export."""
         return self._holder().get("writer") == self._place.writer
 
     def _holder(self) -> dict[str, Any]:

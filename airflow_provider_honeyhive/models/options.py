@@ -56,7 +56,11 @@ class ExportOptions:
 
     @classmethod
     def of(cls, source: Any) -> ExportOptions:
-        """Return the options that an operator or a command has as attributes; what it does not have is the default."""
+        """Return the options that an operator or a command has as attributes.
+
+        :param source: what it has no attribute for is the default; ``partition_by`` may also be None or one key.
+        :raises InvalidArgumentError: a number is out of its range, or no such partition.
+        """
         given: dict[str, Any] = {one.name: getattr(source, one.name, one.default) for one in fields(cls)}
         keys = given["partition_by"]
         return cls(**given | {"partition_by": (keys,) if isinstance(keys, str) else tuple(keys or ())})

@@ -21,7 +21,7 @@ def installed() -> Path:
     try:
         url = json.loads(distribution(PACKAGE.replace("_", "-")).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
-        pytest.skip("the package is not installed here")
+        pytest.skip("the package is not installed here, but found on the path: make test installs it")
     editable = url.get("dir_info", {}).get("editable")
     return Path(ROOT if editable else sysconfig.get_path("purelib"), PACKAGE)
 
