@@ -186,21 +186,33 @@ class DateRangeIgnoredError(HoneyHiveResponseError):
 
 
 class IncompleteExportError(HoneyHiveError):
-    """Fewer events could be read than the server reports.
+    """Not all events of the window could be read, also when they were read again.
 
-    :param expected: events the server reported for the window.
-    :param received: distinct events read.
+    :param expected: events the server reported for the window; None: something else shows that some are missing.
+    :param received: events read.
+    :param reason: what shows it; None: the server's number.
+    :param agreed: several readings found the same events, so perhaps the server's number is no total of the window.
     """
 
-    def __init__(self, expected: int, received: int) -> None:
-        super().__init__(expected, received)
+    def __init__(self, expected: int | None, received: int, reason: str | None = None, *, agreed: bool = False) -> None:
+        super().__init__(expected, received, reason)
         self.expected = expected
         self.received = received
+        self.reason = reason
+        self.agreed = agreed
 
     def _text(self) -> str:
-        return (
+        if self.expected is None:
+            return f"not all events could be read, also when read again; nothing was published: {self.reason}"
+        text = (
             f"the server reports {self.expected} events, but only {self.received} could be read, "
             "also when read again; nothing was published"
+        )
+        if not self.agreed:
+            return text
+        return (
+            f"{text}. Each reading found the same {self.received}: where the server's number is no total of the "
+            "window, give trust_total=False, and it is not compared"
         )
 
 

@@ -101,7 +101,10 @@ class Manifest(BaseModel):
         window.
     :param reported_total: what the server reported for the window, None where it reported no total. It
         may count events that lie on the window's end, and those deleted while reading.
+    :param total_trusted: whether the events were compared with what the server reported, where it did.
     :param duplicates_dropped: events that came more than once and were dropped, seams included.
+    :param repeated_ids: events in the files whose id another one in the same answer had: the server holds several of
+        that id.
     :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
     :param misfits: values that did not fit their columns, and are in ``extra`` instead, by column.
     :param partition_by: what the files are sorted by into folders.
@@ -126,7 +129,9 @@ class Manifest(BaseModel):
     event_count: int
     session_count: int | None = None
     reported_total: int | None = None
+    total_trusted: bool = True
     duplicates_dropped: int = 0
+    repeated_ids: int = 0
     events_without_time: int = 0
     misfits: dict[str, int] = {}
     partition_by: list[str] = []

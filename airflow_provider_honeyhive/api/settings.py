@@ -33,6 +33,7 @@ class ClientSettings(BaseModel):
     :param app_url: base URL of the web UI, for links.
     :param redact_secret: key of the hashes that replace redacted values.
     :param allow_http: let the key go over plain http to a host other than loopback.
+    :param trust_total: compare what was read with the number that the server reports beside the events.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -49,6 +50,7 @@ class ClientSettings(BaseModel):
     app_url: str | None = None
     redact_secret: SecretStr | None = None
     allow_http: bool = False
+    trust_total: bool = True
 
     @classmethod
     def parse(cls, **values: Any) -> ClientSettings:

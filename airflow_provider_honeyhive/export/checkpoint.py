@@ -11,7 +11,6 @@ import logging
 import re
 import threading
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,9 @@ from airflow_provider_honeyhive.formats.encoder import Block  # noqa: TC001 - py
 from airflow_provider_honeyhive.reading.cursor import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from airflow_provider_honeyhive.reading.rows import RowKey
     from airflow_provider_honeyhive.storage.base import Store
 
 
@@ -77,6 +77,21 @@ class Plan(BaseModel):
     slices: list[tuple[int | None, int | None]]
 
 
+class ReadSessions(BaseModel):
+    """Whole sessions that are staged.
+
+    :param names: short digests of their ids, and of the ids of those that turned out not to belong there.
+    :param session_count: sessions.
+    :param reported: events that the server reported for them; None where it did not for one of them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    names: list[str]
+    session_count: int
+    reported: int | None
+
+
 class SliceCheckpoint(BaseModel):
     """How far a slice has been staged.
 
@@ -84,7 +99,7 @@ class SliceCheckpoint(BaseModel):
     :param end: exclusive upper bound.
     :param files: staged files.
     :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
-    :param session_count: sessions in the files, where whole ones are read.
+    :param sessions: in the files, where whole ones are read.
     :param written_at: when this was written; None: by a version that did not say.
     """
 
@@ -94,7 +109,7 @@ class SliceCheckpoint(BaseModel):
     end: int | None
     files: list[StagedFile] = []
     cursor: dict[str, Any] | None = None
-    session_count: int = 0
+    sessions: ReadSessions | None = None
     written_at: datetime | None = None
 
     def load_cursor(self) -> Cursor | None:
@@ -171,9 +186,9 @@ class Checkpoints:
         bounds: tuple[int | None, int | None],
         files: Sequence[StagedFile] = (),
         cursor: Cursor | None = None,
-        pending: Collection[Hashable] = (),
+        pending: Collection[RowKey] = (),
         *,
-        session_count: int = 0,
+        sessions: ReadSessions | None = None,
     ) -> None:
         """Record how far a slice has been staged.
 
@@ -181,8 +196,8 @@ class Checkpoints:
         :param bounds: of the slice.
         :param files: whole files.
         :param cursor: where the reading stands.
-        :param pending: ids of events that the cursor has taken, but that are not in these files.
-        :param session_count: sessions in the files, where whole ones are read.
+        :param pending: rows that the cursor has taken, but that are not in these files.
+        :param sessions: in the files, where whole ones are read.
         """
         facts = None if cursor is None else _dump_cursor(cursor, set(pending))
         checkpoint = SliceCheckpoint(
@@ -190,7 +205,7 @@ class Checkpoints:
             end=bounds[1],
             files=list(files),
             cursor=facts,
-            session_count=session_count,
+            sessions=sessions,
             written_at=datetime.now(UTC),
         )
         self._store.put(f"{self._folder}/{number:05d}.json", checkpoint.model_dump_json().encode())
@@ -216,20 +231,21 @@ def _side_by_side(
     return {number: checkpoints[number] for number in order}
 
 
-def _dump_cursor(cursor: Cursor, pending: set[Hashable]) -> dict[str, Any]:
-    facts = asdict(cursor)
-    # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
-    facts["known"] = json.dumps(
-        [
-            [id_.hex() if isinstance(id_, bytes) else id_, isinstance(id_, bytes), time]
-            for id_, time in cursor.known.items()
-            if id_ not in pending
-        ]
-    )
-    facts["distinct"] -= len(pending)
-    return facts
+def _dump_cursor(cursor: Cursor, pending: set[RowKey]) -> dict[str, Any]:
+    known, elsewhere = _dump_keys(cursor.known - pending), _dump_keys(cursor.elsewhere)
+    return {**vars(cursor), "known": known, "elsewhere": elsewhere, "taken": cursor.taken - len(pending)}
 
 
 def _load_cursor(facts: dict[str, Any]) -> Cursor:
-    known = {bytes.fromhex(id_) if is_hash else id_: time for id_, is_hash, time in json.loads(facts["known"])}
-    return Cursor(**{**facts, "known": known})
+    return Cursor(**{**facts, "known": _load_keys(facts["known"]), "elsewhere": _load_keys(facts["elsewhere"])})
+
+
+def _dump_keys(keys: Iterable[RowKey]) -> str:
+    # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
+    return json.dumps(
+        [[id_.hex() if isinstance(id_, bytes) else id_, isinstance(id_, bytes), *rest] for id_, *rest in keys]
+    )
+
+
+def _load_keys(text: str) -> set[RowKey]:
+    return {(bytes.fromhex(id_) if is_hash else id_, *rest) for id_, is_hash, *rest in json.loads(text)}

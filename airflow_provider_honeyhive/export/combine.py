@@ -22,8 +22,8 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, format_time
-from airflow_provider_honeyhive.reading.counting import count_window
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.proof import count_rows
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ class _Combination:
         request = ExportRequest.parse(
             project=facts.project, filters=facts.filters, window=self._window, evaluation_id=facts.evaluation_id
         )
-        now = count_window(RangeFetcher(client, request, ReadStats()), self._window)
+        fetcher = RangeFetcher(client, request, ReadStats(), trust_total=self._shards[0].manifest.total_trusted)
+        now = count_rows(fetcher, self._window.start_us, self._window.end_us)
         self._reported = now if self._plan is None else self._plan.total
         received = sum(shard.manifest.event_count for shard in self._shards)
         expected = min((total for total in (self._reported, now) if total is not None), default=0)

@@ -116,7 +116,10 @@ class _Export:
         self._exports_folder = exports_folder
         self._lookback: Lookback | None = None
         self._stats = ReadStats()
-        self._fetcher = RangeFetcher(client, request, self._stats, options.page_size, options.concurrency)
+        self._fetcher = RangeFetcher(
+            client, request, self._stats, options.page_size, options.concurrency, trust_total=options.trust_total
+        )
+        self._trusts_total = self._fetcher.trusts_total
         self._started = datetime.now(UTC)
         self._total: int | None = None
         self._endpoint: str | None = None
@@ -250,7 +253,9 @@ class _Export:
             event_count=sum(part.event_count for part in published.events),
             session_count=self._session_count,
             reported_total=self._total,
+            total_trusted=self._trusts_total,
             duplicates_dropped=stats.duplicates_dropped,
+            repeated_ids=stats.repeated_ids,
             events_without_time=sum(part.events_without_time for part in published.events),
             misfits=dict(self._misfits),
             partition_by=list(self._options.partition_by),

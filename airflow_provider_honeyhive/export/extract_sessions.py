@@ -11,15 +11,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.export.checkpoint import Plan
+from airflow_provider_honeyhive.export.checkpoint import Plan, ReadSessions
 from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
 from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.models.window import format_time
-from airflow_provider_honeyhive.reading.counting import count_window
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 from airflow_provider_honeyhive.reading.session_reader import SessionReader, Tally
@@ -43,6 +43,7 @@ class _Group:
     :param number: names it in the checkpoints.
     :param bounds: of the times of their roots, half open.
     :param files: what is staged of them: all or nothing.
+    :param names: digests of the sessions' ids, once they have been read.
     """
 
     number: int
@@ -50,6 +51,7 @@ class _Group:
     roots: list[Root] = field(default_factory=list)
     files: list[StagedFile] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    names: list[str] = field(default_factory=list)
     done: bool = False
 
     @classmethod
@@ -57,9 +59,10 @@ class _Group:
         """Return a group as far as an earlier try has come with it."""
         cursor = checkpoint.load_cursor()
         group = cls(number, (checkpoint.start, checkpoint.end))
-        if cursor is not None and cursor.done:
+        if cursor is not None and cursor.done and checkpoint.sessions is not None:
             group.files, group.done = list(checkpoint.files), True
-            group.tally = Tally(checkpoint.session_count, cursor.distinct, cursor.total)
+            group.tally = Tally(checkpoint.sessions.session_count, cursor.taken, checkpoint.sessions.reported)
+            group.names = checkpoint.sessions.names
         return group
 
 
@@ -79,7 +82,7 @@ class SessionsExtraction(Extraction):
         self._window = request.window
         self._groups: list[_Group] = []
         self._waiting: deque[_Group] = deque()
-        self._reader = SessionReader(self._fetcher, request, self._window, totals_hold=False)
+        self._reader = SessionReader(self._fetcher, request, self._window)
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, those of the newest sessions first."""
@@ -127,11 +130,18 @@ class SessionsExtraction(Extraction):
                 plan = Plan(started_at=started, total=None, endpoint=self._endpoint(), slices=list(bounds))
                 self._checkpoints.write_plan(plan)
                 self._groups = [_Group(number, each) for number, each in enumerate(bounds)]
-            for group, its_roots in zip(
-                self._groups, share_out(roots, [group.bounds for group in self._groups]), strict=True
-            ):
-                group.roots = its_roots
+            self._share_out(roots)
         return plan
+
+    def _share_out(self, roots: list[Root]) -> None:
+        """Give each group its sessions. Those that an earlier try has read stay read, whatever their roots say now."""
+        read = {name for group in self._groups for name in group.names}
+        left = [root for root in roots if _name(root) not in read]
+        shares = share_out(left, [group.bounds for group in self._groups])
+        waiting = [group for group in self._groups if not group.done]
+        for group, share in zip(self._groups, shares, strict=True):
+            # The root of a session may lie among those of a group that has been read without it.
+            (waiting[0] if group.done else group).roots += share
 
     def _roots(self) -> list[Root]:
         # Roots are small: their pages say nothing of the sizes of others.
@@ -141,18 +151,16 @@ class SessionsExtraction(Extraction):
             self._fetcher.stats,
             self._options.page_size,
             concurrency=self._fetcher.concurrency,
+            trust_total=self._fetcher.trusts_total,
         )
-        count = count_window(fetcher, self._window)
         roots = read_roots(fetcher, self._window.start_us, self._window.end_us)
-        # A number above one, beside an answer of one event, counts more than the answer.
-        totals_hold = count is not None and count > 1
-        self._reader = SessionReader(self._fetcher, self._request, self._window, totals_hold=totals_hold)
+        self._fetcher.totals_hold, self._fetcher.trusts_total = fetcher.totals_hold, fetcher.trusts_total
         log.info(
             "Exporting project %s, window %s: %s sessions with their root in it, %s for each",
             self._fetcher.project,
             self._window,
             f"{len(roots):,}",
-            "a request at least" if totals_hold else "two requests at least",
+            "a request at least" if fetcher.totals_hold else "three requests at least",
         )
         return roots
 
@@ -171,11 +179,12 @@ class SessionsExtraction(Extraction):
         attempts = READ_ATTEMPTS * len(group.roots) + 1
         what = f"the sessions of group {group.number}"
         read_again(partial(self._stage, group), partial(self._start_over, group), what, attempts)
-        cursor = Cursor(upper=None, distinct=group.tally.event_count, total=group.tally.reported, done=True)
+        tally = group.tally
+        cursor = Cursor(upper=None, taken=tally.event_count, done=True)
+        names = [_name(root) for root in group.roots]
+        sessions = ReadSessions(names=names, session_count=tally.session_count, reported=tally.reported)
         with self._checkpoints.lock:
-            self._checkpoints.write(
-                group.number, group.bounds, group.files, cursor, session_count=group.tally.session_count
-            )
+            self._checkpoints.write(group.number, group.bounds, group.files, cursor, sessions=sessions)
 
     def _start_over(self, group: _Group) -> None:
         self._destination.discard(group.files)
@@ -191,3 +200,7 @@ class SessionsExtraction(Extraction):
                         raise StoppedError
                     del batch  # its events, before the next answer comes
         group.done = True
+
+
+def _name(root: Root) -> str:
+    return sha256(root.session_id.encode(errors="surrogatepass")).hexdigest()[:16]

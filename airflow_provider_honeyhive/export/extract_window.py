@@ -11,11 +11,9 @@ from functools import partial
 from os import cpu_count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.exceptions import (
     ExportStoppedError,
     HoneyHiveConnectionError,
-    HoneyHiveError,
     HoneyHiveRateLimitError,
     HoneyHiveServerError,
 )
@@ -24,15 +22,16 @@ from airflow_provider_honeyhive.export.slice_queue import Grid, Slice, SliceQueu
 from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.export.threads import run_in_threads
 from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.reading.cursor import ReadAgainError
+from airflow_provider_honeyhive.reading.proof import FEWER, Proof, count_rows
 from airflow_provider_honeyhive.reading.slice_reader import SliceReader
-from airflow_provider_honeyhive.reading.stream import read_again
+from airflow_provider_honeyhive.reading.stream import check_attempts, read_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
-    from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import Staging
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
+    from airflow_provider_honeyhive.reading.rows import RowKey
 
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,7 @@ class WindowExtraction(Extraction):
     def __init__(self, window: Window | None, **common: Any) -> None:
         super().__init__(**common)
         self._window = window
+        self._span: tuple[int | None, int | None] = (window.start_us, window.end_us) if window else (None, None)
         self._grid = Grid.over(window, None)
         self._queue = SliceQueue([], self._grid, self._cut, self._page_size)
         self._next_number = 0
@@ -121,8 +122,11 @@ class WindowExtraction(Extraction):
         self._queue = SliceQueue(slices, self._grid, self._cut, self._page_size)
         self._progress.begin(plan.total, sum(file.event_count for piece in slices for file in piece.files))
         readers = 1 if self._window is None else self._options.concurrency
+        proof = Proof(self._fetcher, *self._span, plan.total)
         try:
             self._in_threads([self._work] * readers)
+            while any(self._in_threads([partial(self._begin_again, proof)])):
+                self._in_threads([self._work] * readers)
         finally:
             self._progress.end()
         in_order = sorted(self._queue.slices, key=lambda piece: piece.end or 0, reverse=True)
@@ -165,17 +169,14 @@ class WindowExtraction(Extraction):
         return plan, slices
 
     def _new_plan(self) -> Plan:
-        """Ask once, for a page of two events: it shows the endpoint, the project and the total."""
-        started, window, total = datetime.now(UTC), self._window, None
+        """Ask for the total, by a small page: that shows the endpoint and the project, too."""
+        started, window = datetime.now(UTC), self._window
+        total = count_rows(self._fetcher, *self._span)
         slices: list[tuple[int | None, int | None]] = [(None, None)]
         if window is not None:
-            glance = self._glance(window)
-            total = _usable_total(glance)
-            wanted = self._options.concurrency if len(glance) == glance.limit else 1
-            if total is not None:
-                wanted = min(wanted, -(-total // EVENTS_WORTH_A_SLICE))
+            enough = self._options.concurrency if total is None else -(-total // EVENTS_WORTH_A_SLICE)
             # The newest slice first, as the events within each are.
-            slices = list(Grid.over(window, total).split(window, max(1, wanted)))
+            slices = list(Grid.over(window, total).split(window, max(1, min(enough, self._options.concurrency))))
         log.info(
             "Exporting project %s, window %s: %s events",
             self._fetcher.project,
@@ -184,13 +185,28 @@ class WindowExtraction(Extraction):
         )
         return Plan(started_at=started, total=total, endpoint=self._endpoint(), slices=slices)
 
-    def _glance(self, window: Window) -> Page:
-        try:
-            return self._fetcher.fetch(window.start_us, window.end_us, limit=2)
-        except HoneyHiveError as error:
-            if not is_heavy(error):
-                raise
-            return self._fetcher.fetch(window.start_us, window.end_us, limit=1)
+    # ------------------------------------------------------------------------------- the proof
+
+    def _begin_again(self, proof: Proof) -> bool:
+        """Where fewer events were read than the server reports, let the slices that lack some be read again.
+
+        :returns: whether there are any.
+        :raises IncompleteExportError: they were read often enough.
+        """
+        slices = self._queue.slices
+        gap = proof.find_gap(sum(piece.reader.cursor.taken for piece in slices))
+        if gap is None:
+            return False
+        check_attempts(ReadAgainError(FEWER, gap), proof.readings, "the slices that lack events")
+        # Each may hold what the server reports for it, and all less than it reports for the whole: then all are short.
+        short = [piece for piece in slices if piece.reader.cursor.seen < self._count(piece)] or slices
+        for piece in short:
+            self._start_over(piece)
+        self._queue.begin_again(short)
+        return True
+
+    def _count(self, piece: Slice) -> int:
+        return count_rows(self._fetcher, *piece.bounds) or 0
 
     # ------------------------------------------------------------------------------- sharing
 
@@ -248,7 +264,7 @@ class WindowExtraction(Extraction):
                 writer.put_down()
                 raise
 
-    def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[Hashable] = ()) -> None:
+    def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[RowKey] = ()) -> None:
         with self._checkpoints.lock:
             self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending)
 
@@ -265,13 +281,3 @@ INTERRUPTIONS = (
     ExportStoppedError,
     StoppedError,
 )
-
-
-def _usable_total(page: Page) -> int | None:
-    """Return the number that the answer reports, where it can only be a total.
-
-    Where it is the number of events in a full page, it may be just that.
-    """
-    if page.total is None or (page.total <= len(page) and len(page) >= page.limit):
-        return None
-    return page.total

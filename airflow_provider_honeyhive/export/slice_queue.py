@@ -162,6 +162,14 @@ class SliceQueue:
             self._reading.remove(piece)
             self._changed.notify_all()
 
+    def begin_again(self, slices: Sequence[Slice]) -> None:
+        """Hand out slices once more, while nobody reads.
+
+        :param slices: to be read from their beginning.
+        """
+        with self._changed:
+            self._waiting += slices
+
     def _piece_of_another(self) -> Slice | None:
         page_size = self._page_size()
         for busy in sorted(self._reading, key=lambda each: each.reader.state.events_left, reverse=True):

@@ -16,11 +16,12 @@ from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
+    from airflow_provider_honeyhive.reading.rows import RowKey
     from airflow_provider_honeyhive.storage.base import Sink
 
 
@@ -38,7 +39,7 @@ class _Origin:
     """Where the first event of a block came from: a batch, and its place in there."""
 
     position: Cursor
-    ids: list[Hashable]
+    keys: list[RowKey]
     at: int
 
 
@@ -60,7 +61,7 @@ def _extended(block: _PendingBlock | None, batch: Batch, first: int, end: int, s
     :param size_bytes: of the block then, a line break after each event included.
     """
     if block is None:
-        block = _PendingBlock(_Origin(batch.position, batch.ids, first))
+        block = _PendingBlock(_Origin(batch.position, batch.keys, first))
     block.raw_events += batch.raw_events[first:end]
     block.times += batch.times[first:end]
     block.size_bytes = size_bytes
@@ -126,7 +127,7 @@ class SliceWriter:
     :param cell: gives the times, half open, of the grid's cell that holds a time.
     :param files: what an earlier try has staged.
     :param on_file: called after each whole file but the last one of a slice with where to go on from, and with the
-        ids of events that were taken there but are in no whole file.
+        rows that were taken there but are in no whole file.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class SliceWriter:
         *,
         cell: Callable[[int], tuple[int, int]],
         files: Sequence[StagedFile] = (),
-        on_file: Callable[[Cursor, Sequence[Hashable]], None] = lambda position, pending: None,
+        on_file: Callable[[Cursor, Sequence[RowKey]], None] = lambda position, pending: None,
     ) -> None:
         self.files = list(files)
         self._staging = staging
@@ -186,7 +187,7 @@ class SliceWriter:
 
     def _file_ended(self, next_block: _PendingBlock) -> None:
         origin = next_block.origin
-        self._on_file(origin.position, origin.ids[origin.at :])
+        self._on_file(origin.position, origin.keys[origin.at :])
 
     def _blocks(self, batch: Batch) -> Iterator[_PendingBlock]:
         block, self._block = self._block, None
@@ -206,7 +207,7 @@ class SliceWriter:
                 block, first, size = None, at + 1, 0
         self._cell = low, high
         if size:
-            self._block = _extended(block, batch, first, len(batch.ids), size)
+            self._block = _extended(block, batch, first, len(batch.keys), size)
             self._block.let_go()
 
     def _stage(self, blocks: Sequence[_PendingBlock]) -> None:

@@ -11,7 +11,8 @@ from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.export.threads import run_in_threads
-from airflow_provider_honeyhive.reading.stream import read_again, reader_of
+from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -35,7 +36,7 @@ def collect_events(
     :raises TooFewEventsError: there are fewer.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
-    reader = reader_of(client, request, page_size)
+    reader = ProvedReader.of(RangeFetcher(client, request, ReadStats(), page_size), request.window)
     masker = Masker(request.rules)
 
     def collect() -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class ExportOptions:
     :param replace: replace an earlier export of the same window.
     :param min_events: fewer events than this are an error.
     :param lookback: how many windows' worth behind the window to read again, for what came late or changed.
+    :param trust_total: compare what was read with the total that the server reports; None: as the connection says.
     :raises InvalidArgumentError: a number is out of its range, or no such partition.
     """
 
@@ -53,6 +54,7 @@ class ExportOptions:
     replace: bool = True
     min_events: int | None = None
     lookback: int = 0
+    trust_total: bool | None = None
 
     @classmethod
     def of(cls, source: Any) -> ExportOptions:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.api.retries import is_heavy
-from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.proof import count_rows
 from airflow_provider_honeyhive.reading.stream import iter_batches
 
 if TYPE_CHECKING:
@@ -20,27 +19,37 @@ if TYPE_CHECKING:
 #: Events to look at for a description.
 _GLANCE = 100
 
+#: How often to ask for the number and the newest event before reading the window instead: where events are
+#: coming in, a newer one may appear between the requests.
+GLANCES = 3
+
 
 def count_events(client: HoneyHiveClient, request: ExportRequest) -> int:
     """Return how many events the request's window holds.
 
-    The API's ranges include both ends, so the events on the window's end are asked for and taken off. A
-    total that is not above the number of events in the answer may be just that number, and a window
+    A total that is not above the number of events in the answer may be just that number, and a window
     whose bounds the wire cannot say exactly has no total of its own: then the events are read.
     """
-    window = request.window
-    if window is None:
-        total = RangeFetcher(client, request, ReadStats()).fetch(None, None, limit=1).total
-        return total if total is not None and total > 1 else _count_by_reading(client, request)
     fetcher = RangeFetcher(client, request, ReadStats())
-    whole = fetcher.fetch(window.start_us, window.end_us, limit=1)
-    exact = window.start_us % MILLISECOND_US == 0 == window.end_us % MILLISECOND_US
-    if not len(whole) or not exact or whole.total is None or whole.total <= 1:
-        return _count_by_reading(client, request)
-    on_the_end = fetcher.fetch(window.end_us, window.end_us, limit=1)
-    if not len(on_the_end):
-        return whole.total
-    return _count_by_reading(client, request)
+    counted = _count_exactly(fetcher, request.window)
+    return sum(len(batch.raw_events) for batch in iter_batches(client, request)) if counted is None else counted
+
+
+def _count_exactly(fetcher: RangeFetcher, window: Window | None) -> int | None:
+    """Return the window's total, None where the server cannot say it.
+
+    The whole range less its last instant, which the API counts and the window does not: so this holds for servers, too,
+    that cut bounds to seconds, unless the window's own are finer.
+    """
+    if window is None:
+        return count_rows(fetcher, None, None) if fetcher.totals_hold else None
+    if window.start_us % MILLISECOND_US or window.end_us % MILLISECOND_US:
+        return None
+    whole = count_rows(fetcher, window.start_us, window.end_us + MILLISECOND_US)
+    if whole is None or not fetcher.totals_hold:
+        return None
+    on_the_end = count_rows(fetcher, window.end_us, window.end_us + MILLISECOND_US)
+    return None if on_the_end is None else whole - on_the_end
 
 
 def describe(client: HoneyHiveClient, request: ExportRequest) -> tuple[str | None, str]:
@@ -54,21 +63,12 @@ def describe(client: HoneyHiveClient, request: ExportRequest) -> tuple[str | Non
     return name, f"{len(page):,}" if len(page) < _GLANCE else f"at least {len(page):,}"
 
 
-def _count_by_reading(client: HoneyHiveClient, request: ExportRequest) -> int:
-    return sum(len(batch.raw_events) for batch in iter_batches(client, request))
-
-
-#: How often to ask for the number and the newest event before reading the window instead: where events are
-#: coming in, a newer one may appear between the two requests.
-GLANCES = 3
-
-
 def count_and_newest(client: HoneyHiveClient, request: ExportRequest) -> tuple[int, datetime | None]:
     """Return how many events the request's window holds now, and the newest ``start_time`` of them, if any.
 
-    Two small requests where the server sorts newest first, as the API documents for search, and reports a
-    total: one for the total and the newest event, one that shows that nothing lies above that event, not even
-    on the window's end, which the API counts and the window does not. Any other server: the events are read.
+    Some small requests where the server sorts newest first, as the API documents for search, and reports a
+    total: for the total, for the newest event, and one that shows that nothing lies above that event. Any other
+    server: the events are read.
 
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
@@ -79,19 +79,22 @@ def count_and_newest(client: HoneyHiveClient, request: ExportRequest) -> tuple[i
     # Some servers cut bounds to seconds, which would change the total of any other window.
     exact = window.start_us % SECOND_US == 0 == window.end_us % SECOND_US
     for _ in range(GLANCES if exact else 0):
-        page = fetcher.fetch(window.start_us, window.end_us, limit=1)
+        page, last, on_the_end = fetcher.fetch(window.start_us, window.end_us, limit=1), window.end_us, 0
         # A total that is not above the number of events in the answer may be just that number.
-        if page.total is None or page.total <= 1 or not page.times:
+        total = page.total if page.total is not None and page.total > 1 else None
+        if total is not None and page.times[0] is not None and page.times[0] >= last:
+            # The API counts the window's end, and the window does not.
+            on_the_end, last = count_rows(fetcher, last, last + MILLISECOND_US) or 0, last - MILLISECOND_US
+            page = fetcher.fetch(window.start_us, last, limit=1)
+        newest = page.times[0] if page.times else None
+        if total is None or newest is None or not window.start_us <= newest < window.end_us:
             break
-        shown = page.times[0]
-        if shown is None or not window.start_us <= shown < window.end_us:
-            break
-        if _nothing_above(fetcher, shown, MILLISECOND_US, window):
-            return page.total, from_micros(shown)
-        if _nothing_above(fetcher, shown, SECOND_US, window):
+        if _nothing_above(fetcher, newest, MILLISECOND_US, last):
+            return total - on_the_end, from_micros(newest)
+        if _nothing_above(fetcher, newest, SECOND_US, last):
             # A server that cuts the bounds of its ranges to seconds: only this second is in doubt.
-            _, newest = _read(client, request.model_copy(update={"window": _second_of(shown, window)}))
-            return page.total, newest
+            _, newest_there = _read(client, request.model_copy(update={"window": _second_of(newest, window)}))
+            return total - on_the_end, newest_there
     return _read(client, request)
 
 
@@ -102,9 +105,9 @@ def lean(client: HoneyHiveClient, request: ExportRequest) -> ExportRequest:
     return request.model_copy(update={"projections": ("event_id",)})
 
 
-def _nothing_above(fetcher: RangeFetcher, time: int, unit: int, window: Window) -> bool:
-    low = min(time // unit * unit + unit, window.end_us)
-    return not len(fetcher.fetch(low, window.end_us, limit=1))
+def _nothing_above(fetcher: RangeFetcher, time: int, unit: int, last: int) -> bool:
+    low = time // unit * unit + unit
+    return low > last or not len(fetcher.fetch(low, last, limit=1))
 
 
 def _second_of(time: int, window: Window) -> Window:
@@ -118,34 +121,3 @@ def _read(client: HoneyHiveClient, request: ExportRequest) -> tuple[int, datetim
         count += len(batch.raw_events)
         newest = max((time for time in (newest, *batch.times) if time is not None), default=None)
     return count, None if newest is None else from_micros(newest)
-
-
-def count_window(fetcher: RangeFetcher, window: Window) -> int | None:
-    """Return how many events the server reports for a window, None where its number may be no total.
-
-    By a small request or two, from the first to the last whole millisecond in the window, since date ranges say no
-    more and include their ends: never too many.
-
-    :param fetcher: of the request.
-    :param window: what to count.
-    """
-    low, high = _milliseconds_in(window.start_us, window.end_us)
-    if low > high:
-        return None
-    page = fetcher.fetch(low, high, limit=1)
-    if not len(page):
-        return 0
-    if page.total is None or page.total > len(page):
-        return page.total
-    # One event and a total of one: either there is no other, or the number is that of the answer's events.
-    try:
-        return 1 if len(fetcher.fetch(low, high, limit=2)) == 1 else None
-    except HoneyHiveError as error:
-        if not is_heavy(error):
-            raise
-        return None
-
-
-def _milliseconds_in(start: int, end: int) -> tuple[int, int]:
-    """Return the first and the last whole millisecond of ``[start, end)``."""
-    return -(-start // MILLISECOND_US) * MILLISECOND_US, (end - 1) // MILLISECOND_US * MILLISECOND_US

@@ -19,9 +19,9 @@ from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, HoneyHi
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, from_micros
 from airflow_provider_honeyhive.reading.page_size import PageSizer
+from airflow_provider_honeyhive.reading.rows import SharedKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
     from datetime import datetime
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -41,6 +41,7 @@ class ReadStats:
     page_count: int = 0
     bytes_read: int = 0
     duplicates_dropped: int = 0
+    repeated_ids: int = 0
     largest_page: int = 0
     largest_answer: int = 0
     project_names: set[tuple[str | None, str | None]] = field(default_factory=set)
@@ -55,31 +56,6 @@ class ReadStats:
             self.largest_answer = max(self.largest_answer, page.size_bytes)
 
 
-class SharedIds:
-    """Ids that any of several threads has seen."""
-
-    def __init__(self) -> None:
-        self._ids: set[Hashable] = set()
-        self._lock = threading.Lock()
-
-    def is_first(self, id_: Hashable) -> bool:
-        """Remember an id, and return whether nobody had seen it."""
-        with self._lock:
-            before = len(self._ids)
-            self._ids.add(id_)
-            return len(self._ids) > before
-
-    def add(self, ids: Iterable[Hashable]) -> None:
-        """Remember ids."""
-        with self._lock:
-            self._ids.update(ids)
-
-    def remove(self, ids: Iterable[Hashable]) -> None:
-        """Forget ids."""
-        with self._lock:
-            self._ids.difference_update(ids)
-
-
 class RangeFetcher:
     """Asks the pages of one export.
 
@@ -89,6 +65,7 @@ class RangeFetcher:
     :param page_size: most events in a page; None leaves it to bytes and endpoint.
     :param readers: most requests at the same time; fewer after the server answered 429 or 503.
     :param concurrency: shared with another fetcher of the same export; None: of its own.
+    :param trust_total: whether the numbers beside the events may be totals; None: as the connection says.
     """
 
     def __init__(
@@ -100,14 +77,20 @@ class RangeFetcher:
         readers: int = 1,
         *,
         concurrency: ConcurrencyLimit | None = None,
+        trust_total: bool | None = None,
     ) -> None:
         self.stats = stats
-        #: Ids of events without a time that a slice has taken: a server may show them in every range.
-        self.untimed = SharedIds()
+        #: Rows without a time that a slice has taken: a server may show them in every range.
+        self.untimed = SharedKeys()
+        self.trusts_total = client.settings.trust_total if trust_total is None else trust_total
+        #: The server has reported a number that can only be a total.
+        self.totals_hold = False
         self._client = client
         self._request = request
         self._sizer = PageSizer(page_size, readers)
         self._by_filters = False
+        # The server has sent an answer that was shorter than it looked.
+        self._cuts_answers = False
         # Of this fetcher and its copies, not of the client: another export with the same client has its own.
         self.concurrency = concurrency or ConcurrencyLimit(readers)
 
@@ -128,20 +111,22 @@ class RangeFetcher:
         """
         while True:
             asked = limit or self._sizer.limit_for(left)
+            by_filters = self._by_filters  # of this request: another thread may find out meanwhile
             try:
-                answer = self._fetch(low, high, page, asked)
+                answer = self._fetch(low, high, page, asked, by_filters=by_filters)
             except HoneyHiveError as error:
                 if limit is not None or not self._sizer.shrinks_after(error, asked):
                     raise
                 continue
             if high is None or self._keeps_to(answer, low, high):
                 break
-            if self._by_filters:
+            if by_filters:
                 raise DateRangeIgnoredError(
                     "the server sends events from outside the asked time range, and filters on start_time do "
                     "not help either: it ignores both, or compares another field. Nothing was exported"
                 )
-            log.warning("The server does not keep to dateRange: asking with filters on start_time instead")
+            if not self._by_filters:
+                log.warning("The server does not keep to dateRange: asking with filters on start_time instead")
             self._by_filters = True
         self._check_project(answer)
         self.stats.add(answer)
@@ -155,7 +140,7 @@ class RangeFetcher:
         :param request: of the same project.
         """
         other = copy(self)
-        other._request, other.untimed = request, SharedIds()
+        other._request, other.untimed = request, SharedKeys()
         return other
 
     @property
@@ -177,19 +162,27 @@ class RangeFetcher:
         """Return whether an answer is so long that the server may have cut it, openly or silently.
 
         That is: as many events as were asked for, as many as the longest answer so far, or about as many
-        bytes as the largest.
+        bytes as the largest; and any that shows events, once the server has cut one that did not look like it.
+        A guess that spares requests: no answer is an end because of it.
         """
-        stats = self.stats
-        return len(page) >= min(page.limit, max(2, stats.largest_page)) or page.size_bytes >= max(
-            MEGABYTE, stats.largest_answer // 2
-        )
+        if self._cuts_answers:
+            return len(page) > 0
+        return self.is_long(page) or page.size_bytes >= max(MEGABYTE, self.stats.largest_answer // 2)
 
-    def _fetch(self, low: int | None, high: int | None, page: int, limit: int) -> Page:
+    def is_long(self, page: Page) -> bool:
+        """Return whether an answer has as many events as were asked for, or as the longest one so far."""
+        return len(page) >= min(page.limit, max(2, self.stats.largest_page))
+
+    def note_cut(self) -> None:
+        """Remember that an answer hid more although it did not look like it."""
+        self._cuts_answers = True
+
+    def _fetch(self, low: int | None, high: int | None, page: int, limit: int, *, by_filters: bool) -> Page:
         request, date_range = self._request, None
         if high is not None:
             start = from_micros((low or 0) // MILLISECOND_US * MILLISECOND_US)
             end = from_micros(-(-high // MILLISECOND_US) * MILLISECOND_US)
-            if self._by_filters:
+            if by_filters:
                 request = request.model_copy(update={"filters": (*request.filters, *_time_filters(start, end))})
             else:
                 date_range = DateRange(start=start, end=end)

@@ -57,9 +57,13 @@ class PageSizer:
         self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
 
     def suiting(self, event_bytes: float) -> int:
-        """Return how many events of a mean size an answer should have."""
+        """Return how many events of a mean size an answer should have.
+
+        One alone would be the last event of the answer before, again and again: two, while an answer may hold them.
+        """
         few_large = min(LARGE_EVENTS, int(TARGET_BYTES / event_bytes))
-        return max(1, int(self.target_bytes / event_bytes), few_large)
+        two = min(2, int(MOST_TARGETS * self.target_bytes / event_bytes))
+        return max(1, int(self.target_bytes / event_bytes), few_large, two)
 
     def learn(self, events: int, size_bytes: int, max_limit: int) -> None:
         """Take an answer's size into account."""
@@ -72,7 +76,7 @@ class PageSizer:
                 return
             ceiling = min(max_limit, self._ceiling or max_limit)
             growth, self._growth = self._growth, LATER_GROWTH
-            self.limit = max(1, min(ideal, self.limit * growth, ceiling))
+            self.limit = min(ideal, self.limit * growth, ceiling)
 
     def limit_for(self, left: float) -> int:
         """Return the limit for a page, stretched where that spares a page for a small rest.

@@ -1,7 +1,7 @@
 """Reads sessions whole: all events of each, wherever they lie in time.
 
 The API has no way to ask for the events of several sessions at once, so each costs a request of its own. One is enough
-where the server's numbers are totals and the answer holds as many events; else :class:`.SliceReader` seeks and proves.
+where the server's numbers are totals and the answer holds as many events; else :class:`.ProvedReader` seeks and proves.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
+from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError, IncompleteExportError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor, ReadAgainError, sort_newest_first
+from airflow_provider_honeyhive.reading.rows import row_keys
 from airflow_provider_honeyhive.reading.session_roots import head_of, read_roots, roots_request, session_request
-from airflow_provider_honeyhive.reading.slice_reader import SliceReader
-from airflow_provider_honeyhive.reading.stream import check_attempts
+from airflow_provider_honeyhive.reading.stream import ProvedReader, check_attempts
+from airflow_provider_honeyhive.reading.unordered import goes_on_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
@@ -64,7 +64,7 @@ class _Reading:
     """
 
     readings: int = 0
-    reader: SliceReader | None = None
+    reader: ProvedReader | None = None
     total: int | None = None
 
 
@@ -74,14 +74,12 @@ class SessionReader:
     :param fetcher: asks for events.
     :param request: what chose the sessions.
     :param window: where their roots lie.
-    :param totals_hold: the numbers that the server reports are totals.
     """
 
-    def __init__(self, fetcher: RangeFetcher, request: ExportRequest, window: Window, *, totals_hold: bool) -> None:
+    def __init__(self, fetcher: RangeFetcher, request: ExportRequest, window: Window) -> None:
         self._fetcher = fetcher
         self._request = request
         self._window = window
-        self._totals_hold = totals_hold
         self._readings: dict[str, _Reading] = {}
         #: Sessions whose root was deleted meanwhile, and those that have their root elsewhere.
         self.gone: set[str] = set()
@@ -140,16 +138,18 @@ class SessionReader:
 
     def _batches(self, root: Root, reading: _Reading) -> Iterator[Batch]:
         fetcher = self._fetcher.about(session_request(self._request, root.session_id))
-        if reading.readings == 1 and self._totals_hold:
+        if reading.readings == 1 and fetcher.totals_hold:
             page = fetcher.fetch(*WIDEST)
             reading.total = page.total
-            if _is_whole(page, fetcher):
+            # Some servers report no more than they give at once.
+            is_whole = page.total == len(page)
+            if is_whole and not (fetcher.is_long(page) and goes_on_after(fetcher, page, *WIDEST)):
                 _check_sessions(page.raw_events, root)
-                yield sort_newest_first(Batch(page.raw_events, page.times, page.ids, Cursor(upper=None)))
+                yield sort_newest_first(Batch(page.raw_events, page.times, row_keys(page), Cursor(upper=None)))
                 return
             del page
         if reading.reader is None:
-            reading.reader = SliceReader(fetcher, *WIDEST)
+            reading.reader = ProvedReader(fetcher, *WIDEST)
         else:
             reading.reader.start_over()
         for batch in reading.reader.read():
@@ -157,7 +157,7 @@ class SessionReader:
             yield batch
             del batch  # its events, before the next answer comes
         if reading.total is None:
-            reading.total = reading.reader.cursor.total
+            reading.total = reading.reader.reported
 
     def _without_root(self, root: Root, count: int) -> ReadAgainError:
         """Find out why a session's events lack their root."""
@@ -165,12 +165,8 @@ class SessionReader:
         fetcher = self._fetcher.about(roots_request(self._request, is_it))
         if not len(fetcher.fetch(self._window.start_us, self._window.end_us, limit=1)):
             self.gone.add(root.session_id)
-        return ReadAgainError("the server does not give its root among its events", count + 1, count)
-
-
-def _is_whole(page: Page, fetcher: RangeFetcher) -> bool:
-    """Return whether an answer holds all there is, by its own length and by the server's word."""
-    return page.total == len(page) == len(set(page.ids)) and not fetcher.may_hide_more(page)
+        reason = "the server does not give a session's root among its events"
+        return ReadAgainError(reason, IncompleteExportError(None, count, reason))
 
 
 def _check_sessions(raw_events: list[bytes | memoryview], root: Root) -> None:

@@ -16,8 +16,7 @@ from airflow_provider_honeyhive.events.raw import head_decoder
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.request import ROOT_TYPE
-from airflow_provider_honeyhive.reading.slice_reader import SliceReader
-from airflow_provider_honeyhive.reading.stream import read_again
+from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +98,7 @@ def read_roots(fetcher: RangeFetcher, start: int | None, end: int | None) -> lis
     :raises IncompleteExportError: they cannot all be read.
     :raises HoneyHiveResponseError: the server sends something else, or a root that does not name its session.
     """
-    reader = SliceReader(fetcher, start, end)
+    reader = ProvedReader(fetcher, start, end)
 
     def read() -> dict[str, Root]:
         found: dict[str, Root] = {}

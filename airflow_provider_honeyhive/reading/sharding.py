@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.options import MOST_SHARDS, check_number
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
-from airflow_provider_honeyhive.reading.counting import _milliseconds_in, count_window
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.proof import count_rows, milliseconds_in
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -68,7 +68,7 @@ def split_by_counts(
     if request.window is None:
         raise InvalidArgumentError("window", None, "only a window with a start and an end can be split")
     fetcher = RangeFetcher(client, request, ReadStats())
-    total = count_window(fetcher, request.window)
+    total = count_rows(fetcher, request.window.start_us, request.window.end_us)
     if total is None:
         log.warning("The server reports no usable total for %s: splitting it by time alone", request.window)
         return Split(request.window.split(parts), None)
@@ -155,7 +155,7 @@ class _Points:
             is_even = left < 0.75 * (high[1] - low[1])
 
     def _count(self, start: int, end: int) -> int:
-        low, high = _milliseconds_in(start, end)
+        low, high = milliseconds_in(start, end)
         if low > high:
             return 0
         self.asked += 1

@@ -2,8 +2,9 @@
 
 Page numbers over a list that is sorted newest first and changes while it is read lose and repeat events.
 So each request asks for ``[start, cursor]``, where the cursor is the oldest time seen: the events at the
-cursor (the *seam*) must come again, which shows that nothing lies between two answers. What needs care is
-written at the method that takes it. Knows nothing of HTTP and of files.
+cursor (the *seam*) must come again, which shows that nothing lies between two answers. The slice has ended
+where a request for what lies below the seam gives an empty answer. What needs care is written at the method
+that takes it; whether everything was seen is for :mod:`.proof` to say. Knows nothing of HTTP and of files.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.exceptions import IncompleteExportError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up
-from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader
+from airflow_provider_honeyhive.reading.rows import row_keys
+from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader, goes_on_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,11 +71,7 @@ class SliceReader:
 
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
-        if not self.state.any_order:
-            yield from self._seek()
-        else:
-            yield from self._unordered.halve()
-        self._prove()
+        yield from self._unordered.halve() if self.cursor.any_order else self._seek()
         self.cursor.done = True
 
     def start_over(self) -> None:
@@ -80,50 +79,67 @@ class SliceReader:
         self._readings += 1
         self._lost_at = None
         unsorted = self._readings == READ_ATTEMPTS and self.state.high is not None
-        self.state.start_over(any_order=self.state.any_order or unsorted)
+        self.state.start_over(any_order=self.cursor.any_order or unsorted)
 
     # ------------------------------------------------------------------------------- sorted answers
 
     def _seek(self) -> Iterator[Batch]:
-        cursor = self.cursor
-        while True:
-            page = self._contiguous_page()
-            if not _is_newest_first(page) or (not cursor.distinct and self._hides_newer(page)):
-                self.state.any_order = True
-                raise self._again("the answers are not sorted newest first")
-            self.state.note_total(page)
-            fresh = self.state.take(page)
-            self.state.correct_total(page)
-            is_last = fresh is None and not self._fetcher.may_hide_more(page)
+        cursor, state = self.cursor, self.state
+        while state.low is None or cursor.upper is None or cursor.upper >= state.low:
+            low = state.low
+            page = self._contiguous_page(low)
+            if not _is_newest_first(page) or (not cursor.known and self._hides_newer(page)):
+                raise self._again("the answers are not sorted newest first", any_order=True)
+            fresh = state.take(page, low)
             times = [time for time in page.times if time is not None]
-            oldest = min(times, default=None)
+            is_last = not len(page) or (bool(times) and self._is_last(page, low, min(times)))
             del page  # one answer in memory at a time
             if fresh:
                 yield fresh
             del fresh
             if is_last:
                 return
-            if oldest is None:
+            if not times:
                 # Only events without a time: they have no place to seek to.
-                yield from self._unordered.page_through(self.state.low, cursor.upper)
+                yield from self._unordered.page_through(state.low, cursor.upper)
                 return
-            next_upper = self._round_up(oldest)
+            next_upper = self._round_up(min(times))
             if cursor.upper is None or next_upper < cursor.upper:
                 self._step_to(next_upper, times)
             else:
-                # The answer ends within the cursor's own timestamp, so the cursor cannot pass it.
-                below = cursor.upper - cursor.unit
-                if not self._shows_known(self._fetcher.fetch(below, cursor.upper)):
-                    if cursor.unit == SECOND_US:
-                        raise self._again("events that had been read are missing from the next answer")
-                    cursor.unit = SECOND_US
-                    cursor.upper = self._round_up(oldest)
-                    continue
-                yield from self._unordered.page_through(below, cursor.upper)
-                self._step_to(below, times)
-                cursor.expect_seam = False
-            if self.state.low is not None and cursor.upper is not None and cursor.upper < self.state.low:
-                return
+                yield from self._pass_seam(cursor.upper, times)
+
+    def _is_last(self, page: Page, low: int | None, oldest: int) -> bool:
+        """Return whether the slice ends with an answer: nothing lies below it, and it hides nothing.
+
+        A short answer alone is no end, since a server may cut it by bytes. That it hides nothing is for the server's
+        total to say, else for a request by page number.
+        """
+        is_all = self._fetcher.totals_hold and page.total == len(page) < page.limit
+        if not is_all and self._fetcher.may_hide_more(page):
+            return False
+        below = self._round_up(oldest) - self.cursor.unit
+        if (low is None or low <= below) and len(self._fetcher.fetch(low, below)):
+            goes_on = True
+        else:
+            goes_on = not is_all and goes_on_after(self._fetcher, page, low, self.cursor.upper)
+        if goes_on:
+            self._fetcher.note_cut()
+        return not goes_on
+
+    def _pass_seam(self, upper: int, times: list[int]) -> Iterator[Batch]:
+        """Read the cursor's own timestamp, which the last answer did not get past, and step below it."""
+        cursor = self.cursor
+        below = upper - cursor.unit
+        if self._shows_known(self._fetcher.fetch(below, upper)):
+            yield from self._unordered.page_through(below, upper)
+            self._step_to(below, times)
+            cursor.expect_seam = False
+        elif cursor.unit == SECOND_US:
+            raise self._again("events that had been read are missing from the next answer")
+        else:
+            cursor.unit = SECOND_US
+            cursor.upper = self._round_up(min(times))
 
     def _hides_newer(self, page: Page) -> bool:
         """Return whether a first answer whose few different times do not show its order lacks newer events."""
@@ -136,7 +152,7 @@ class SliceReader:
             return False
         return any(time is not None and time > newest for time in self._fetcher.fetch(above, self.cursor.upper).times)
 
-    def _contiguous_page(self) -> Page:
+    def _contiguous_page(self, low: int | None) -> Page:
         """Ask from the cursor down; where the seam is missing, from further above it.
 
         The seam is missing where its events were deleted, where the server treats its upper bound as
@@ -144,30 +160,27 @@ class SliceReader:
         as long as some event that was taken shows again.
         """
         cursor = self.cursor
-        page = self._ask_down(cursor.upper, self.state.events_left + SEAM_EVENTS)
+        page = self._fetcher.fetch(low, cursor.upper, left=self.state.events_left + SEAM_EVENTS)
         if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
             return page
         if cursor.upper == self._lost_at:
             raise self._again("the same events are missing from the answers again")
         self._lost_at = cursor.upper
-        seam = {id_ for id_, time in cursor.known.items() if time is not None and time <= cursor.upper}
+        times = sorted(cursor.times())
+        seam = {key for key in cursor.known if key[1] is not None and key[1] <= cursor.upper}
         second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
-        times = sorted(time for time in cursor.known.values() if time is not None)
         for wider in sorted({second, *(round_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
-            page = self._ask_down(wider)
+            page = self._fetcher.fetch(low, wider)
             if self._shows_known(page):
-                if not seam.isdisjoint(page.ids) or self._fetcher.may_hide_more(page):
+                if not seam.isdisjoint(row_keys(page)) or self._fetcher.may_hide_more(page):
                     # Still there, so it was the bound that hid it; or too far down to be shown.
                     cursor.unit = SECOND_US
                 cursor.upper = wider
                 return page
         raise self._again("events that had been read are missing from the next answer")
 
-    def _ask_down(self, upper: int | None, left: float = 0) -> Page:
-        return self._fetcher.fetch(self.state.next_low(), upper, left=left)
-
     def _shows_known(self, page: Page) -> bool:
-        return any(id_ in self.cursor.known for id_ in page.ids)
+        return not self.cursor.known.isdisjoint(zip(page.ids, page.times, strict=True))
 
     def _round_up(self, time: int) -> int:
         if self.cursor.unit == MILLISECOND_US:
@@ -185,25 +198,11 @@ class SliceReader:
         cursor.upper, cursor.expect_seam = upper, True
         times = sorted(times)
         keep = max(upper // SECOND_US * SECOND_US + SECOND_US, times[len(times) // 4])
-        cursor.known = {id_: time for id_, time in cursor.known.items() if time is None or time <= keep}
+        cursor.known = {key for key in cursor.known if key[1] is None or key[1] <= keep}
 
-    # ---------------------------------------------------------------------------- proving
-
-    def _prove(self) -> None:
-        """Compare what was seen with what the server reported, now and at the start.
-
-        Events may have been deleted meanwhile, so the lower of the two counts.
-        """
-        cursor = self.cursor
-        seen = cursor.distinct + cursor.repeated
-        if cursor.total is None or seen >= cursor.total:
-            return
-        now = self._fetcher.fetch(self.state.low, self.state.high, limit=1).total
-        if now is None or seen < now:
-            raise self._again("fewer events were read than the server reports")
-
-    def _again(self, reason: str) -> ReadAgainError:
-        return ReadAgainError(reason, self.cursor.total or 0, self.cursor.distinct)
+    def _again(self, reason: str, *, any_order: bool = False) -> ReadAgainError:
+        self.cursor.any_order = self.cursor.any_order or any_order
+        return ReadAgainError(reason, IncompleteExportError(None, self.cursor.seen, reason))
 
 
 def _is_newest_first(page: Page) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_honeyhive.reading.cursor import Batch, ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
+from airflow_provider_honeyhive.reading.proof import FEWER, Proof, count_rows
 from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS, SliceReader
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.models.request import ExportRequest
+    from airflow_provider_honeyhive.models.window import Window
 
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
     :raises IncompleteExportError: what was yielded is not whole; nothing that was yielded is wrong, but
         events may be missing, so the caller has to begin again.
     """
-    reader = reader_of(client, request, page_size)
+    reader = ProvedReader.of(RangeFetcher(client, request, ReadStats(), page_size), request.window)
 
     def begin() -> tuple[Batch | None, Iterator[Batch]]:
         batches = reader.read()
@@ -78,14 +80,40 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
         raise error.incomplete from error
 
 
-def reader_of(client: HoneyHiveClient, request: ExportRequest, page_size: int | None) -> SliceReader:
-    """Return what reads the request's window as one slice.
+class ProvedReader:
+    """Reads ``[start, end)``, or all of time, as one slice, and proves that it was read whole.
 
-    :param page_size: most events in one request; None: by the size of the answers.
+    :param fetcher: asks for ranges.
+    :param start: microseconds since 1970, inclusive; None: from the beginning of time.
+    :param end: microseconds since 1970, exclusive; None: until the end of time.
     """
-    window = request.window
-    return SliceReader(
-        RangeFetcher(client, request, ReadStats(), page_size),
-        window.start_us if window else None,
-        window.end_us if window else None,
-    )
+
+    def __init__(self, fetcher: RangeFetcher, start: int | None, end: int | None) -> None:
+        self._fetcher = fetcher
+        self._span = start, end
+        self._reader = SliceReader(fetcher, start, end)
+        self._proof: Proof | None = None
+        #: What the server reported before the reading; None: no usable total.
+        self.reported: int | None = None
+
+    @classmethod
+    def of(cls, fetcher: RangeFetcher, window: Window | None) -> ProvedReader:
+        """Return what reads a window; None: all of time."""
+        return cls(fetcher, window.start_us if window else None, window.end_us if window else None)
+
+    def read(self) -> Iterator[Batch]:
+        """Yield the events once each, newest first where the server sorts.
+
+        :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
+        """
+        if self._proof is None:
+            self.reported = count_rows(self._fetcher, *self._span)
+            self._proof = Proof(self._fetcher, *self._span, self.reported)
+        yield from self._reader.read()
+        gap = self._proof.find_gap(self._reader.cursor.seen)
+        if gap is not None:
+            raise ReadAgainError(FEWER, gap)
+
+    def start_over(self) -> None:
+        """Forget what was read."""
+        self._reader.start_over()

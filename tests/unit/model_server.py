@@ -46,6 +46,7 @@ class ModelClient:
 
     def __post_init__(self) -> None:
         self.endpoint = SimpleNamespace(name="model", max_limit=self.oddities.max_limit)
+        self.settings = SimpleNamespace(trust_total=True)
         self.requests: list[tuple[DateRange | None, int, int]] = []
         self.existed_throughout = set(self.events)
         self._random = random.Random(self.seed)

@@ -333,32 +333,35 @@ def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
     from airflow_provider_honeyhive.reading.cursor import Cursor
 
     checkpoints = Checkpoints(open_store(tmp_path), "_staging-x")
-    known = {"\ud83d": 1, 7: None, b"\x00\xff": 3, "pending": 4}
-    checkpoints.write(0, (1, 9), [], Cursor(upper=5, known=known, distinct=4), pending=["pending"])
+    known = {("\ud83d", 1), (7, None), (b"\x00\xff", 3), ("twice", 3, 1)}
+    cursor = Cursor(upper=5, known={*known, ("pending", 4)}, taken=5)
+    checkpoints.write(0, (1, 9), [], cursor, pending=[("pending", 4)])
     plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=[(1, 9)])
     records = checkpoints.read(plan) or {}
-    assert records[0].load_cursor() == Cursor(upper=5, known={"\ud83d": 1, 7: None, b"\x00\xff": 3}, distinct=3)
+    assert records[0].load_cursor() == Cursor(upper=5, known=known, taken=4)
 
 
-#: As the first release wrote it: a retry may begin after an upgrade.
+#: As it stands on disk.
 CHECKPOINT = (
     '{"start":0,"end":100,"files":[{"path":"s/00003-00000","sha256":"ab","members":[[8,2,1,10,20,"event_type=x",'
-    '{"duration":1}]]}],"cursor":{"upper":50,"known":"[[1, false, null]]","expect_seam":false,"unit":1000,'
-    '"distinct":1,"repeated":0,"total":9,"done":false},"session_count":0}'
+    '{"duration":1}]]}],"cursor":{"upper":50,"known":"[[1, false, null]]","elsewhere":"[[2, false, null]]",'
+    '"expect_seam":false,"unit":1000,"any_order":true,"taken":1,"done":false},"sessions":null}'
 )
 
 
-def test_checkpoints_are_written_and_read_as_ever(tmp_path):
+def test_checkpoints_say_where_a_reading_stands(tmp_path):
     block = Block(8, 2, 1, 10, 20, "event_type=x", {"duration": 1})
     files = [StagedFile(path="s/00003-00000", sha256="ab", blocks=[block])]
-    cursor = Cursor(upper=50, known={"a": 60, 1: None}, distinct=2, total=9)
-    Checkpoints(LocalStore(tmp_path), "s").write(3, (0, 100), files, cursor, ["a"])
+    cursor = Cursor(upper=50, known={("a", 60), (1, None)}, elsewhere={(2, None)}, any_order=True, taken=2)
+    Checkpoints(LocalStore(tmp_path), "s").write(3, (0, 100), files, cursor, [("a", 60)])
     written = json.loads((tmp_path / "s" / "00003.json").read_text())
     assert datetime.now(UTC) - datetime.fromisoformat(written.pop("written_at")) < timedelta(minutes=1)
     assert written == json.loads(CHECKPOINT)
     checkpoint = SliceCheckpoint.model_validate_json(CHECKPOINT)
     assert checkpoint.files == files
-    assert checkpoint.load_cursor() == Cursor(upper=50, known={1: None}, distinct=1, total=9)
+    assert checkpoint.load_cursor() == Cursor(
+        upper=50, known={(1, None)}, elsewhere={(2, None)}, any_order=True, taken=1
+    )
 
 
 @pytest.mark.parametrize(("staged_ago", "stays"), [(timedelta(0), True), (timedelta(hours=25), False)])

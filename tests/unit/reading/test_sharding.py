@@ -110,11 +110,11 @@ def test_the_parts_hold_about_as_many_events_each_wherever_they_lie(shares, part
 @pytest.mark.parametrize(
     ("shares", "most"), [(EVEN, 40), (EVENING, 60), (BURST, 110)], ids=["even", "evening", "burst"]
 )
-def test_few_questions_are_asked_each_for_one_event(shares, most):
+def test_few_questions_are_asked_each_for_one_event_or_two(shares, most):
     client = ModelClient(events_at(shares))
     split(client, 32)
     assert len(client.requests) <= most
-    assert {limit for _, _, limit in client.requests} == {1}
+    assert {limit for _, _, limit in client.requests} <= {1, 2}
 
 
 def test_after_many_questions_what_is_known_must_do(monkeypatch):

@@ -12,7 +12,8 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
-from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS, SliceReader
+from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
+from airflow_provider_honeyhive.reading.stream import ProvedReader
 from tests.unit.model_server import ModelClient, Oddities
 from tests.unit.property_settings import thoroughly
 
@@ -48,7 +49,7 @@ def many_times(seed: int) -> list[int]:
 
 def read(client: ModelClient, page_size: int | None = None) -> list[str]:
     """Read the window as an export does, and return the ids in the order they came."""
-    reader = SliceReader(RangeFetcher(client, ExportRequest(), ReadStats(), page_size), BASE, BASE + SPAN)  # type: ignore[arg-type]
+    reader = ProvedReader(RangeFetcher(client, ExportRequest(), ReadStats(), page_size), BASE, BASE + SPAN)  # type: ignore[arg-type]
     for _ in range(READ_ATTEMPTS):
         try:
             return [raw.decode() for batch in reader.read() for raw in batch.raw_events]
