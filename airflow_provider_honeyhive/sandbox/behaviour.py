@@ -19,12 +19,20 @@ class Behaviour:
     an event is added, the rest at each request.
 
     :param endpoints: which of ``legacy``, ``export``, ``search``, ``project-search`` exist.
-    :param total: what the number beside the events means: the events that match, those on this page,
-        ``wrong_total``, no such key, or ``null``.
+    :param total: what the number beside the events means: the events that match, those on this page, ``all`` of
+        the project's, ``wrong_total``, another ``random`` number in each answer (up to twice as many as match),
+        no such key, or ``null``.
     :param total_key: name of that number; default: the dialect's own.
     :param wrong_total: the number that ``total="wrong"`` reports.
+    :param total_cap: no larger number is reported.
     :param cap: no answer has more events than this, whatever the limit asked for; nothing says so.
-    :param cap_affects_offset: whether ``page`` counts in capped pages (or in pages as asked for).
+    :param cap_affects_offset: whether ``page`` counts in pages as ``cap`` and ``cut_bytes`` make them (or in pages
+        as asked for).
+    :param cut_bytes: an answer ends before the event with which its events would have more bytes than this, but
+        has at least one event; nothing says so.
+    :param max_offset: events that come after so many others are on no page; with ``past_end="error"`` each page but
+        the first that reaches beyond so many is refused, whether there are as many or not.
+    :param lose_per_answer: so many events are missing in each answer, anywhere but at its ends; no total tells.
     :param max_limit: a larger ``limit`` is refused with 400; default: the dialect's own.
     :param past_end: what a page number beyond the last page brings: nothing, the last page, or 400.
     :param order: of the events; ``ties_random`` is newest first with equal times shuffled at each request,
@@ -37,6 +45,7 @@ class Behaviour:
     :param ignore_date_range: the date range is checked, then forgotten.
     :param ignore_time_filters: so are ``datetime`` filters on ``start_time``.
     :param date_range_field: dotted name of the field that date ranges compare; default ``start_time``.
+    :param untimed_everywhere: events without a time are in every range of time, ``first`` or ``last`` in its order.
     :param pretty: answers are indented.
     :param gzip: compress answers for clients that accept it.
     :param latency: seconds before each answer.
@@ -53,11 +62,15 @@ class Behaviour:
     """
 
     endpoints: frozenset[str] = ALL_ENDPOINTS
-    total: Literal["events_total", "page", "wrong", "absent", "null"] = "events_total"
+    total: Literal["events_total", "page", "all", "wrong", "random", "absent", "null"] = "events_total"
     total_key: Literal["count", "totalEvents"] | None = None
     wrong_total: int = 123
+    total_cap: int | None = None
     cap: int | None = None
     cap_affects_offset: bool = True
+    cut_bytes: int | None = None
+    max_offset: int | None = None
+    lose_per_answer: int = 0
     max_limit: int | None = None
     past_end: Literal["empty", "repeat", "error"] = "empty"
     order: Literal["desc", "asc", "random", "ties_random"] = "desc"
@@ -68,6 +81,7 @@ class Behaviour:
     ignore_date_range: bool = False
     ignore_time_filters: bool = False
     date_range_field: str | None = None
+    untimed_everywhere: Literal["none", "first", "last"] = "none"
     pretty: bool = False
     gzip: bool = False
     latency: float = 0.0

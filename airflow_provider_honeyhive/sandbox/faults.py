@@ -15,25 +15,28 @@ HTML = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</
 class Fault:
     """One fault. The class methods below make the usual ones; all can be made from the fields.
 
-    :param kind: ``none`` answers as usual (after ``delay``, over ``drip``), ``answer`` sends the fields
-        below, ``reset`` resets the connection before any byte, ``cut`` promises the whole body and closes
-        after ``cut_at`` of it, ``chunked_cut`` does so in chunked encoding, ``half_json`` answers 200 with
-        the first half of the JSON and a ``Content-Length`` that fits it.
+    :param kind: ``none`` answers as usual (after ``delay``, over ``drip``, without ``lose`` events), ``empty``
+        answers as if there were no events, ``answer`` sends the fields below, ``reset`` resets the connection
+        before any byte, ``cut`` promises the whole body and closes after ``cut_at`` of it, ``chunked_cut`` does
+        so in chunked encoding, ``half_json`` answers 200 with the first half of the JSON and a
+        ``Content-Length`` that fits it.
     :param status: of an ``answer``.
     :param headers: more headers of an ``answer``; they win over the sandbox's own.
     :param body: of an ``answer``: bytes and text as they are, anything else as JSON.
     :param cut_at: share of the body sent, 0 to 1.
     :param delay: seconds before the answer.
     :param drip: seconds over which the body is sent, in small pieces.
+    :param lose: so many events are missing in the answer, anywhere but at its ends; its total counts them.
     """
 
-    kind: Literal["none", "answer", "reset", "cut", "chunked_cut", "half_json"] = "none"
+    kind: Literal["none", "empty", "answer", "reset", "cut", "chunked_cut", "half_json"] = "none"
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = b""
     cut_at: float = 0.5
     delay: float = 0.0
     drip: float = 0.0
+    lose: int = 0
 
     @classmethod
     def answer(
@@ -88,6 +91,16 @@ class Fault:
     def half_json(cls) -> Fault:
         """Answer 200 and half of the JSON, complete as far as HTTP can tell."""
         return cls("half_json")
+
+    @classmethod
+    def empty(cls) -> Fault:
+        """Answer as if there were no events: none, and a total of 0."""
+        return cls("empty")
+
+    @classmethod
+    def losing(cls, count: int) -> Fault:
+        """Answer as usual, but without some events; the total and the events at both ends are right."""
+        return cls(lose=count)
 
     @classmethod
     def delayed(cls, seconds: float) -> Fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.sandbox.answers import Answer, Refusal, dump_json, page_answer, proxy_error
@@ -12,7 +13,7 @@ from airflow_provider_honeyhive.sandbox.filters import Filter, lookup
 from airflow_provider_honeyhive.sandbox.times import SECOND_US, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from random import Random
 
     from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
@@ -32,28 +33,39 @@ class _Page:
     skipped: int
 
 
-def answer_query(store: EventStore, query: Query, behaviour: Behaviour, random: Random) -> Answer:
+def answer_query(store: EventStore, query: Query, behaviour: Behaviour, random: Random, *, lose: int = 0) -> Answer:
     """Answer a query that has passed the checks.
 
+    :param lose: events to leave out of the answer, at places drawn from ``random``; never its first or its last.
     :raises Refusal: 400 for a page beyond the last, where the behaviour says so.
     """
     page = _select(store, query, behaviour, random)
-    raws = [event.raw for event in page.events]
-    if query.projections is not None:
-        raws = [projected(event, query.projections) for event in page.events]
-    totals = {
-        "events_total": page.total,
-        "page": len(raws),
-        "wrong": behaviour.wrong_total,
-        "null": None,
-    }
-    total = None if behaviour.total == "absent" else dump_json(totals[behaviour.total])
+    inner = range(1, len(page.events) - 1)
+    lost = set(random.sample(inner, min(lose, len(inner))))
+    raws = [_shown(event, query) for place, event in enumerate(page.events) if place not in lost]
+    total = _reported(page.total, len(raws), len(store), behaviour, random)
     answer = page_answer(raws, total, behaviour.total_key or query.dialect.total_key, pretty=behaviour.pretty)
     wait = behaviour.latency + behaviour.latency_per_event * len(raws)
     time.sleep(wait + behaviour.latency_per_skipped * page.skipped)
     if behaviour.max_answer_bytes is not None and len(answer.body) > behaviour.max_answer_bytes:
         return proxy_error(behaviour.heavy_status)
     return answer
+
+
+def _reported(found: int, shown: int, held: int, behaviour: Behaviour, random: Random) -> bytes | None:
+    """Return the JSON of the number beside the events, None for no such key."""
+    numbers = {
+        "events_total": found,
+        "page": shown,
+        "all": held,
+        "wrong": behaviour.wrong_total,
+        "random": random.randint(0, 2 * found) if behaviour.total == "random" else None,
+        "null": None,
+    }
+    if behaviour.total == "absent":
+        return None
+    number = numbers[behaviour.total]
+    return dump_json(number if number is None else min(number, behaviour.total_cap or number))
 
 
 def _select(store: EventStore, query: Query, behaviour: Behaviour, random: Random) -> _Page:
@@ -70,24 +82,59 @@ def _select(store: EventStore, query: Query, behaviour: Behaviour, random: Rando
     def accepts(event: StoredEvent) -> bool:
         return _meets(event.decoded(), conditions, query.evaluation_id)
 
-    limit = min(query.limit, behaviour.cap or query.limit)
-    stride = limit if behaviour.cap_affects_offset else query.limit
-    offset = (query.page - 1) * stride
     with store.lock:
         condition = (conditions, query.evaluation_id) if conditions or query.evaluation_id else None
         shelf = store.shelf(condition, accepts, _only_session(conditions))
         begin, stop = shelf.span(first, last)
-        if behaviour.order == "desc" and not query.ignore_order and other_field is None:
-            total = stop - begin
-            offset = _past_end(offset, stride, total, behaviour)
-            events = shelf.events[max(begin, stop - offset - limit) : max(begin, stop - offset)][::-1]
-            return _Page(events, total, offset)
-        found = shelf.events[begin:stop]
+        untimed = [] if behaviour.untimed_everywhere == "none" else shelf.untimed
+        if behaviour.order == "desc" and not query.ignore_order and other_field is None and not untimed:
+
+            def rows(offset: int, end: int) -> list[StoredEvent]:
+                return shelf.events[max(begin, stop - end) : max(begin, stop - offset)][::-1]
+
+            return _cut_out(rows, stop - begin, query, behaviour)
+        found = shelf.events[max(begin, len(untimed)) : stop]
     if other_field is not None:
         found = [event for event in found if _within(lookup(event.decoded(), other_field), start, end)]
     ordered = _ordered(found, "ignored" if query.ignore_order else behaviour.order, random)
-    offset = _past_end(offset, stride, len(found), behaviour)
-    return _Page(ordered[offset : offset + limit], len(found), offset)
+    ordered = [*untimed, *ordered] if behaviour.untimed_everywhere == "first" else [*ordered, *untimed]
+    return _cut_out(lambda offset, end: ordered[offset:end], len(ordered), query, behaviour)
+
+
+def _cut_out(rows: Callable[[int, int], list[StoredEvent]], total: int, query: Query, behaviour: Behaviour) -> _Page:
+    """Cut the page asked for out of all events that match.
+
+    :param rows: returns the events from one place in their order to another.
+    :param total: how many there are.
+    :raises Refusal: 400 for a page beyond the last, where the behaviour says so.
+    """
+    limit = min(query.limit, behaviour.cap or query.limit)
+    reached = total if behaviour.max_offset is None else min(total, behaviour.max_offset)
+
+    def page_at(offset: int) -> list[StoredEvent]:
+        events = rows(offset, min(offset + limit, reached))
+        return events if behaviour.cut_bytes is None else _cut(events, query, behaviour.cut_bytes)
+
+    before = offset = 0
+    for _ in range(query.page - 1):
+        if offset >= reached:
+            break
+        before = offset
+        if not behaviour.cap_affects_offset:
+            offset += query.limit
+        else:
+            offset += limit if behaviour.cut_bytes is None else len(page_at(offset))
+    reaches_beyond = behaviour.max_offset is not None and offset + limit > behaviour.max_offset
+    if offset and behaviour.past_end == "error" and (offset >= reached or reaches_beyond):
+        raise Refusal(400, "page: beyond the last page")
+    if offset >= reached and behaviour.past_end == "repeat":
+        offset = before
+    return _Page(page_at(offset), total, offset)
+
+
+def _cut(events: list[StoredEvent], query: Query, most_bytes: int) -> list[StoredEvent]:
+    sizes = accumulate(len(_shown(event, query)) for event in events)
+    return events[: max(1, sum(size <= most_bytes for size in sizes))]
 
 
 def _only_session(conditions: Iterable[Filter]) -> str | None:
@@ -141,14 +188,8 @@ def _ordered(found: list[StoredEvent], order: str, random: Random) -> list[Store
     return sorted(found, key=key)
 
 
-def _past_end(offset: int, stride: int, total: int, behaviour: Behaviour) -> int:
-    if offset == 0 or offset < total:
-        return offset
-    if behaviour.past_end == "error":
-        raise Refusal(400, "page: beyond the last page")
-    if behaviour.past_end == "repeat":
-        return max(0, (total - 1) // stride * stride)
-    return offset
+def _shown(event: StoredEvent, query: Query) -> bytes:
+    return event.raw if query.projections is None else projected(event, query.projections)
 
 
 def projected(event: StoredEvent, fields: tuple[str, ...]) -> bytes:

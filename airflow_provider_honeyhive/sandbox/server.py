@@ -252,7 +252,7 @@ class Sandbox:
         token = bearer(request.headers.get("authorization", ""))
         body = _json(request.body)
         try:
-            answer = _scripted(fault) or self._answer(request, token, body)
+            answer = _scripted(fault) or self._answer(request, token, body, fault)
         except Refusal as refusal:
             answer = refusal.answer()
         logged = LoggedRequest(
@@ -271,7 +271,7 @@ class Sandbox:
             self.on_request(logged)
         return answer
 
-    def _answer(self, request: _Request, token: str, body: Any) -> Answer:
+    def _answer(self, request: _Request, token: str, body: Any, fault: Fault) -> Answer:
         behaviour = self.behaviour
         found = route(request.path.partition("?")[0], behaviour.endpoints)
         if found is None or request.method != "POST":
@@ -285,7 +285,9 @@ class Sandbox:
         store = self._stores[project]
         if request.number > 1:
             self._churn(store, project)
-        return answer_query(store, query, behaviour, self._random)
+        if fault.kind == "empty":
+            store = EventStore()
+        return answer_query(store, query, behaviour, self._random, lose=behaviour.lose_per_answer + fault.lose)
 
     def _churn(self, store: EventStore, project: str) -> None:
         inserts, deletes = self.behaviour.insert_per_request, self.behaviour.delete_per_request

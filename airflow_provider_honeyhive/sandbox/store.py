@@ -142,6 +142,11 @@ class Shelf:
             self.events = kept
             self.times = [event.sort_time for event in kept]
 
+    @property
+    def untimed(self) -> list[StoredEvent]:
+        """The events without a time."""
+        return self.events[: bisect_right(self.times, TIMELESS)]
+
     def span(self, start: int | None, end: int | None) -> tuple[int, int]:
         """Return the positions of the events from ``start`` to ``end``, both inclusive, in microseconds."""
         if start is None and end is None:
@@ -159,6 +164,9 @@ class EventStore:
         self._all = Shelf()
         self._shelves: OrderedDict[Hashable, Shelf] = OrderedDict()
         self._by_session: dict[str, list[StoredEvent]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._all.events)
 
     def add(self, events: Iterable[StoredEvent]) -> None:
         """Add events while serving."""

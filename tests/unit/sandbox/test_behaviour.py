@@ -77,6 +77,7 @@ def test_three_routers_say_not_found(
     [
         ("events_total", {"count": 10}),
         ("page", {"count": 3}),
+        ("all", {"count": 10}),
         ("wrong", {"count": 7}),
         ("null", {"count": None}),
         ("absent", {}),
@@ -86,6 +87,24 @@ def test_the_total_may_mean_anything(ten: Sandbox, total: str, shown: dict[str, 
     answer = ask(serve(ten, total=total, wrong_total=7), SEARCH, {"limit": 3}).json
     assert len(answer.pop("events")) == 3
     assert answer == shown
+
+
+def test_a_total_of_all_events_ignores_the_range_and_the_filters(ten: Sandbox) -> None:
+    answer = ask(serve(ten, total="all"), SEARCH, between(2000, 4000) | since("after", "1970-01-01T00:00:02Z")).json
+    assert (len(answer["events"]), answer["count"]) == (2, 10)
+
+
+def test_a_total_may_be_another_number_in_each_answer(ten: Sandbox) -> None:
+    serve(ten, total="random")
+    totals = [ask(ten, SEARCH, {"limit": 1}).json["count"] for _ in range(30)]
+    assert len(set(totals)) > 5
+    assert 0 <= min(totals) < 10 < max(totals) <= 20
+
+
+def test_a_total_may_end_at_a_number(ten: Sandbox) -> None:
+    serve(ten, total_cap=4)
+    assert (len(ask(ten).ids), ask(ten).json["count"]) == (10, 4)
+    assert ask(ten, SEARCH, between(0, 2000)).json["count"] == 3
 
 
 def test_the_totals_name_can_be_set(ten: Sandbox) -> None:
@@ -107,6 +126,71 @@ def test_a_cap_may_leave_holes_between_pages(ten: Sandbox) -> None:
         ["e9", "e8", "e7"],
         ["e4", "e3", "e2"],
     ]
+
+
+def pages(sandbox: Sandbox, limit: int, count: int) -> list[list[str]]:
+    return [ask(sandbox, SEARCH, {"limit": limit, "page": page}).ids for page in range(1, count + 1)]
+
+
+@pytest.fixture
+def unequal() -> Iterator[Sandbox]:
+    """Six events, newest first of 50, 50, 110, 50, 50 and 50 bytes."""
+    blank = len(json.dumps(event("e0", 0, pad=""), separators=(",", ":")))
+    sizes = [50, 50, 50, 110, 50, 50]
+    with Sandbox([event(f"e{n}", 0, pad="x" * (size - blank)) for n, size in enumerate(sizes)]) as sandbox:
+        yield sandbox
+
+
+def test_answers_may_end_silently_at_so_many_bytes(unequal: Sandbox) -> None:
+    for most, shown in ((49, 1), (99, 1), (100, 2), (209, 2), (210, 3), (360, 6)):
+        answer = ask(serve(unequal, cut_bytes=most), SEARCH, {"limit": 6}).json
+        assert (len(answer["events"]), answer["count"]) == (shown, 6)
+
+
+def test_page_numbers_count_pages_as_bytes_cut_them(unequal: Sandbox) -> None:
+    serve(unequal, cut_bytes=100)
+    assert pages(unequal, 6, 5) == [["e5", "e4"], ["e3"], ["e2", "e1"], ["e0"], []]
+    assert ask(serve(unequal, cut_bytes=100, past_end="repeat"), SEARCH, {"page": 9}).ids == ["e0"]
+    assert ask(serve(unequal, cut_bytes=100, past_end="error"), SEARCH, {"page": 5}).status == 400
+    assert pages(serve(unequal, cut_bytes=100, cap=1), 6, 3) == [["e5"], ["e4"], ["e3"]]
+
+
+def test_page_numbers_may_count_pages_as_asked_for_whatever_bytes_cut(unequal: Sandbox) -> None:
+    serve(unequal, cut_bytes=100, cap_affects_offset=False)
+    assert pages(unequal, 3, 3) == [["e5", "e4"], ["e2", "e1"], []]
+
+
+def test_bytes_are_those_of_the_fields_asked_for(unequal: Sandbox) -> None:
+    assert ask(serve(unequal, cut_bytes=100), EXPORT, {"projections": ["event_id"]}).ids == [
+        f"e{n}" for n in (5, 4, 3, 2, 1)
+    ]
+
+
+def test_nothing_beyond_an_offset_is_shown(ten: Sandbox) -> None:
+    serve(ten, max_offset=5)
+    assert pages(ten, 3, 3) == [["e9", "e8", "e7"], ["e6", "e5"], []]
+    assert ask(ten, SEARCH, {"limit": 3, "page": 2}).json["count"] == 10
+    assert ask(ten, SEARCH, between(0, 3000)).ids == ["e3", "e2", "e1", "e0"]
+
+
+def test_what_lies_beyond_an_offset_may_be_refused_after_a_full_page(ten: Sandbox) -> None:
+    serve(ten, max_offset=6, past_end="error")
+    assert len(ask(ten, SEARCH, {"limit": 3, "page": 2}).ids) == 3
+    assert ask(ten, SEARCH, {"limit": 3, "page": 3}).status == 400
+    assert ask(ten, SEARCH, {"limit": 5, "page": 2}).status == 400
+    serve(ten, max_offset=7, past_end="error", cap=2, cap_affects_offset=False)
+    assert ask(ten, SEARCH, {"limit": 5, "page": 2}).ids == ["e4", "e3"]
+    assert ask(ten, SEARCH, {"limit": 5, "page": 3}).status == 400
+
+
+def test_answers_may_lack_events_that_their_total_counts(ten: Sandbox) -> None:
+    serve(ten, lose_per_answer=3)
+    answers = [ask(ten) for _ in range(5)]
+    assert {reply.json["count"] for reply in answers} == {10}
+    assert {len(reply.ids) for reply in answers} == {7}
+    assert {(reply.ids[0], reply.ids[-1]) for reply in answers} == {("e9", "e0")}
+    assert len({tuple(reply.ids) for reply in answers}) > 1
+    assert [len(ask(ten, SEARCH, {"limit": limit}).ids) for limit in (1, 2, 3, 4, 5)] == [1, 2, 2, 2, 2]
 
 
 def test_max_limit_replaces_the_dialects_own(ten: Sandbox) -> None:
@@ -207,6 +291,32 @@ def test_the_date_range_may_compare_another_field(ten: Sandbox) -> None:
     reply = ask(ten, SEARCH, between(12_000, 14_000))
     assert reply.ids == ["e8", "e7", "e6"]
     assert reply.json["count"] == 3
+
+
+@pytest.fixture
+def untimed() -> Iterator[Sandbox]:
+    """Four events, two of them without a time."""
+    with Sandbox([event("u", None), event("e1", 1000), event("e2", 2000), event("v", "soon")]) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("order", ["desc", "asc", "ties_random"])
+def test_events_without_a_time_may_be_in_every_range(untimed: Sandbox, order: str) -> None:
+    timed = ["e1", "e2"] if order == "asc" else ["e2", "e1"]
+    for place in ("first", "last"):
+        serve(untimed, untimed_everywhere=place, order=order)
+        for asked, found in (({}, timed), (between(2000, 9000), ["e2"]), (between(5000, 9000), [])):
+            reply = ask(untimed, SEARCH, asked)
+            shown = reply.ids[:2] if place == "first" else reply.ids[-2:]
+            assert sorted(shown) == ["u", "v"]
+            assert [each for each in reply.ids if each not in shown] == found
+            assert reply.json["count"] == len(found) + 2
+
+
+def test_events_without_a_time_in_every_range_still_meet_filters(untimed: Sandbox) -> None:
+    serve(untimed, untimed_everywhere="first")
+    of_one = {"filters": [{"field": "event_id", "operator": "is", "value": "u", "type": "string"}]}
+    assert ask(untimed, SEARCH, between(5000, 9000) | of_one).ids == ["u"]
 
 
 def test_pretty_answers_change_nothing_but_white_space(ten: Sandbox) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -102,6 +102,35 @@ def test_half_json_is_complete_as_far_as_http_can_tell(sandbox: Sandbox) -> None
     assert (reply.status, reply.body) == (200, whole[: len(whole) // 2])
     with pytest.raises(json.JSONDecodeError):
         _ = reply.json
+
+
+@pytest.mark.parametrize(("behaviour", "count"), [({}, 0), ({"total": "absent"}, None), ({"past_end": "error"}, 0)])
+def test_an_answer_may_be_empty_once(sandbox: Sandbox, behaviour: dict[str, Any], count: int | None) -> None:
+    sandbox.behaviour = Behaviour(**behaviour)
+    sandbox.fault_at[2] = Fault.empty()
+    replies = [ask(sandbox, SEARCH, {"limit": 5, "page": 2}) for _ in range(3)]
+    assert [len(reply.ids) for reply in replies] == [5, 0, 5]
+    assert replies[1].json.get("count") == count
+    assert [each.fault for each in sandbox.requests] == [None, "empty", None]
+
+
+def test_an_answer_may_lack_events_that_its_total_counts(sandbox: Sandbox) -> None:
+    sandbox.fault_at[2] = Fault.losing(30)
+    whole, lacking, again = (ask(sandbox) for _ in range(3))
+    assert whole.ids == again.ids
+    assert len(lacking.ids) == 70
+    assert set(lacking.ids) < set(whole.ids)
+    assert (lacking.ids[0], lacking.ids[-1]) == (whole.ids[0], whole.ids[-1])
+    assert lacking.json["count"] == 100
+
+
+def test_the_same_seed_loses_the_same_events() -> None:
+    def left(seed: int) -> list[str]:
+        with Sandbox([event(f"e{n}", n) for n in range(100)], seed=seed) as sandbox:
+            sandbox.faults.append(Fault.losing(30))
+            return ask(sandbox).ids
+
+    assert left(1) == left(1) != left(2)
 
 
 def test_an_answer_may_come_late(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
 
@@ -71,9 +72,23 @@ def test_events_come_and_go_while_serving() -> None:
         assert ask(sandbox).ids == ["b", "a"]
 
 
-def test_equal_ids_are_served_twice() -> None:
-    with Sandbox([event("a", 1), event("a", 1)]) as sandbox:
-        assert ask(sandbox).ids == ["a", "a"]
+@pytest.mark.parametrize("second", [1, 3])
+def test_one_id_is_served_in_two_rows_at_one_time_or_two(second: int) -> None:
+    with Sandbox([event("a", 1, row=1), event("a", second, row=2), event("b", 2)]) as sandbox:
+        reply = ask(sandbox)
+        assert sorted(reply.ids) == ["a", "a", "b"]
+        assert {each.get("row") for each in reply.json["events"]} == {1, 2, None}
+        assert reply.json["count"] == 3
+        assert len(ask(sandbox, LEGACY, {"dateRange": {"$lte": 1}}).ids) == (2 if second == 1 else 1)
+        assert len(sandbox.events()) == 3
+        sandbox.delete(["a"])
+        assert ask(sandbox).ids == ["b"]
+
+
+def test_two_sandboxes_are_two_deployments() -> None:
+    with Sandbox([event("a")]) as one, Sandbox([event("a")]) as other:
+        hosts = [ClientSettings.parse(api_key=each.key, api_url=each.url).api_host for each in (one, other)]
+    assert hosts[0] != hosts[1]
 
 
 def test_event_ids_are_those_of_the_half_open_window() -> None:
