@@ -3,7 +3,8 @@
 An event stays the bytes the server sent: no number is reformatted, no escape rewritten, no key dropped or
 moved. msgspec splits the answer; what it refuses although JSON allows it (half a surrogate pair, which
 logs of texts cut at UTF-16 units are full of) or servers send all the same (``NaN``) goes through a slower
-splitter built on the standard library's ``json``.
+splitter built on the standard library's ``json``. Only raw control characters in strings do not stay: a line
+break there would be the end of a line in files of lines, so they become their escapes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from airflow_provider_honeyhive.events.raw import (
     skip_separator,
     skip_space,
     strict_head_decoder,
+    with_controls_escaped,
 )
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import to_micros
@@ -156,7 +158,7 @@ def _decode_tolerantly(body: bytes | memoryview, limit: int) -> Page:
         raws, heads, totals = _split(text)
     except (ValueError, RecursionError, StopIteration) as error:
         raise HoneyHiveResponseError(_what_came_instead(body, error)) from None
-    return _page([on_one_line(raw) for raw in raws], heads, totals, len(body), limit)
+    return _page([with_controls_escaped(raw) for raw in raws], heads, totals, len(body), limit)
 
 
 def _split(text: str) -> tuple[list[bytes], list[Head], tuple[Any, Any]]:

@@ -92,6 +92,10 @@ RawEvent: TypeAlias = bytes | memoryview
 
 _STRING_OR_SPACE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[ \t\r\n]++', re.DOTALL)
 
+_CONTROLS = bytes(range(0x20))
+
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -173,6 +177,23 @@ def on_one_line(raw: RawEvent) -> bytes:
     if b"\n" not in raw and b"\r" not in raw:
         return raw
     return _STRING_OR_SPACE.sub(lambda match: match[0] if match[0][:1] == b'"' else b"", raw)
+
+
+def with_controls_escaped(raw: bytes) -> bytes:
+    """Return the JSON text ``raw`` on one line: raw control characters in its strings become their escapes."""
+    # Five times as fast as a search for a set of characters.
+    if len(raw.translate(None, _CONTROLS)) == len(raw):
+        return raw
+    return _STRING_OR_SPACE.sub(_with_controls_escaped, raw)
+
+
+def _with_controls_escaped(match: re.Match[bytes]) -> bytes:
+    # What is no string is insignificant white space.
+    return _CONTROL.sub(_escaped, match[0]) if match[0].startswith(b'"') else b""
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return json.dumps(match[0].decode())[1:-1].encode()
 
 
 def shallow_value(text: str, at: int) -> tuple[Any, int]:

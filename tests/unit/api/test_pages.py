@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -21,7 +22,6 @@ ODD_EVENTS = {
     "duplicate keys": b'{"event_id":"e","start_time":1,"a":1,"a":2}',
     "no number": b'{"event_id":"e","start_time":1,"n":NaN,"m":-Infinity}',
     "bytes that are no UTF-8": b'{"event_id":"e","start_time":1,"t":"\xff\xfe"}',
-    "a raw control character": b'{"event_id":"e","start_time":1,"t":"a\x01b"}',
     "unknown fields": b'{"event_id":"e","start_time":1,"new_in_2027":{"a":[1,{}]}}',
     "50,000 levels": b'{"event_id":"e","a":' + b'[{"b":' * 25_000 + b'"}]"' + b"}]" * 25_000 + b',"start_time":1}',
     "a text of 3 MB": b'{"event_id":"e","start_time":1,"t":"' + b"x" * 3_000_000 + b'"}',
@@ -60,9 +60,26 @@ def test_events_without_an_id_are_told_apart_by_their_content():
     assert len(set(ids)) == 4
 
 
+@pytest.mark.parametrize("place", [b'"t":"a%cb"', b'"t":{"u":["a%cb"]}', b'"a%cb":1', b'"t": "\\"%c" \t, "n":NaN'])
+@pytest.mark.parametrize("character", range(0x20))
+def test_raw_control_characters_in_a_string_are_escaped(character, place):
+    raw = b'{"event_id":"e","start_time":1,' + place % character + b"}"
+    page = decode_page(b'{"events":[{"event_id":"first"}\n,' + raw + b"]}", 10)
+    (written,) = page.raw_events[1:]
+    assert re.search(rb"[\x00-\x1f]", written) is None
+    assert repr(json.loads(written)) == repr(json.loads(raw, strict=False))
+    assert page.ids == ["first", "e"]
+
+
+def test_an_id_with_a_raw_line_break_is_the_same_as_with_its_escape():
+    ids = [decode_page(b'{"events":[{"event_id":"a%sb"}]}' % text, 1).ids for text in (b"\n", b"\\n")]
+    assert ids[0] == ids[1] == ["a\nb"]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        (b'{"events":[{"event_id":"a\\\nb"}]}', "cannot be read"),
         (b"", "0 bytes"),
         (b"[]", "expected '{'"),
         (b'{"events":null}', "no list"),

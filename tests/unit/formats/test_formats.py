@@ -29,6 +29,7 @@ from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import parse_time, to_micros
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_honeyhive.sandbox.store import StoredEvent
 from tests.unit.api.test_pages import ODD_EVENTS
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at, published, tree
 
@@ -159,6 +160,26 @@ def test_events_staged_for_parquet_are_any_bytes(compressed):
     data, misfits = staging_serializer(compressed=compressed)(raw_events)
     pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
     assert (events_of(pieces, compressed=compressed), misfits) == (raw_events, {})
+
+
+@pytest.mark.parametrize(("name", "compression"), KINDS)
+def test_raw_control_characters_in_strings_come_back_as_their_escapes(
+    sandbox_with, client_of, tmp_path, name, compression
+):
+    noon = int((DAY.start.timestamp() + 43_200) * 1000)
+    members = b'"error":"a\nb\r\n","inputs":{"t\n":"\x00\x01\t\x1f\x7f \xe2\x80\xa8"},"new":["\n"]'
+    raw = b'{"event_id":"e\n1","event_name":"\n","start_time":%d,%s}' % (noon, members)
+    usual = b'{"event_id":"f","start_time":%d}' % noon
+    sandbox = sandbox_with([StoredEvent(raw, "e\n1", noon * 1000), StoredEvent(usual, "f", noon * 1000)])
+    options = ExportOptions(file_format=name, compression=compression)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    Manifest.read(tmp_path / "out").verify()
+    assert manifest.event_count == 2
+    assert canonical(read_back(tmp_path / "out", manifest)) == canonical([load_event(raw), load_event(usual)])
+    if name in ("json", "jsonl"):
+        (part,) = manifest.files
+        for line in plain(tmp_path / "out" / part.path, compression).split(b"\n"):
+            assert not line.startswith(b"{") or json.loads(line.removesuffix(b","))
 
 
 @pytest.mark.parametrize(("name", "compression"), [("jsonl", "gzip"), ("parquet", "zstd"), ("csv", "none")])
