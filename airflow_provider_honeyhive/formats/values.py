@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 #: How many powers of ten a Unix time may be away from microseconds: milliseconds, seconds, microseconds, nanoseconds.
 _UNIX_POWERS = (3, 6, 0, -3)
 
-#: The year 1; Python and most databases know no earlier one. There is no time after the year 9999 to be read.
-_EARLIEST = -62_135_596_800_000_000
-
 #: A fraction of a second that microseconds cannot say.
 _FINER = re.compile(r"[.,]\d{6}0*[1-9]", re.ASCII)
 
@@ -45,16 +42,8 @@ def read_time(token: bytes) -> tuple[int | None, bool]:
         return None, False
     if isinstance(value, str):
         return _read_text(value)
-    micros = _micros(value)
+    micros = to_micros(value)
     return micros, micros is not None and _is_unix_time(token.decode(), micros)
-
-
-def _micros(value: Any) -> int | None:
-    try:
-        micros = to_micros(value)
-    except OverflowError:  # in the year 1 or 9999, but not in UTC
-        return None
-    return micros if micros is not None and micros >= _EARLIEST else None
 
 
 def _is_unix_time(text: str, micros: int) -> bool:
@@ -67,7 +56,7 @@ def _is_unix_time(text: str, micros: int) -> bool:
 
 
 def _read_text(text: str) -> tuple[int | None, bool]:
-    micros = _micros(text)
+    micros = to_micros(text)
     if micros is None:
         return None, False
     if UNIX_TEXT.fullmatch(text.strip()):

@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window, both_given, parse_time, to_micros
+from airflow_provider_honeyhive.models.window import Window, both_given, parse_bound, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -131,7 +131,7 @@ class HoneyHiveHook(BaseHook):
         )
         low = high = None
         if both_given(start_time, end_time):
-            start, end = parse_time(start_time, "start_time"), parse_time(end_time, "end_time")
+            start, end = parse_bound(start_time, "start_time"), parse_bound(end_time, "end_time")
             if end < start:
                 raise InvalidArgumentError("end_time", end.isoformat(), f"not before start_time, {start.isoformat()}")
             low, high = to_micros(start), to_micros(end)

@@ -27,9 +27,16 @@ MILLISECOND_US = 1_000
 
 SECOND_US = 1_000_000
 
+#: Where a window may begin, and where it may end: at either end of the calendar a day stays free, so that bounds can be
+#: rounded to whole seconds and widened by some.
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+
 #: Unix times are told apart by size: below 1e11 seconds (until the year 5138), then milliseconds,
 #: microseconds, nanoseconds (from 1973 on for each).
 LEAST_MILLISECONDS, END_OF_MILLISECONDS = 10**11, 10**14
+
+#: The year 1 in microseconds: Python and most databases know no earlier one. Unix times end before the year 9999.
+_FIRST_US = -62_135_596_800_000_000
 
 _UNIX_UNITS = ((LEAST_MILLISECONDS, 1_000_000), (END_OF_MILLISECONDS, 1_000), (10**17, 1))
 
@@ -44,7 +51,7 @@ _TIME_FORMS = (
 
 
 def to_micros(value: Any) -> int | None:
-    """Return ``value`` as microseconds since 1970 in UTC, or None where it is not a time.
+    """Return ``value`` as microseconds since 1970 in UTC, or None where it is not a time of the years 1 to 9999.
 
     Fractions of a microsecond are cut off towards the past, so that ``t < end`` means the same
     before and after.
@@ -78,10 +85,13 @@ def to_micros(value: Any) -> int | None:
 def _unix_micros(value: int | Decimal) -> int | None:
     if not -(10**20) < value < 10**20:
         return None
-    for below, micros in _UNIX_UNITS:
+    for below, unit in _UNIX_UNITS:
         if -below < value < below:
-            return math.floor(value * micros)
-    return math.floor(value / 1000) if isinstance(value, Decimal) else value // 1000
+            micros = math.floor(value * unit)
+            break
+    else:
+        micros = math.floor(value / 1000) if isinstance(value, Decimal) else value // 1000
+    return micros if micros >= _FIRST_US else None
 
 
 def _text_micros(text: str) -> int | None:
@@ -109,6 +119,20 @@ def parse_time(value: Any, argument: str = "time") -> datetime:
     if micros is None:
         raise InvalidArgumentError(argument, value, _TIME_FORMS)
     return from_micros(micros)
+
+
+def parse_bound(value: Any, argument: str) -> datetime:
+    """Return ``value`` as the start or the end of a window.
+
+    :param value: see :func:`to_micros`.
+    :param argument: name for the error message.
+    :raises InvalidArgumentError: it is not a time, or not one from :data:`EARLIEST` to :data:`LATEST`.
+    """
+    time = parse_time(value, argument)
+    if not EARLIEST <= time <= LATEST:
+        allowed = f"allowed for a window: a time from {format_time(EARLIEST)} to {format_time(LATEST)}"
+        raise InvalidArgumentError(argument, value, allowed)
+    return time
 
 
 def both_given(
@@ -144,12 +168,13 @@ class Window:
 
     @classmethod
     def parse(cls, start_time: Any, end_time: Any, names: tuple[str, str] = TIMES) -> Window:
-        """Make a window of two times in any form that :func:`parse_time` takes.
+        """Make a window of two times in any form that :func:`to_micros` takes.
 
         :param names: of both, for the error message.
-        :raises InvalidArgumentError: not a time, or ``end_time`` not after ``start_time``.
+        :raises InvalidArgumentError: not a time, none from :data:`EARLIEST` to :data:`LATEST`, or ``end_time`` not
+            after ``start_time``.
         """
-        start, end = map(parse_time, (start_time, end_time), names)
+        start, end = map(parse_bound, (start_time, end_time), names)
         if end <= start:
             raise InvalidArgumentError(
                 names[1], format_time(end), "it must be after ", Argument(names[0]), f", {format_time(start)}"
@@ -183,4 +208,4 @@ class Window:
 
 def wire_time(value: datetime) -> str:
     """Return a UTC time as the API's date ranges and filters say it: ISO 8601 to the millisecond."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.models.options import (
     check_number,
     check_partitions,
 )
-from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.models.window import LATEST, format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
     as_plain_data,
@@ -282,7 +282,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         return run_window(context, self.start_time, self.end_time)
 
     def _wait_until_past(self, window: Window) -> None:
-        moment = window.end + timedelta(seconds=seconds_of("delay", self.delay))
+        delay = timedelta(seconds=seconds_of("delay", self.delay))
+        moment = min(window.end, LATEST - delay) + delay
         left = (moment - datetime.now(UTC)).total_seconds()
         if left <= 0:
             return

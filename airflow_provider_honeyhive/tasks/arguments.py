@@ -5,7 +5,6 @@ Light enough for DAG parsing. Of Airflow it only knows the shape of a task's con
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.manifest import AirflowFacts
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
-from airflow_provider_honeyhive.models.window import parse_time
+from airflow_provider_honeyhive.models.window import parse_bound
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
@@ -49,7 +48,7 @@ def check_literals(*, filters: Any = (), times: Mapping[str, Any], texts: Mappin
     """Check what is known when the DAG is parsed; templates and results of other tasks are not.
 
     :param filters: as :func:`as_plain_data` gives them.
-    :param times: arguments that are times, by name.
+    :param times: arguments that bound a window, by name.
     :param texts: arguments that are texts, by name.
     :raises InvalidArgumentError: one of them cannot be right.
     """
@@ -58,9 +57,13 @@ def check_literals(*, filters: Any = (), times: Mapping[str, Any], texts: Mappin
             raise InvalidArgumentError(name, value, "allowed: a text")
     for name, value in times.items():
         if is_literal(value):
-            parse_time(value, name)
+            parse_bound(value, name)
     if is_literal(filters) and filters:
         parse_filters(filters)
+
+
+#: A hundred years, so that no time to which it is added leaves the calendar.
+LONGEST_SPAN_S = 36_500 * 86_400.0
 
 
 def seconds_of(argument: str, value: Any, *, above_zero: bool = False) -> float:
@@ -68,15 +71,17 @@ def seconds_of(argument: str, value: Any, *, above_zero: bool = False) -> float:
 
     :param value: timedelta, or a number of seconds.
     :param above_zero: zero is too short.
-    :raises InvalidArgumentError: it is neither, or too short.
+    :raises InvalidArgumentError: it is neither, too short, or more than a hundred years.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(value, timedelta) or is_number:
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        if math.isfinite(seconds) and (seconds > 0 or (seconds == 0 and not above_zero)):
+        if 0 < seconds <= LONGEST_SPAN_S or (seconds == 0 and not above_zero):
             return seconds
     bound = "above 0" if above_zero else "from 0 on"
-    raise InvalidArgumentError(argument, value, f"allowed: a timedelta, or a number of seconds, {bound}")
+    raise InvalidArgumentError(
+        argument, value, f"allowed: a timedelta, or a number of seconds, {bound}, of at most 100 years"
+    )
 
 
 def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> ExportRequest:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: As Airflow's own cron partitions are called, in UTC.
-_PARTITION_KEY = "%Y-%m-%dT%H:%M:%S"
-
 #: What stands in URLs as it is; all else is percent-encoded, because assets take ASCII only.
 _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 
@@ -96,7 +93,8 @@ def _partition_key(context: Mapping[str, Any], result: ExportResult) -> str | No
     has_one = getattr(context.get("dag_run"), "partition_key", None) is not None
     if not at_runtime or has_one or result.start_time is None:
         return None
-    return parse_time(result.start_time).strftime(_PARTITION_KEY)
+    # As Airflow's own cron partitions are called, in UTC.
+    return parse_time(result.start_time).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 #: Files that the log lists; the manifest has them all.

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.filters import parse_filters
-from airflow_provider_honeyhive.models.window import Window, format_time, parse_time, to_micros
+from airflow_provider_honeyhive.models.window import Window, format_time, parse_bound, parse_time, to_micros
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_absolute, check_literals, seconds_of
 from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged, in_thread
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
@@ -213,7 +213,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
         self.project = project
         self.filters = _canonical(filters)
         self.evaluation_id = evaluation_id
-        self.start_time = None if start_time is None else format_time(parse_time(start_time, "start_time"))
+        self.start_time = None if start_time is None else format_time(parse_bound(start_time, "start_time"))
         self.lookback = seconds_of("lookback", lookback, above_zero=True)
         self.poll_interval = seconds_of("poll_interval", poll_interval, above_zero=True)
         self.state_path = None if state_path is None else str(state_path)

@@ -31,7 +31,7 @@ from airflow_provider_honeyhive.export.xcom import collect_events
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.models.window import EARLIEST, LATEST, Window, format_time, from_micros
 from airflow_provider_honeyhive.reading.stream import iter_batches
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
@@ -118,6 +118,29 @@ def test_every_odd_event_on_disk_is_the_one_the_server_sent(sandbox_with, client
     # Split at the bytes of a newline only: U+2028 inside a text is no end of a line.
     written = (raw if part.endswith(".jsonl") else gzip.decompress(raw)).split(b"\n")
     assert sorted(written) == sorted([*sent, b""])
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [{}, {"ignore_date_range": True}, {"exclusive_end": True}, {"truncate_bounds": "second"}, {"total": "absent"}],
+)
+@pytest.mark.parametrize(
+    "window",
+    [Window(EARLIEST, EARLIEST + timedelta(seconds=1.5)), Window(LATEST - timedelta(seconds=1.5), LATEST)],
+    ids=["earliest", "latest"],
+)
+def test_windows_at_both_ends_of_the_calendar_are_exported(sandbox_with, client_of, tmp_path, window, behaviour):
+    edges = (window.start_us, window.start_us + 1_000, window.end_us - 1_000, window.end_us, window.end_us)
+    stored = [
+        StoredEvent(
+            b'{"event_id":"%d","start_time":"%s"}' % (number, format_time(from_micros(us)).encode()), str(number), us
+        )
+        for number, us in enumerate(edges)
+    ]
+    sandbox = sandbox_with(stored, behaviour=Behaviour(cap=2, **behaviour))
+    export_events(client_of(sandbox), DEMO.model_copy(update={"window": window}), tmp_path / "out")
+    assert sorted(ids(tmp_path / "out")) == ["0", "1", "2"]
+    Manifest.read(tmp_path / "out").verify()
 
 
 def test_pretty_printed_answers_become_one_line_an_event(sandbox_with, client_of, tmp_path):

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.window import SECOND_US, Window, from_micros, parse_time, to_micros
+from airflow_provider_honeyhive.models.window import (
+    EARLIEST,
+    LATEST,
+    SECOND_US,
+    Window,
+    format_time,
+    from_micros,
+    parse_bound,
+    parse_time,
+    to_micros,
+    wire_time,
+)
 
 DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -42,6 +53,9 @@ def test_a_time_survives_the_way_through_text(value):
         ("0001-01-01T00:00:00+02:00", None),
         ("9999-12-31T23:59:59-02:00", None),
         (10**25, None),
+        (-99_999_999_999, None),
+        ("-99999999999.5", None),
+        (-62_135_596_800, -62_135_596_800 * SECOND_US),
     ],
 )
 def test_every_form_of_time_is_read_to_the_microsecond_towards_the_past(value, expected):
@@ -75,7 +89,9 @@ def test_pendulum_is_a_form_of_time():
     assert parse_time(pendulum.datetime(2026, 11, 22, 12)) == NOON
 
 
-@pytest.mark.parametrize("value", ["soon", "", True, None, float("nan"), float("inf"), 1e30, [], "2026-13-01"])
+@pytest.mark.parametrize(
+    "value", ["soon", "", True, None, float("nan"), float("inf"), 1e30, [], "2026-13-01", -99_999_999_999]
+)
 def test_what_is_no_time_is_refused_by_name(value):
     with pytest.raises(InvalidArgumentError, match=r"start: got .*allowed: a datetime"):
         parse_time(value, "start")
@@ -96,3 +112,35 @@ def test_a_window_must_not_be_empty_or_backwards():
     for end in (DAY.start, DAY.start - timedelta(seconds=1)):
         with pytest.raises(InvalidArgumentError, match="end_time.*after start_time"):
             Window.parse(DAY.start, end)
+
+
+@pytest.mark.parametrize(("year", "text"), [(1, "0001"), (42, "0042"), (999, "0999"), (1970, "1970"), (9999, "9999")])
+def test_every_text_of_a_time_has_four_digits_for_the_year(year, text):
+    time = datetime(year, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    assert wire_time(time) == f"{text}-01-02T03:04:05.678Z"
+    assert format_time(time) == f"{text}-01-02T03:04:05.678901Z"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        LATEST.max,
+        LATEST.max.replace(tzinfo=UTC),
+        LATEST.min,
+        LATEST.min.replace(tzinfo=UTC),
+        "9999-12-31T23:59:59Z",
+        "0001-01-01",
+        LATEST + timedelta(microseconds=1),
+        EARLIEST - timedelta(microseconds=1),
+    ],
+)
+def test_a_bound_that_no_request_could_be_rounded_to_is_refused_with_those_that_can(value):
+    with pytest.raises(InvalidArgumentError, match="when: got .*from 0001-01-02T.* to 9999-12-31T00"):
+        parse_bound(value, "when")
+    with pytest.raises(InvalidArgumentError, match="start_time|end_time"):
+        Window.parse(*sorted([value, "2026-01-01"], key=to_micros))
+
+
+def test_the_first_and_the_last_bound_make_a_window():
+    window = Window.parse(EARLIEST, LATEST)
+    assert (window.start, window.end) == (EARLIEST, LATEST)

@@ -48,7 +48,9 @@ def test_a_span_is_a_timedelta_or_seconds(value, seconds):
     assert seconds_of("settled_for", value) == seconds
 
 
-@pytest.mark.parametrize("value", [-1, timedelta(seconds=-1), True, "5", None, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "value", [-1, timedelta(seconds=-1), True, "5", None, float("nan"), float("inf"), 1e20, timedelta.max]
+)
 def test_anything_else_is_no_span(value):
     with pytest.raises(InvalidArgumentError, match="settled_for: got"):
         seconds_of("settled_for", value)

@@ -14,7 +14,7 @@ from airflow.sdk import Asset, CronTriggerTimetable, PartitionedAssetTimetable
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.models.window import LATEST, Window
 from airflow_provider_honeyhive.operators import honeyhive
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.tasks.run_window import choose_window
@@ -228,6 +228,12 @@ def test_a_window_that_is_not_is_left_to_the_triggerer(make, clock, delay, end):
         {"moment": "2026-11-22T13:00:00.000000Z", "event": None},
     )
     assert clock.slept == []
+
+
+def test_a_delay_that_leads_out_of_the_calendar_ends_with_it(make, clock):
+    with pytest.raises(TaskDeferred) as deferred:
+        wait(make(delay=timedelta(days=36_500)), LATEST)
+    assert deferred.value.trigger.moment == "9999-12-31T00:00:00.000000Z"
 
 
 def test_some_seconds_are_waited_for_in_the_worker(make, clock):
