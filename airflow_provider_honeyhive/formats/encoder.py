@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -46,6 +48,11 @@ class Block(NamedTuple):
 
 #: What Hive, and whoever reads its partitions, calls the folder of NULL.
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+#: Most bytes of a folder's name; most file systems take 255.
+LONGEST_FOLDER = 200
+
+_CUT_ESCAPE = re.compile("%.?$")
 
 
 class _Head(msgspec.Struct):
@@ -139,7 +146,17 @@ class BlockEncoder:
 
 
 def _folder(name: str, value: str | None) -> str:
-    return f"{name}={NULL_PARTITION if value is None else quote(value, safe=' ', errors='replace')}"
+    folder = f"{name}={NULL_PARTITION if value is None else _quoted(value)}"
+    if value is None or len(folder) <= LONGEST_FOLDER:
+        return folder
+    # A whole character less, rather than a part of one; "!" is in no folder that was not cut.
+    end = "!" + sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    begin = _CUT_ESCAPE.sub("", folder[len(name) + 1 : LONGEST_FOLDER - len(end)])
+    return f"{name}={_quoted(unquote(begin, errors='ignore'))}{end}"
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe=" ", errors="replace")
 
 
 def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:

@@ -10,6 +10,7 @@ import math
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import duckdb
 import polars
@@ -466,3 +467,38 @@ def test_a_partition_has_a_name_whatever_the_event_type_holds(kind):
     ((_, block),) = encoder([b'{"event_type":%s}' % kind], [None])
     assert block.partition.startswith("event_type=")
     assert block.partition.isascii()
+
+
+def folders_of(*values: str) -> list[str]:
+    encoder = BlockEncoder(lambda raw_events: (b"", {}), partition_by=["event_type"])
+    blocks = encoder([json.dumps({"event_type": value}).encode() for value in values], [None] * len(values))
+    return [block.partition for _, block in blocks]
+
+
+@pytest.mark.parametrize("value", [".", "..", "a/../b", "a", "x" * 189, "é" * 31, "a!b", " ", "%2F", "a\\b:c"])
+def test_a_partition_of_a_short_value_decodes_to_the_value(value):
+    (folder,) = folders_of(value)
+    assert "/" not in folder
+    assert unquote(folder.removeprefix("event_type=")) == value
+
+
+@pytest.mark.parametrize("character", ["x", "é", "漢", "😀", "/", "%", "\ud83d"])
+def test_long_values_have_short_folders_each_its_own(character):
+    values = [character * length for length in (190, 191, 300, 20_000)]
+    values += [f"{value[:-1]}y" for value in values]
+    folders = folders_of(*values)
+    assert len(folders) == len(set(values))
+    assert all(len(folder.encode()) <= 200 for folder in folders)
+    assert folders == folders_of(*values)
+    # Whole characters, and what no short value has: an exclamation mark that is not encoded.
+    assert all(unquote(folder, errors="strict").count("!") == 1 for folder in folders)
+
+
+def test_long_values_are_exported_to_a_local_disk(sandbox_with, client_of, tmp_path):
+    kinds = ["x" * 300, "x" * 299 + "y", "😀" * 100, "..", ".", "a/b", "", "z" * 255, "model"]
+    sandbox = sandbox_with([event_at(DAY.start, number, event_type=kind) for number, kind in enumerate(kinds)])
+    options = ExportOptions(partition_by=("event_date", "event_type"))
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    Manifest.read(tmp_path / "out").verify()
+    assert manifest.event_count == len(kinds) == len({part.path.rpartition("/")[0] for part in manifest.files})
+    assert sorted(event["event_type"] for event in read_back(tmp_path / "out", manifest)) == sorted(kinds)
