@@ -18,8 +18,8 @@ class StateStore(Protocol):
     """Keeps one JSON object, whole or not at all. Blocks: a trigger calls it in a thread."""
 
     @property
-    def capacity(self) -> int:
-        """Most events that a watcher may remember in the object."""
+    def most_bytes(self) -> int:
+        """How long the object's JSON may be."""
 
     def load(self) -> Any:
         """Return what was saved last, None where nothing was."""
@@ -35,8 +35,8 @@ class AssetState:
     :param key: tells the object from others beside the asset.
     """
 
-    #: Airflow takes 64 KiB for one value, and an event seen is 16 bytes of it.
-    capacity = 3_400
+    #: What Airflow takes for one value, unless ``[state_store] max_value_storage_bytes`` says otherwise.
+    most_bytes = 65_535
 
     def __init__(self, accessor: Any, key: str) -> None:
         self._accessor = accessor
@@ -73,7 +73,7 @@ class FileState:
     :param watcher: the only watcher that may use the file, which names it; None: the file names none.
     """
 
-    capacity = 100_000
+    most_bytes = 2_000_000
 
     def __init__(self, path: str, conn_id: str | None = None, *, watcher: str | None = None) -> None:
         self._path = path

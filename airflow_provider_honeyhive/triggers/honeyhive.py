@@ -270,6 +270,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
         return Watch(
             polling_client,
             store,
+            filters=json.loads(self.filters),
             begin=to_micros(self.start_time),
             poll_interval=self.poll_interval,
             lookback=self.lookback,

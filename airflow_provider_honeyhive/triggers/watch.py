@@ -92,6 +92,7 @@ class Watch:
 
     :param polling_client: what to ask.
     :param store: keeps the state.
+    :param filters: of the announcements.
     :param begin: microseconds since 1970 from which on events count, for a watcher without a state; None: now.
     :param poll_interval: seconds between two looks.
     :param lookback: seconds in which late events are looked for.
@@ -104,6 +105,7 @@ class Watch:
         polling_client: PollingClient,
         store: StateStore,
         *,
+        filters: list[dict[str, Any]],
         begin: int | None,
         poll_interval: float,
         lookback: float,
@@ -112,6 +114,7 @@ class Watch:
     ) -> None:
         self._polling_client = polling_client
         self._store = store
+        self._filters = filters
         self._begin = begin
         self._poll_interval = poll_interval
         self._lookback = int(lookback * SECOND_US)
@@ -167,14 +170,14 @@ class Watch:
         limits = {"now": now, "lookback": self._lookback}
         state = await in_thread(
             lambda: self._polling_client.ask(
-                lambda client, request: look(client, request, before, capacity=self._store.capacity, **limits)
+                lambda client, request: look(client, request, before, most_bytes=self._store.most_bytes, **limits)
             )
         )
         if is_shortened(state, before=before, **limits):
             log.warning(
-                "More than %d matching events within the lookback: looking for late events only from %s on. Let "
-                "the filters match fewer events, or shorten lookback",
-                self._store.capacity,
+                "More matching events within the lookback than can be remembered (%d): looking for late events only "
+                "from %s on. Let the filters match fewer events, or shorten lookback",
+                len(state.seen),
                 format_time(from_micros(state.since)),
             )
         if state.pending is not None or state.since - self._saved_since >= self._lookback:
@@ -187,7 +190,7 @@ class Watch:
         """Return the saved state, or begin: the beginning is saved, too, so that a restart does not move it."""
         data = await in_thread(self._store.load)
         if data is not None:
-            state = WatchState.from_json(data)
+            state = WatchState.from_json(data, self._filters)
         else:
             state = WatchState(self._clock() if self._begin is None else self._begin)
             await self._save(state)

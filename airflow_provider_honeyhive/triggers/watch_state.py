@@ -33,6 +33,9 @@ _DIGEST_SIZE = 8
 #: Digest of an id, and its time in seconds after the state's ``since``.
 _SEEN = struct.Struct(f">{_DIGEST_SIZE}sI")
 
+#: Of an event seen, in Base64.
+_SEEN_CHARACTERS = _SEEN.size * 4 // 3
+
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
@@ -48,20 +51,21 @@ class WatchState:
     pending: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain data: 16 characters for each event seen."""
+        """Return it as plain data: 16 characters for each event seen, and no filters, since these may be long."""
         # Whole seconds will do: the next look shows the exact times again.
         packed = b"".join(_SEEN.pack(digest, (time - self.since) // SECOND_US) for digest, time in self.seen.items())
         return {
             "version": _VERSION,
             "since": self.since,
             "seen": base64.b64encode(packed).decode(),
-            "pending": self.pending,
+            "pending": self.pending and {key: value for key, value in self.pending.items() if key != "filters"},
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, Any], filters: list[dict[str, Any]]) -> Self:
         """Make it of what :meth:`to_json` returned.
 
+        :param filters: of the watcher.
         :raises ValueError: it is something else.
         """
         if data.get("version") != _VERSION:
@@ -69,11 +73,11 @@ class WatchState:
         since = int(data["since"])
         packed = base64.b64decode(data["seen"])
         seen = {digest: since + seconds * SECOND_US for digest, seconds in _SEEN.iter_unpack(packed)}
-        return cls(since, seen, data["pending"])
+        return cls(since, seen, data["pending"] and {**data["pending"], "filters": filters})
 
 
 def look(
-    client: HoneyHiveClient, request: ExportRequest, state: WatchState, *, now: int, lookback: int, capacity: int
+    client: HoneyHiveClient, request: ExportRequest, state: WatchState, *, now: int, lookback: int, most_bytes: int
 ) -> WatchState:
     """Ask for the matching events from ``state.since`` to now, and return the new state.
 
@@ -81,21 +85,32 @@ def look(
 
     :param now: microseconds since 1970.
     :param lookback: microseconds before ``now`` in which late events are looked for from then on.
-    :param capacity: most events to remember; more shorten the lookback.
+    :param most_bytes: how long the new state's JSON may be; more events than it has room for shorten the lookback.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
     if now <= state.since:
         return state
     window = Window(from_micros(state.since), from_micros(now))
     shown = _read(client, request.model_copy(update={"window": window}), now)
+    return remembered(request, state, shown, since=max(state.since, now - lookback), most_bytes=most_bytes)
+
+
+def remembered(
+    request: ExportRequest, state: WatchState, shown: Mapping[Hashable, int], *, since: int, most_bytes: int
+) -> WatchState:
+    """Return the state after a look.
+
+    :param shown: ids of the matching events, and their times.
+    :param since: from when on events are to be remembered.
+    :param most_bytes: see :func:`look`.
+    """
     fresh = {id_: time for id_, time in shown.items() if _digest(id_) not in state.seen}
     seen = {**state.seen, **{_digest(id_): time for id_, time in shown.items()}}
-    since = _floor(seen.values(), max(state.since, now - lookback), capacity)
-    return WatchState(
-        since,
-        {digest: time for digest, time in seen.items() if time >= since},
-        announcement(request, fresh) if fresh else None,
-    )
+    pending = announcement(request, fresh) if fresh else None
+    newest = max((since, *seen.values()))
+    room = most_bytes - len(json.dumps(WatchState(newest, pending=pending).to_json()))
+    since = _floor(seen.values(), since, max(0, room // _SEEN_CHARACTERS))
+    return WatchState(since, {digest: time for digest, time in seen.items() if time >= since}, pending)
 
 
 def is_shortened(state: WatchState, *, now: int, lookback: int, before: WatchState) -> bool:

@@ -43,8 +43,9 @@ def test_the_announcement_of_the_watcher_is_that_of_the_code():
 
 def test_the_numbers_are_those_of_the_code():
     assert f"at most {watching.SHOWN_IDS} |" in PAGE.text
-    assert f"About {AssetState.capacity:,} are remembered" in PAGE.text
-    assert f"{FileState.capacity:,} in a file" in PAGE.text
+    for state, events, told in ((AssetState, 3_500, "About {:,} are"), (FileState, 120_000, "{:,} in a file")):
+        assert events <= (state.most_bytes - watching.SHOWN_CHARACTERS) / 16 <= 1.05 * events
+        assert told.format(events) in PAGE.text
     assert "`lookback` (default one hour)" in PAGE.text
     assert DEFAULT_LOOKBACK_S == 3_600
 

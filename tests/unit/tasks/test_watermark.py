@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 class MemoryState:
     """Keeps what Airflow's state store would: JSON."""
 
-    capacity = 0
+    most_bytes = 65_535
 
     def __init__(self) -> None:
         self.text: str | None = None

@@ -42,13 +42,14 @@ class Asked:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.request = REQUEST
         self.errors: list[Exception] = []
         self.closed = False
 
     def ask(self, question: Callable[[Any, ExportRequest], Any]) -> Any:
         if self.errors:
             raise self.errors.pop(0)
-        return question(self.client, REQUEST)
+        return question(self.client, self.request)
 
     def close(self) -> None:
         self.closed = True
@@ -57,7 +58,7 @@ class Asked:
 class MemoryState:
     """A store that remembers all that was saved; refuses as told."""
 
-    capacity = 100
+    most_bytes = 65_535
 
     def __init__(self) -> None:
         self.saved: list[dict[str, Any]] = []
@@ -74,6 +75,8 @@ class MemoryState:
         if self.refusals:
             self.refusals -= 1
             raise OSError("the disk is full")
+        if len(json.dumps(data)) > self.most_bytes:
+            raise OSError("the value is too long")
         self.saved.append(data)
 
     @property
@@ -106,6 +109,7 @@ class Stage:
         return Watch(
             self.polling_client,
             self.store,
+            filters=[item.to_wire() for item in self.polling_client.request.filters],
             begin=self.begin,
             poll_interval=INTERVAL,
             lookback=3600,
@@ -269,10 +273,28 @@ def test_a_quiet_watcher_saves_its_state_once_in_a_lookback(sandbox, stage):
 
 def test_events_beyond_the_capacity_are_warned_of(sandbox, stage, caplog):
     sandbox.add([failed(f"event {n}", n / 10) for n in range(150)])
+    stage.store.most_bytes = 3_000
     stage.meanwhile = [lambda: None]
 
     assert len(first(stage.watch())[0]) == 100
-    assert "More than 100 matching events" in caplog.text
+    assert "matching events within the lookback than can be remembered" in caplog.text
+
+
+def test_many_events_and_long_filters_are_announced_and_fit_into_the_store(sandbox, stage):
+    sandbox.add([failed(f"event {n:036d}", n / 2) for n in range(4_000)])
+    stage.now += 3_000_000_000
+    long = {"field": "error", "operator": "is not", "value": "x" * 70_000}
+    stage.polling_client.request = ExportRequest.parse(project="demo", filters=[long])
+
+    async def announced() -> dict[str, Any]:
+        return await anext(stage.watch().announcements())
+
+    said = asyncio.run(announced())
+    assert said["event_count"] == 4_000
+    assert said["filters"] == [item.to_wire() for item in stage.polling_client.request.filters]
+    # The same from the saved state, after a death.
+    assert asyncio.run(announced()) == said
+    assert 3_500 <= len(stage.store.saved[-1]["seen"]) // 16 < 4_000
 
 
 def test_the_event_loop_goes_on_while_the_server_is_silent(sandbox_with, client_of):

@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.triggers.watch_state import (
     announcement,
     is_shortened,
     look,
+    remembered,
     without_pending,
 )
 
@@ -41,9 +42,9 @@ def failed(name: str, at: float, **more: Any) -> dict[str, Any]:
 class Watcher:
     """Looks at a sandbox, and takes each announcement for granted."""
 
-    def __init__(self, client, *, lookback: float = HOUR, capacity: int = 1000) -> None:
+    def __init__(self, client, *, lookback: float = HOUR, most_bytes: int = 65_535) -> None:
         self.client = client
-        self.limits = {"lookback": int(lookback * SECOND_US), "capacity": capacity}
+        self.limits = {"lookback": int(lookback * SECOND_US), "most_bytes": most_bytes}
         self.state = WatchState(us(0))
 
     def look(self, at: float) -> list[str]:
@@ -52,7 +53,7 @@ class Watcher:
         return [] if state.pending is None else state.pending["event_ids"]
 
     def restart(self) -> None:
-        self.state = WatchState.from_json(json.loads(json.dumps(self.state.to_json())))
+        self.state = WatchState.from_json(json.loads(json.dumps(self.state.to_json())), [])
 
 
 @pytest.fixture
@@ -136,13 +137,13 @@ def test_an_event_without_a_time_is_announced_once(sandbox_with, client_of):
 
 
 def test_more_events_than_can_be_remembered_shorten_the_lookback_and_are_not_repeated(sandbox, client_of):
-    watcher = Watcher(client_of(sandbox), capacity=10)
+    watcher = Watcher(client_of(sandbox), most_bytes=1_000)
     sandbox.add([failed(f"event {n}", n) for n in range(30)])
     before = watcher.state
 
     assert len(watcher.look(60)) == 30
-    assert len(watcher.state.seen) == 10
-    assert watcher.state.since > us(19)
+    assert 10 <= len(watcher.state.seen) < 30
+    assert us(0) < watcher.state.since < us(20)
     assert is_shortened(watcher.state, before=before, now=us(60), lookback=HOUR * SECOND_US)
     assert watcher.look(61) == []
     sandbox.add([failed("late, but not too late", 25)])
@@ -220,18 +221,26 @@ def test_the_batch_tells_the_same_events_from_others():
 # ---------------------------------------------------------------------------------------------------- states
 
 
-def test_the_fullest_state_of_the_asset_store_fits_into_its_value():
-    from airflow_provider_honeyhive.tasks.state import AssetState
-
-    fresh = {f"{n:036d}" + "é" * 40: us(n) for n in range(AssetState.capacity)}
-    state = WatchState(us(0), {n.to_bytes(8): us(n) for n in range(AssetState.capacity)}, announcement(ERRORS, fresh))
-
-    assert len(json.dumps(state.to_json())) < 65_535
+@pytest.mark.parametrize("length", [0, 8_000, 60_000, 200_000])
+def test_the_fullest_state_fits_into_what_its_store_takes_however_long_the_filters_are(length):
+    asked = ExportRequest.parse(
+        project="demo", filters=[{"field": "error", "operator": "is not", "value": "é" * length}]
+    )
+    fresh = {f"{n:036d}" + "é" * 40: us(n) for n in range(5_000)}
+    for most_bytes, least in ((65_535, 3_500), (9_000, 16), (100, 0)):
+        state = remembered(asked, WatchState(us(0)), fresh, since=us(0), most_bytes=most_bytes)
+        saved = json.dumps(state.to_json())
+        assert len(saved) <= most_bytes or not state.seen
+        assert len(state.seen) >= least
+        assert (
+            WatchState.from_json(json.loads(saved), asked.model_dump()["filters"]).pending.keys()
+            == state.pending.keys()
+        )
 
 
 def test_a_state_of_another_version_is_refused():
     with pytest.raises(ValueError, match="version 99"):
-        WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99})
+        WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99}, [])
 
 
 #: What happens: events of an age in seconds appear, time passes, the triggerer is started again.
