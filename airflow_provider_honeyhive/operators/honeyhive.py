@@ -213,12 +213,13 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
 
         options = self._options()
         hook = HoneyHiveHook(self.honeyhive_conn_id)
+        path = None if self.output_path is None else storage_path(self.output_path, self.output_conn_id)
         request = self._request(context, hook)
         if request.window is not None:
             self._wait_until_past(request.window)
         with make_client(hook.settings, leaves_long_waits=True) as client:
             self._client = client
-            if self.output_path is None:
+            if path is None:
                 events = collect_events(
                     client,
                     request,
@@ -233,7 +234,6 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                     context, ExportResult.of_events(client.settings.api_host, request, events), hook.settings.app_url
                 )
                 return fit_for_xcom(events)
-            path = storage_path(self.output_path, self.output_conn_id)
             manifest = export_events(
                 client, request, path, options, airflow_facts(context), exports_folder=self._exports_folder(context)
             )

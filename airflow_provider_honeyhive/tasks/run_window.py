@@ -51,7 +51,10 @@ def choose_window(task: ExportTask, context: Context, project: str | None) -> tu
     """
     window = given_window(context)
     if window is not None:
-        return window, _watermark_unless_scheduled(task, context, project)
+        watermark = _watermark_unless_scheduled(task, context, project)
+        if watermark is not None:
+            watermark.keep(window)
+        return window, watermark
     window = own_window(context)
     if window is not None:
         return window, None

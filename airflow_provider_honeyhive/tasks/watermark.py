@@ -1,8 +1,9 @@
 """Where the windows of runs that have none of their own begin: at the end of the last one that was published.
 
 Knows nothing of Airflow. Kept is one small JSON object for each task and request: the end of the last published
-window, and the windows of the last runs, so that a run which is tried or cleared again gets the same one. Whoever
-calls this sees to it that the runs of one task come one after the other.
+window, and the windows of the last runs, so that a run which is tried or cleared again gets the same one. Whether a
+window was published is decided by the manifest where it was to go: a run that died before it could note it here has
+published all the same. Whoever calls this sees to it that the runs of one task come one after the other.
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    DestinationTakenError,
+    HoneyHiveError,
+    InvalidArgumentError,
+)
+from airflow_provider_honeyhive.manifest import Manifest, locate_manifest
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
+from airflow_provider_honeyhive.storage.paths import open_store
+from airflow_provider_honeyhive.tasks.arguments import storage_path
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from airflow_provider_honeyhive._compat import Context
@@ -66,7 +75,7 @@ def open_watermark(task: ExportTask, context: Context, project: str | None) -> W
     """
     filters = [one.to_wire() for one in parse_filters(task.filters)]
     asked = [task.honeyhive_conn_id, project, filters, task.evaluation_id]
-    key = watermark_key([context["ti"].dag_id, context["ti"].task_id, *asked])
+    key = watermark_key([context["ti"].dag_id, context["ti"].task_id, *asked, *_output_of_many(task, context)])
     store = _asset_state(task, context, key) or _file_state(task, context, key)
     hindrances = []
     if context["dag"].max_active_runs != 1:
@@ -80,7 +89,20 @@ def open_watermark(task: ExportTask, context: Context, project: str | None) -> W
         )
     if hindrances or store is None:
         raise NoWatermarkError("; ".join(hindrances))
-    return Watermark(store, context["ti"].run_id)
+    return Watermark(store, context["ti"].run_id, str(task.output_path), task.output_conn_id)
+
+
+def _output_of_many(task: ExportTask, context: Context) -> list[str]:
+    """Return what tells the output of a mapped task from those of the same task and request; nothing of all others."""
+    template, map_index = task.output_path_template, getattr(context["ti"], "map_index", -1)
+    if map_index is None or map_index < 0:
+        return []
+    shared = getattr(getattr(context["dag"], "task_dict", {}).get(context["ti"].task_id), "partial_kwargs", {})
+    if hasattr(template, "iter_references"):  # the argument of a mapped group of tasks
+        return [str(task.output_path)]
+    if "map_index" in str(template):
+        return [str(template), str(map_index)]
+    return [] if "output_path" in shared else [str(template)]
 
 
 def _asset_state(task: ExportTask, context: Context, key: str) -> StateStore | None:
@@ -122,7 +144,9 @@ MOST_RUNS = 100
 class RememberedWindow(BaseModel):
     """The window that a run was given.
 
-    :param published: its events have been published.
+    :param published: its events are known to have been published.
+    :param output_path: where they are to be published, as long as that is not known.
+    :param output_conn_id: Airflow connection of that store.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -130,11 +154,28 @@ class RememberedWindow(BaseModel):
     start_time: str
     end_time: str
     published: bool
+    output_path: str | None = None
+    output_conn_id: str | None = None
 
-    @classmethod
-    def of(cls, window: Window, *, published: bool) -> RememberedWindow:
-        """Return what is kept of a run's window."""
-        return cls(start_time=format_time(window.start), end_time=format_time(window.end), published=published)
+    @property
+    def window(self) -> Window:
+        """The window."""
+        return Window.parse(self.start_time, self.end_time)
+
+    def has_manifest(self) -> bool:
+        """Return whether there is a manifest of exactly this window where it was to be published.
+
+        :raises DestinationError: the place cannot be read.
+        """
+        if self.output_path is None:
+            return False
+        folder, name = locate_manifest(storage_path(self.output_path, self.output_conn_id))
+        store = open_store(folder)
+        data = store.get(name)
+        if data is None:
+            return False
+        manifest = Manifest.from_json(data, store.url(name))
+        return (manifest.start_time, manifest.end_time) == (self.start_time, self.end_time)
 
 
 class WatermarkState(BaseModel):
@@ -154,11 +195,51 @@ class WatermarkState(BaseModel):
         """The watermark."""
         return None if self.end_time is None else parse_time(self.end_time)
 
-    def with_run(self, run_id: str, window: RememberedWindow) -> WatermarkState:
-        """Return this with a run's window; of too many the earliest go."""
-        runs = {**self.runs, run_id: window}
-        last = sorted(runs, key=lambda one: runs[one].end_time)[-MOST_RUNS:]
-        return self.model_copy(update={"runs": {one: runs[one] for one in last}})
+    def with_run(self, run_id: str, window: Window, output_path: str, output_conn_id: str | None) -> WatermarkState:
+        """Return this with the window that a run is about to publish there."""
+        start, end = map(format_time, (window.start, window.end))
+        known = self.runs.get(run_id)
+        if known is not None and known.published and (known.start_time, known.end_time) == (start, end):
+            return self
+        return self._with(
+            run_id,
+            RememberedWindow(
+                start_time=start,
+                end_time=end,
+                published=False,
+                output_path=output_path,
+                output_conn_id=output_conn_id,
+            ),
+        )
+
+    def with_published(self, run_id: str, window: Window) -> WatermarkState:
+        """Return this once a run's window is published.
+
+        The watermark is set by the first window, and moved by one that begins at it or before and ends behind it.
+        """
+        start, end = map(format_time, (window.start, window.end))
+        state = self._with(run_id, RememberedWindow(start_time=start, end_time=end, published=True))
+        return state.model_copy(update={"end_time": end}) if self.is_moved_by(window) else state
+
+    def is_moved_by(self, window: Window) -> bool:
+        """Return whether a window that is published sets or moves the watermark."""
+        return self.end is None or window.start <= self.end < window.end
+
+    def within(self, most_bytes: int) -> WatermarkState:
+        """Return this with as many runs as its store takes; of too many the earliest go."""
+        last = sorted(self.runs, key=lambda run_id: self.runs[run_id].end_time)[-MOST_RUNS:]
+        while True:
+            state = self.model_copy(update={"runs": {run_id: self.runs[run_id] for run_id in last}})
+            if len(last) <= 1 or len(json.dumps(state.to_json())) <= most_bytes:
+                return state
+            del last[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return this as plain data."""
+        return self.model_dump(exclude_none=True)
+
+    def _with(self, run_id: str, window: RememberedWindow) -> WatermarkState:
+        return self.model_copy(update={"runs": {**self.runs, run_id: window}})
 
 
 class Watermark:
@@ -166,27 +247,35 @@ class Watermark:
 
     :param store: where it is kept.
     :param run_id: of the run.
+    :param output_path: where the run publishes, without templates.
+    :param output_conn_id: Airflow connection of that store; None: the store's own.
     """
 
-    def __init__(self, store: StateStore, run_id: str) -> None:
+    def __init__(self, store: StateStore, run_id: str, output_path: str, output_conn_id: str | None = None) -> None:
         self._store = store
         self._run_id = run_id
+        self._place = (output_path, output_conn_id)
 
     def take(self, until: datetime) -> Window | None:
         """Return the run's window, from the watermark on, and keep it for the run's further tries.
 
+        First the watermark is moved over the windows of runs that have published, but died before they could say so.
+
         :param until: end of the window, the same at each try.
         :returns: None where nothing was published yet.
         :raises InvalidArgumentError: a later run has already exported that time.
+        :raises DestinationError: whether an earlier run has published cannot be told, since its place cannot be read.
         """
-        state = self._load()
+        state = self._change(lambda state: self._taken(_settled(state), until))
+        run = state.runs.get(self._run_id)
+        return None if run is None else run.window
+
+    def _taken(self, state: WatermarkState, until: datetime) -> WatermarkState:
         mark, run = state.end, state.runs.get(self._run_id)
-        if run is not None:
-            window = Window.parse(run.start_time, run.end_time)
-            if run.published or mark is None or mark <= window.start:
-                return window
+        if run is not None and (run.published or mark is None or mark <= run.window.start):
+            return state.with_run(self._run_id, run.window, *self._place)
         if mark is None:
-            return None
+            return state
         if until <= mark:
             raise InvalidArgumentError(
                 "start_time",
@@ -195,28 +284,35 @@ class Watermark:
                 f"everything up to {format_time(mark)}. Mark it as a success, or, to export some time again, trigger "
                 'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
             )
-        window = Window(mark, until)
-        self._save(state.with_run(self._run_id, RememberedWindow.of(window, published=False)))
-        return window
+        return state.with_run(self._run_id, Window(mark, until), *self._place)
+
+    def keep(self, window: Window) -> None:
+        """Keep a window that the run was given otherwise, before it is published.
+
+        :param window: that the run is about to publish.
+        """
+        self._change(lambda state: state.with_run(self._run_id, window, *self._place))
 
     def advance(self, window: Window) -> None:
-        """Take note that the run's window is published.
-
-        The watermark is set by the first window, and moved by one that begins at it or before and ends behind it.
+        """Take note that the run's window is published; see :meth:`WatermarkState.with_published`.
 
         :param window: what the run has published.
         """
-        state = self._load()
-        mark = state.end
-        if mark is None or window.start <= mark < window.end:
-            state = state.model_copy(update={"end_time": format_time(window.end)})
-            log.info("The next run without a window of its own begins at %s", state.end_time)
-        elif window.start > mark:
+        state = self._change(lambda state: state.with_published(self._run_id, window))
+        if state.end is not None and window.start > state.end:
             log.warning("The watermark stays at %s, since this run's window %s begins later", state.end_time, window)
-        self._save(state.with_run(self._run_id, RememberedWindow.of(window, published=True)))
+        else:
+            log.info("The next run without a window of its own begins at %s", state.end_time)
 
-    def _load(self) -> WatermarkState:
-        data = self._store.load()
+    def _change(self, step: Callable[[WatermarkState], WatermarkState]) -> WatermarkState:
+        """Replace the state by what a step makes of it, and return that."""
+        state = self._read(self._store.load())
+        changed = step(state).within(self._store.most_bytes)
+        if changed != state:
+            self._store.save(changed.to_json())
+        return changed
+
+    def _read(self, data: Any) -> WatermarkState:
         try:
             return WatermarkState() if data is None else WatermarkState.model_validate(data)
         except ValidationError:
@@ -224,8 +320,27 @@ class Watermark:
                 f"{self._store} holds no watermark of this provider; remove it to begin again"
             ) from None
 
-    def _save(self, state: WatermarkState) -> None:
-        self._store.save(state.model_dump())
+
+def _settled(state: WatermarkState) -> WatermarkState:
+    """Return the state with the watermark moved over all windows that have been published.
+
+    :raises DestinationError: where one of them was to be published cannot be read.
+    """
+    for run_id, run in sorted(state.runs.items(), key=lambda item: item[1].end_time):
+        if not state.is_moved_by(run.window):
+            continue
+        try:
+            published = run.published or run.has_manifest()
+        except HoneyHiveError as error:
+            raise DestinationError(
+                f"cannot tell whether the run {run_id} has published its window, so where this run is to begin: make "
+                f"{run.output_path} readable, or trigger a run with the dag_run.conf "
+                f'{{"start_time": "{state.end_time or run.start_time}", "end_time": ...}}. {error}'
+            ) from None
+        if published:
+            log.info("The run %s has published its window %s: the watermark moves on", run_id, run.window)
+            state = state.with_published(run_id, run.window)
+    return state
 
 
 def watermark_key(facts: Sequence[Any]) -> str:

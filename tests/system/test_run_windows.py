@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pendulum
@@ -19,6 +20,7 @@ from airflow_provider_honeyhive.operators import honeyhive
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Fault
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
+from airflow_provider_honeyhive.tasks.watermark import Watermark
 
 from .conftest import DAY, DAY_END
 from .running import AIRFLOW_2, Run, ids_in, run_dag
@@ -275,6 +277,48 @@ def test_a_run_that_fails_leaves_its_time_to_the_next(sandbox, output):
 
     assert failed.state == "failed"
     assert window_in(done.xcoms["export"]["output_path"])[0] == NOON
+
+
+def test_what_a_run_has_published_that_died_before_it_could_say_so_is_not_exported_again(sandbox, output, monkeypatch):
+    path = f"{output}/{{{{ run_id }}}}/"
+    run(path, None, schedule=None, conf=MORNING)
+    with monkeypatch.context() as dying:
+        dying.setattr(Watermark, "advance", lambda *_: 1 / 0)
+        died = run(path, None, schedule=None)
+
+    done = run(path, None, schedule=None)
+
+    assert isinstance(died.errors["export"], ZeroDivisionError)
+    windows = sorted(window_in(manifest) for manifest in output.glob("*/_manifest.json"))
+    assert windows[0][0] == DAY + 6 * HOUR
+    assert len(windows) == 3
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(windows))
+    assert window_in(done.xcoms["export"]["output_path"]) == windows[-1]
+
+
+def test_each_path_that_a_task_is_mapped_over_continues_by_itself(sandbox, connect, output):
+    connect(sandbox, max_retries=0)
+
+    def run_mapped(conf: Any = None) -> Run:
+        with DAG("windows", schedule=None, start_date=DAY, catchup=False, max_active_runs=1) as made:
+            HoneyHiveExportEventsOperator.partial(task_id="export").expand(
+                output_path=[f"{output}/{{{{ run_id }}}}/{name}/" for name in "ab"]
+            )
+        return run_dag(made, None, conf=conf)
+
+    run_mapped(MORNING)
+    sandbox.faults.append(Fault.answer(401))
+    failed, done = run_mapped(), run_mapped()
+
+    assert (failed.state, done.state) == ("failed", "success"), (failed.errors, done.errors)
+    windows = {
+        name: sorted(window_in(manifest) for manifest in output.glob(f"*/{name}/_manifest.json")) for name in "ab"
+    }
+    # Whichever failed, neither has a gap.
+    assert sorted(map(len, windows.values())) == [2, 3]
+    assert all(earlier[1] == later[0] for found in windows.values() for earlier, later in pairwise(found))
+    assert {found[0][0] for found in windows.values()} == {DAY + 6 * HOUR}
+    assert len({found[-1] for found in windows.values()}) == 2
 
 
 # --------------------------------------------------------------------------------------------------------- the delay

@@ -25,6 +25,8 @@ from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MORNING = {"start_time": "2026-11-22T06:00:00Z", "end_time": "2026-11-22T12:00:00Z"}
+#: Of the task of these tests, as version 0.1.0 reckoned it.
+KEY_OF_VERSION_0_1 = "1b83f7159d4381e5"
 DAILY = CronTriggerTimetable("@daily", timezone="UTC")
 
 
@@ -81,6 +83,21 @@ def test_a_run_without_a_window_continues_the_run_whose_times_were_given(make):
     assert export(make("c"), context("c", at=NOON + 3 * HOUR)) == Window(NOON + HOUR, NOON + 3 * HOUR)
 
 
+def test_a_given_window_is_kept_before_it_is_published(make, tmp_path):
+    choose_window(make(), context(conf=MORNING), "demo")
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text()) == {
+        "runs": {
+            "a": {
+                "start_time": "2026-11-22T06:00:00.000000Z",
+                "end_time": "2026-11-22T12:00:00.000000Z",
+                "published": False,
+                "output_path": f"{tmp_path}/a/",
+            }
+        }
+    }
+
+
 def test_windows_that_continue_end_at_whole_milliseconds_and_lose_nothing(make):
     export(make(), context(conf=MORNING))
     late = NOON + timedelta(microseconds=1_234_999)
@@ -130,6 +147,64 @@ def test_scheduled_runs_and_their_repetitions_leave_no_watermark(make, tmp_path)
     partitioned = PartitionedAssetTimetable(assets=Asset("x"))
     export(make(), context(conf=MORNING, dag={"timetable": partitioned}, partition_date=NOON))
     assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------- many outputs of a task
+
+
+def mapped(map_index: int, *, shared: Any = (), run_id: str = "a", **more: Any) -> Any:
+    """Return the context of an instance of a task that is mapped over all but the arguments it shares."""
+    dag = {"task_dict": {"export": SimpleNamespace(partial_kwargs=dict.fromkeys(shared))}}
+    run = context(run_id, dag=dag, **more)
+    run["ti"].map_index = map_index
+    return run
+
+
+def test_each_path_that_a_task_is_mapped_over_has_a_watermark_of_its_own(make, tmp_path):
+    paths = [f"{tmp_path}/{{{{ run_id }}}}/{name}/" for name in "ab"]
+    for index, path in enumerate(paths):
+        export(make(output_path=path), mapped(index, conf=MORNING))
+    # One fails for good; the other goes on.
+    choose_window(make("b", output_path=paths[0]), mapped(0, run_id="b", at=NOON + HOUR), "demo")
+    export(make("b", output_path=paths[1]), mapped(1, run_id="b", at=NOON + HOUR))
+    windows = [
+        # The order of the paths does not matter.
+        export(make("c", output_path=path), mapped(1 - index, run_id="c", at=NOON + 2 * HOUR))
+        for index, path in enumerate(paths)
+    ]
+    assert windows == [Window(NOON, NOON + 2 * HOUR), Window(NOON + HOUR, NOON + 2 * HOUR)]
+    assert len(list(tmp_path.glob("_watermark-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "shared"),
+    [
+        pytest.param("{folder}/{{{{ ti.map_index }}}}/{{{{ run_id }}}}/", ["output_path"], id="index in the path"),
+        pytest.param(SimpleNamespace(iter_references=list), (), id="argument of a group"),
+    ],
+)
+def test_outputs_that_only_the_instance_tells_apart_have_watermarks_of_their_own(make, tmp_path, path, shared):
+    outlet = Asset("events")
+    stores = Stores(outlet)
+    for index in range(2):
+        task = make(outlets=[outlet], output_path=f"{tmp_path}/{index}/")
+        task.output_path_template = path.format(folder=tmp_path) if isinstance(path, str) else path
+        export(task, mapped(index, shared=shared, conf=MORNING, asset_state_store=stores))
+    assert len(stores.kept["events"]) == 2
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(context(conf=MORNING), id="not mapped"),
+        pytest.param(mapped(-1, conf=MORNING), id="not mapped, with an index"),
+        pytest.param(mapped(3, shared=["output_path"], conf=MORNING), id="mapped over something else"),
+    ],
+)
+def test_the_watermark_of_one_output_is_where_it_always_was(make, tmp_path, run):
+    export(make(), run)
+    (file,) = tmp_path.iterdir()
+    assert file.name == f"_watermark-{KEY_OF_VERSION_0_1}.json"
 
 
 # ------------------------------------------------------------------------------------------------- the place

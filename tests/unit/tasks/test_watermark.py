@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
-from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, locate_manifest
+from airflow_provider_honeyhive.models.window import Window, format_time
 from airflow_provider_honeyhive.tasks.state import FileState
 from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS, Watermark, watermark_key
 
@@ -35,11 +37,15 @@ class MemoryState:
         self.text = json.dumps(data)
 
 
+def watermark(store: Any, run_id: str, path: str = "/nowhere/out/") -> Watermark:
+    return Watermark(store, run_id, path)
+
+
 @pytest.fixture
 def store() -> MemoryState:
     """A store in which the time until 06:00 has been exported."""
     store = MemoryState()
-    Watermark(store, "first").advance(Window(START, START + 6 * HOUR))
+    watermark(store, "first").advance(Window(START, START + 6 * HOUR))
     return store
 
 
@@ -48,15 +54,15 @@ def at(hour: float) -> datetime:
 
 
 def export(store: MemoryState, run_id: str, until: datetime) -> Window | None:
-    window = Watermark(store, run_id).take(until)
+    window = watermark(store, run_id).take(until)
     if window is not None:
-        Watermark(store, run_id).advance(window)
+        watermark(store, run_id).advance(window)
     return window
 
 
 def test_without_an_earlier_export_there_is_nothing_to_continue():
     store = MemoryState()
-    assert Watermark(store, "run").take(START) is None
+    assert watermark(store, "run").take(START) is None
     assert store.text is None
 
 
@@ -66,13 +72,13 @@ def test_a_run_begins_where_the_last_published_one_ended(store):
 
 
 def test_what_was_not_published_is_exported_by_the_next_run(store):
-    Watermark(store, "failed").take(at(8))
+    watermark(store, "failed").take(at(8))
     assert export(store, "next", at(9)) == Window(at(6), at(9))
 
 
 def test_each_try_of_a_run_gets_the_same_window(store):
-    first = Watermark(store, "run").take(at(8))
-    assert Watermark(store, "run").take(at(8)) == first
+    first = watermark(store, "run").take(at(8))
+    assert watermark(store, "run").take(at(8)) == first
 
 
 def test_a_published_run_that_is_cleared_gets_its_window_again(store):
@@ -82,15 +88,15 @@ def test_a_published_run_that_is_cleared_gets_its_window_again(store):
 
 
 def test_a_failed_run_whose_time_a_later_one_has_exported_is_told_so(store):
-    Watermark(store, "failed").take(at(8))
+    watermark(store, "failed").take(at(8))
     export(store, "next", at(9))
     with pytest.raises(InvalidArgumentError, match=r"nothing is left.*T09:00.*dag_run\.conf"):
-        Watermark(store, "failed").take(at(8))
+        watermark(store, "failed").take(at(8))
 
 
 def test_a_failed_run_takes_what_is_left_of_its_time(store):
-    Watermark(store, "failed").take(at(8))
-    Watermark(store, "given").advance(Window(at(5), at(7)))
+    watermark(store, "failed").take(at(8))
+    watermark(store, "given").advance(Window(at(5), at(7)))
     assert export(store, "failed", at(8)) == Window(at(7), at(8))
 
 
@@ -105,19 +111,20 @@ def test_a_failed_run_takes_what_is_left_of_its_time(store):
     ],
 )
 def test_only_a_given_window_that_goes_on_from_it_moves_the_watermark(store, given, mark):
-    Watermark(store, "given").advance(Window(*map(at, given)))
+    watermark(store, "given").advance(Window(*map(at, given)))
     assert export(store, "next", at(10)) == Window(at(mark), at(10))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 3), st.booleans()), min_size=1, max_size=30))
 def test_published_windows_meet_whatever_fails_and_is_tried_again(runs):
     store = MemoryState()
-    Watermark(store, "first").advance(Window(START - HOUR, START))
+    watermark(store, "first").advance(Window(START - HOUR, START))
     now, published = START, []
     for number, (minutes, tries, succeeds) in enumerate(runs):
         now += timedelta(minutes=minutes)
         for _ in range(tries):
-            Watermark(store, str(number)).take(now)
+            watermark(store, str(number)).take(now)
         if succeeds:
             published.append(export(store, str(number), now))
     assert all(earlier.end == later.start for earlier, later in pairwise(published))
@@ -133,10 +140,123 @@ def test_so_many_runs_are_remembered_as_the_state_store_takes(store):
     assert export(store, last, at(MOST_RUNS + 16)) == Window(at(MOST_RUNS + 15), at(MOST_RUNS + 16))
 
 
+# ------------------------------------------------------------------- a run that dies once it has published
+
+
+def publish(path: str, window: Window) -> None:
+    """Leave a manifest as an export does."""
+    manifest = Manifest(
+        project="demo",
+        start_time=format_time(window.start),
+        end_time=format_time(window.end),
+        event_count=0,
+        started_at="",
+        finished_at="",
+        file_format="jsonl",
+        compression="gzip",
+        request=RequestFacts(api_host="localhost"),
+        files=[],
+    )
+    folder, name = locate_manifest(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(manifest.to_json())
+
+
+@pytest.mark.parametrize("name", ["a/", "a", "a.jsonl.gz"])
+def test_what_a_dead_run_has_published_is_not_exported_again(store, tmp_path, name):
+    dead = watermark(store, "dead", f"{tmp_path}/{name}")
+    publish(f"{tmp_path}/{name}", dead.take(at(8)))
+    assert export(store, "next", at(9)) == Window(at(8), at(9))
+    # It may be tried again all the same, as any run that has published.
+    assert dead.take(at(8)) == Window(at(6), at(8))
+
+
+def test_what_a_dead_first_run_has_published_is_continued(tmp_path):
+    store = MemoryState()
+    watermark(store, "first", f"{tmp_path}/first/").keep(Window(START, at(6)))
+    assert watermark(store, "next").take(at(8)) is None
+    publish(f"{tmp_path}/first/", Window(START, at(6)))
+    assert watermark(store, "next").take(at(8)) == Window(at(6), at(8))
+
+
+def test_a_published_window_that_a_dead_runs_reaches_is_not_exported_again(store, tmp_path):
+    dead = watermark(store, "dead", f"{tmp_path}/dead/").take(at(8))
+    publish(f"{tmp_path}/dead/", dead)
+    watermark(store, "given").advance(Window(at(8), at(9)))
+    assert export(store, "next", at(10)) == Window(at(9), at(10))
+
+
+@pytest.mark.parametrize(
+    "other", [Window(START, START + 6 * HOUR), Window(at(6), at(7)), Window(at(6) + timedelta(microseconds=1), at(8))]
+)
+def test_the_manifest_of_another_window_proves_nothing(store, tmp_path, other):
+    watermark(store, "failed", f"{tmp_path}/always/").take(at(8))
+    publish(f"{tmp_path}/always/", other)
+    assert watermark(store, "next", f"{tmp_path}/always/").take(at(9)) == Window(at(6), at(9))
+
+
+def test_where_it_cannot_be_told_whether_a_run_has_published_the_next_one_fails_and_says_what_to_do(store, tmp_path):
+    watermark(store, "unknown", f"{tmp_path}/a/").take(at(8))
+    (tmp_path / "a" / "_manifest.json").mkdir(parents=True)
+    kept = store.text
+    with pytest.raises(
+        DestinationError, match=r'run unknown has published.*/a/ readable.*"start_time": "2026-11-01T06'
+    ):
+        watermark(store, "next").take(at(9))
+    assert store.text == kept
+    # What the error says helps.
+    watermark(store, "given").keep(Window(at(6), at(10)))
+    watermark(store, "given").advance(Window(at(6), at(10)))
+    assert export(store, "next", at(11)) == Window(at(10), at(11))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 100),
+            st.lists(st.sampled_from(["begun", "taken", "published", "done"]), min_size=1, max_size=3),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_wherever_each_try_of_each_run_dies_every_moment_is_published_once(runs):
+    with TemporaryDirectory() as folder:
+        store = MemoryState()
+        watermark(store, "first").advance(Window(START - HOUR, START))
+        now, published = START, {}
+        for number, (minutes, deaths) in enumerate(runs):
+            now += timedelta(minutes=minutes)
+            for death in deaths:
+                attempt = watermark(store, str(number), f"{folder}/{number}/")
+                if death == "begun":
+                    continue
+                window = attempt.take(now)
+                if death in ("published", "done"):
+                    publish(f"{folder}/{number}/", window)
+                    # A path holds what was published there last.
+                    published[number] = window
+                if death == "done":
+                    attempt.advance(window)
+                    break
+        windows = sorted(published.values(), key=lambda window: window.start)
+        assert all(earlier.end == later.start for earlier, later in pairwise(windows))
+        assert not windows or windows[0].start == START
+
+
+def test_the_fullest_state_fits_into_its_store_however_long_the_paths_are(store):
+    long = f"/{'x' * 100}" * 9
+    for number in range(MOST_RUNS):
+        watermark(store, f"run {number}", f"/nowhere{long}/{number}/").take(at(7 + number))
+    assert len(store.text) <= store.most_bytes
+    assert f"run {MOST_RUNS - 1}" in json.loads(store.text)["runs"]
+
+
 def test_a_file_keeps_it(tmp_path):
     store = FileState(f"{tmp_path}/exports/_watermark-key.json")
     assert store.load() is None
-    Watermark(store, "first").advance(Window(START, at(6)))
+    watermark(store, "first").advance(Window(START, at(6)))
     again = FileState(f"{tmp_path}/exports/_watermark-key.json")
     assert export(again, "run", at(8)) == Window(at(6), at(8))
     (file,) = (tmp_path / "exports").iterdir()
@@ -148,8 +268,8 @@ def test_a_file_keeps_it(tmp_path):
 def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path, content):
     file = tmp_path / "_watermark-key.json"
     file.write_bytes(content)
-    watermark = Watermark(FileState(str(file)), "run")
-    for use in (lambda: watermark.take(at(1)), lambda: watermark.advance(Window(START, at(1)))):
+    kept = watermark(FileState(str(file)), "run")
+    for use in (lambda: kept.take(at(1)), lambda: kept.advance(Window(START, at(1)))):
         with pytest.raises(DestinationTakenError, match=r"_watermark-key\.json"):
             use()
     assert file.read_bytes() == content
