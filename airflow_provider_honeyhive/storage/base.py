@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
 
 #: Characters of a store's own message in an error.
@@ -48,6 +50,10 @@ UPLOAD_BLOCK = 8 * 1024**2
 
 #: Bytes that a read holds in memory at once.
 READ_BLOCK = 4 * 1024**2
+
+
+#: Identifies the content of a file, in terms that only its store knows; "there is no such file" is a version, too.
+Version = Hashable
 
 
 class Sink(Protocol):
@@ -102,6 +108,25 @@ class Store(Protocol):
     def get(self, name: str) -> bytes | None:
         """Return a small file's bytes, None where there is none."""
 
+    def read(self, name: str) -> tuple[bytes | None, Version]:
+        """Return a small file's bytes, None where there is none, and the version for :meth:`swap`."""
+
+    def swap(self, name: str, data: bytes, version: Version) -> bool:
+        """Write a small file if its version is still the one that was read, in one atomic step (compare-and-swap).
+
+        After an error the file may have been written or not: the response may have been lost. :meth:`read` tells.
+
+        :param data: unique to its writer: where the file holds just this, this writer has written it.
+        :param version: from :meth:`read`.
+        :return: whether the file holds ``data`` now; False: another writer has changed or removed it, or made it.
+        """
+
+    def can_swap(self) -> bool:
+        """Return whether :meth:`swap` is atomic here; where it is not, a lease makes a lost update unlikely.
+
+        It takes one request at most, and writes nothing that stays.
+        """
+
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of a file in pieces of at most :data:`READ_BLOCK` bytes.
 
@@ -120,6 +145,9 @@ class Store(Protocol):
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders right in ``folder``."""
+
+    def newest(self, folder: str = "") -> datetime | None:
+        """Return when a file in ``folder`` or below it was last modified (UTC), None where there is no file."""
 
     def abort(self) -> None:
         """Throw away what is being written, for those who cannot do it themselves any more."""

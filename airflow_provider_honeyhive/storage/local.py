@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, failing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from airflow_provider_honeyhive.storage.base import Sink
+    from airflow_provider_honeyhive.storage.base import Sink, Version
 
 
 #: Begins the names of files that are about to get their own; one left by a killed process is litter.
@@ -105,6 +108,46 @@ class LocalStore:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def read(self, name: str) -> tuple[bytes | None, Version]:
+        """Return the file's bytes, which are their own version."""
+        data = self.get(name)
+        return data, data
+
+    def swap(self, name: str, data: bytes, version: Version) -> bool:
+        """Compare and write under a lock of the kernel on the file's folder, which ends with the process.
+
+        A killed process leaves at most one temporary file of a fixed name, which the next swap overwrites.
+        """
+        path = self._root / name
+        temporary = f"{TEMPORARY_PREFIX}{path.name}"
+        with failing("write", str(path)):
+            if version is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                return False
+            # Everything by the folder's descriptor: its path may lead to another folder meanwhile.
+            with _locked(folder):
+                found = _read(folder, path.name)
+                if found != version:
+                    return found == data
+                _write(folder, temporary, data)
+                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+        return True
+
+    def can_swap(self) -> bool:
+        """Return whether the file system locks folders; network file systems often do not."""
+        folder = next(path for path in (self._root, *self._root.parents) if path.is_dir())
+        try:
+            with _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_NB):
+                return True
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of the file."""
         with failing("read", self.url(name)), (self._root / name).open("rb") as file:
@@ -117,12 +160,25 @@ class LocalStore:
                 yield file.read(min(READ_BLOCK, end - start))
 
     def copy(self, source: str, target: str) -> None:
-        """Link beside the name, which costs nothing, or copy; to the disk; then rename onto it."""
-        with failing("write", self.url(target)), self._beside(target) as temporary:
+        """Link beside the source, which costs nothing, or copy; to the disk; then rename onto the target.
+
+        A killed process leaves nothing in the target's folder, unless that is on another file system.
+        """
+        with failing("write", self.url(target)):
+            (self._root / target).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._copy_beside(source, source, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._copy_beside(target, source, target)
+
+    def _copy_beside(self, name: str, source: str, target: str) -> None:
+        with self._beside(name) as temporary:
             try:
                 os.link(self._root / source, temporary)
             except OSError:
-                # Some file systems know no links.
+                # Some file systems know no links, and none goes to another file system.
                 shutil.copyfile(self._root / source, temporary)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
@@ -155,11 +211,55 @@ class LocalStore:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
+    def newest(self, folder: str = "") -> datetime | None:
+        """Return the latest modification time of a file in the folder or below it."""
+        times = []
+        with failing("list", self.url(folder)):
+            for parent, _, names in os.walk(self._root / folder):
+                for name in names:
+                    # Another run may take it away meanwhile.
+                    with suppress(FileNotFoundError):
+                        times.append(os.lstat(os.path.join(parent, name)).st_mtime)
+        return datetime.fromtimestamp(max(times), UTC) if times else None
+
     def remove_folder(self, folder: str = "") -> None:
         """Remove the folder if it is empty; the root only if it was not there before."""
         if folder or self._root_is_ours:
             with suppress(OSError):
                 (self._root / folder).rmdir()
+
+
+@contextmanager
+def _locked(folder: int, how: int = 0) -> Iterator[None]:
+    """Lock a folder against other descriptors of it, in this process too; close it at the end."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | how)
+        try:
+            yield
+        finally:
+            # Not by closing alone: a process forked meanwhile has the descriptor, too.
+            fcntl.flock(folder, fcntl.LOCK_UN)
+    finally:
+        os.close(folder)
+
+
+def _read(folder: int, name: str) -> bytes | None:
+    try:
+        with open(name, "rb", opener=_opener(folder)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    with open(name, "wb", opener=_opener(folder)) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _opener(folder: int) -> Callable[[str, int], int]:
+    return lambda name, flags: os.open(name, flags, 0o666, dir_fd=folder)
 
 
 def _remove(path: Path) -> None:

@@ -15,8 +15,9 @@ from airflow_provider_honeyhive.storage.base import READ_BLOCK, UPLOAD_BLOCK, Gu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
-    from airflow_provider_honeyhive.storage.base import Sink
+    from airflow_provider_honeyhive.storage.base import Sink, Version
 
 
 #: Those whose listings take an argument to ask the store anew. Dropping what is kept beforehand is not quite
@@ -110,6 +111,23 @@ class FsspecStore:
                 return None
             return data
 
+    def read(self, name: str) -> tuple[bytes | None, Version]:
+        """Return the object's bytes, which are their own version."""
+        data = self.get(name)
+        return data, data
+
+    def swap(self, name: str, data: bytes, version: Version) -> bool:
+        """Compare, then write: two steps."""
+        found = self.get(name)
+        if found != version:
+            return found == data
+        self.put(name, data)
+        return True
+
+    def can_swap(self) -> bool:
+        """Return False."""
+        return False
+
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of the object, a request for each piece: files opened by fsspec read far ahead."""
         key = self._key(name)
@@ -160,6 +178,13 @@ class FsspecStore:
             # An object that has the folder's own name, or stands for the folder, is not in it.
             if item["name"].strip("/") != key.strip("/")
         ]
+
+    def newest(self, folder: str = "") -> datetime | None:
+        """Return the latest modification time of an object below the prefix."""
+        with failing("list", self.url(folder)):
+            self._fs.invalidate_cache()
+            found = self._fs.find(self._key(folder), detail=True)
+            return max((self._fs.modified(key) for key in found), default=None)
 
     def remove_folder(self, folder: str = "") -> None:
         """Do nothing: a prefix without objects does not exist."""
