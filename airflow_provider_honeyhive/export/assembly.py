@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
+    from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.formats.encoder import Block
-    from airflow_provider_honeyhive.models.layout import Layout
-    from airflow_provider_honeyhive.storage.base import Sink, Store
+    from airflow_provider_honeyhive.storage.base import Sink
 
 
 T = TypeVar("T")
@@ -57,20 +57,16 @@ class AssembledFile:
 class Assembly:
     """Puts data files together in the staging folder.
 
-    :param store: where the staged files are.
-    :param folder: the staging folder.
-    :param layout: format and compression.
+    :param place: where the staged files are, and the data files are to go.
     :param max_file_size: most bytes of a data file, unless a single block has more.
     :param metadata: for the footers of formats that have one.
     """
 
-    def __init__(
-        self, store: Store, folder: str, layout: Layout, max_file_size: int, metadata: Mapping[str, str]
-    ) -> None:
-        self._store = store
-        self._folder = folder
-        self._layout = layout
-        self._most = max_file_size if layout.object_name is None else None
+    def __init__(self, place: Destination, max_file_size: int, metadata: Mapping[str, str]) -> None:
+        self._place = place
+        self._store = place.store
+        self._layout = place.layout
+        self._most = max_file_size if place.layout.object_name is None else None
         self._metadata = metadata
 
     def run(self, staged: Sequence[StagedFile], pool: Executor) -> list[AssembledFile]:
@@ -84,19 +80,16 @@ class Assembly:
 
     def _jobs(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[AssembledFile]]]:
         if pieces[0].block.partition == INDEX_PARTITION:
-            return iter([partial(self._join, pieces, Frame(), self._name(partition, 0))])
+            return iter([partial(self._join, pieces, Frame(), self._place.joined_name(partition, 0))])
         make = self._parquet_files if self._layout.file_format == "parquet" else self._text_files
         return make(partition, pieces)
-
-    def _name(self, partition: int, number: int) -> str:
-        return f"{self._folder}/joined-{partition:05d}-{number:05d}"
 
     # ------------------------------------------------------------------------------- text formats
 
     def _text_files(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[AssembledFile]]]:
         around = frame(self._layout)
         for number, group in enumerate(_groups(pieces, around, self._most)):
-            yield partial(self._join, group, around, self._name(partition, number))
+            yield partial(self._join, group, around, self._place.joined_name(partition, number))
 
     def _join(self, group: Sequence[_Piece], around: Frame, name: str) -> list[AssembledFile]:
         first = group[0].file
@@ -136,7 +129,7 @@ class Assembly:
         found = next(coming, None)
         number = 0
         while found is not None:
-            name, group, misfits = self._name(partition, number), [], Counter[str]()
+            name, group, misfits = self._place.joined_name(partition, number), [], Counter[str]()
             with self._store.create(name) as sink:
                 counted = _Hashed(sink)
                 with ParquetFile(counted, self._layout.compression, self._metadata, self._most) as file:

@@ -10,7 +10,6 @@ import json
 import logging
 import re
 import threading
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What was staged longer ago is read again: the events may have changed since.
+#: Where nothing was staged for longer, all is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)
 
 _CHECKPOINT_NAME = re.compile(r"(\d{5,})\.json")
@@ -100,7 +99,6 @@ class SliceCheckpoint(BaseModel):
     :param files: staged files.
     :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
     :param sessions: in the files, where whole ones are read.
-    :param written_at: when this was written; None: by a version that did not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -110,7 +108,6 @@ class SliceCheckpoint(BaseModel):
     files: list[StagedFile] = []
     cursor: dict[str, Any] | None = None
     sessions: ReadSessions | None = None
-    written_at: datetime | None = None
 
     def load_cursor(self) -> Cursor | None:
         """Return where the reading stands."""
@@ -132,28 +129,14 @@ class Checkpoints:
 
     def read_plan(self) -> Plan | None:
         """Return the plan of an earlier try, None where there is none to go on from."""
-        plan = self._load_plan()
-        return plan if plan and datetime.now(UTC) - plan.started_at < LONGEST_AGE else None
-
-    def _load_plan(self) -> Plan | None:
+        newest = self._store.newest(self._folder)
+        if newest is None or datetime.now(UTC) - newest > LONGEST_AGE:
+            return None
         data = self._store.get(f"{self._folder}/plan.json")
         try:
             return None if data is None else Plan.model_validate_json(data)
         except ValidationError:
             return None
-
-    def are_abandoned(self) -> bool:
-        """Return whether nobody has staged anything for so long that nobody will: all of it may be removed."""
-        young = datetime.now(UTC) - LONGEST_AGE
-        plan = self._load_plan()
-        if plan is not None and plan.started_at > young:
-            return False
-        for name in filter(_CHECKPOINT_NAME.fullmatch, self._store.files(self._folder)):
-            with suppress(ValidationError):
-                checkpoint = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
-                if checkpoint.written_at is not None and checkpoint.written_at > young:
-                    return False
-        return True
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan for retries."""
@@ -206,7 +189,6 @@ class Checkpoints:
             files=list(files),
             cursor=facts,
             sessions=sessions,
-            written_at=datetime.now(UTC),
         )
         self._store.put(f"{self._folder}/{number:05d}.json", checkpoint.model_dump_json().encode())
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
 from airflow_provider_honeyhive.export.assembly import AssembledFile
+from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.publish import publish
+from airflow_provider_honeyhive.export.recovery import recover
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
@@ -89,11 +91,11 @@ def combine_exports(
     path, layout = choose_layout(as_path(output_path))
     if layout.object_name is not None:
         raise InvalidArgumentError("output_path", str(output_path), "allowed: a folder; parts cannot become one object")
-    combination = _Combination(open_store(path), urls, window, airflow)
+    check_above(path)
+    combination = _Combination(open_store(path), layout, urls, window, airflow)
     manifest = combination.published_before()
     if manifest is None:
-        combination.check(client)
-        manifest = combination.publish(replace=replace)
+        manifest = combination.run(client, replace=replace)
     remove_shards(path, combination.folder)
     return manifest
 
@@ -101,13 +103,16 @@ def combine_exports(
 class _Combination:
     """The shards of one export, and what is to become of them."""
 
-    def __init__(self, store: Store, urls: Iterable[str], window: Window, airflow: AirflowFacts | None) -> None:
+    def __init__(
+        self, store: Store, layout: Layout, urls: Iterable[str], window: Window, airflow: AirflowFacts | None
+    ) -> None:
         places = [locate_shard(store, url) for url in urls]
         folders = sorted({folder for folder, _ in places})
         if len(folders) != 1:
             raise InvalidArgumentError("exports", folders, "the parts of one export lie in one folder")
         (self.folder,) = folders
         self._store = store
+        self._layout = layout
         self._window = window
         self._airflow = airflow
         self._plan = read_plan(store, self.folder)
@@ -123,14 +128,14 @@ class _Combination:
         # Newest first, as the events within each are.
         self._shards.sort(key=lambda shard: shard.window.start, reverse=True)
 
-    def _read(self, folder: str = "") -> Manifest | None:
-        name = f"{folder}/{MANIFEST_NAME}" if folder else MANIFEST_NAME
+    def _read(self, folder: str) -> Manifest | None:
+        name = f"{folder}/{MANIFEST_NAME}"
         data = self._store.get(name)
-        return None if data is None else Manifest.from_json(data, self._store.url(name)).placed(self._store, name)
+        return None if data is None else Manifest.from_json(data, self._store.url(name))
 
     def published_before(self) -> Manifest | None:
         """Return the manifest of the whole where an earlier try has published it, and died removing the shards."""
-        manifest = self._read() if self._missing else None
+        manifest = recover(self._store, self._layout).manifest
         if manifest is None or _run(manifest.airflow) != _run(self._airflow):
             return None
         if (manifest.start_time, manifest.end_time) != _bounds(self._window):
@@ -139,17 +144,26 @@ class _Combination:
             return None  # split again since then: other shards than those that were published
         published = {(part.sha256, part.event_count) for part in manifest.files}
         left = {(part.sha256, part.event_count) for shard in self._shards for part in shard.manifest.files}
-        return manifest if left <= published else None
+        return manifest.placed(self._store, MANIFEST_NAME) if left <= published else None
 
-    def check(self, client: HoneyHiveClient) -> None:
-        """Check that all shards are there, belong together, and are the whole."""
+    def run(self, client: HoneyHiveClient, *, replace: bool) -> Manifest:
+        """Check that all shards are there, belong together, and are the whole; then publish them as one."""
         if self._missing:
             urls = ", ".join(map(self._store.url, self._missing))
             raise DestinationError(f"parts of the export are missing: {urls}; clear the tasks that exported them")
         self._check_requests(client.settings.api_host)
         self._check_windows()
-        self._check_files()
-        self._check_count(client)
+        first = self._shards[0].manifest
+        layout = Layout(first.file_format, first.compression, None)
+        destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
+        destination.claim(self._manifest([]), replace=replace)
+        try:
+            self._check_files()
+            self._check_count(client)
+            return self._publish(destination)
+        except BaseException as error:
+            destination.abandon(error, keep_staged=False)
+            raise
 
     def _check_requests(self, api_host: str) -> None:
         wanted = _asked(self._shards[0])
@@ -228,11 +242,8 @@ class _Combination:
         if now is not None and received < now:
             log.warning("By now the server reports %d events more than were exported: they came late", now - received)
 
-    def publish(self, *, replace: bool) -> Manifest:
+    def _publish(self, destination: Destination) -> Manifest:
         """Give the files of all shards their final names, and write the manifest."""
-        manifest = self._shards[0].manifest
-        layout = Layout(manifest.file_format, manifest.compression, None)
-        destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
         files = [
             AssembledFile(
                 part.model_copy(update={"path": f"{shard.folder}/{part.path}"}),
@@ -244,7 +255,7 @@ class _Combination:
         ]
         # As in any export: one partition after the other, the newest events first in each.
         files.sort(key=lambda file: file.partition)
-        manifest = publish(destination, files, self._manifest, replace=replace)
+        manifest = publish(destination, files, self._manifest)
         log.info(
             "Published %s events of %s, exported in %d parts; files on disk: %d; manifest: %s",
             f"{manifest.event_count:,}",
@@ -287,7 +298,10 @@ def _asked(shard: _Shard) -> dict[str, Any]:
     """Return what must be the same for all shards; not the endpoint, which each task finds out for itself."""
     manifest = shard.manifest
     request = manifest.request.model_dump(exclude={"endpoint"})
-    return request | manifest.model_dump(include={"file_format", "compression", "partition_by"})
+    written = {"file_format", "compression", "partition_by"}
+    # Another version may write other columns.
+    written |= {"provider_version"} if manifest.file_format in ("csv", "parquet") else set()
+    return request | manifest.model_dump(include=written)
 
 
 def _folder_of(path: str) -> str:

@@ -1,28 +1,30 @@
-"""The folder of one export: what it may take the place of, what is staged in it, and what no longer counts there."""
+"""The place of one export: what it is to replace, what is staged for it, and the steps that publish it."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
-from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models.layout import FOLDER_KEYS, PARTITION_KEYS, STAGING_PREFIX
-from airflow_provider_honeyhive.storage.local import TEMPORARY_PREFIX
+from airflow_provider_honeyhive.export.claim import check_claim, check_folders, task_of
+from airflow_provider_honeyhive.export.recovery import COMMIT_PREFIX, Commit, Current, delete_files, recover
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
-    from airflow_provider_honeyhive.manifest import RequestFacts
+    from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Store
 
 
 log = logging.getLogger(__name__)
+
+NOTHING = Current(None, None, None)
 
 
 class Destination:
@@ -30,18 +32,22 @@ class Destination:
 
     :param store: the folder.
     :param layout: names in it.
-    :param fingerprint: of the request, so that exports of different things never share staged files.
+    :param fingerprint: of the request, in hexadecimal digits, so that exports of different things share no staged file.
+    :param claimed: the manifest that is to be replaced, as it was read; :meth:`claim` reads it.
     """
 
-    def __init__(self, store: Store, layout: Layout, fingerprint: str) -> None:
+    def __init__(self, store: Store, layout: Layout, fingerprint: str, claimed: Current = NOTHING) -> None:
         self.store = store
         self.layout = layout
-        self._fingerprint = fingerprint
-        self._staging = layout.staging_name(fingerprint)
-        self._asides: list[Destination] = []
-        #: Two processes may run the same try of the same task, when Airflow takes one for dead that is not.
+        #: Two processes may run the same try of the same task, when Airflow takes one for dead that is not. So every
+        #: file has the id of its writer in its name, but the plan and the checkpoints, from which all tries go on.
         self.writer = uuid.uuid4().hex[:8]
-        self._old: Manifest | None = None
+        self._fingerprint = fingerprint
+        self._claimed = claimed
+        self._asides: list[Destination] = []
+        #: What is in place and to be taken back after a failure; None: nothing, or nobody knows, or it is published.
+        self._commit: Commit | None = None
+        self._data = b""  # of the manifest that is to be published
 
     @property
     def manifest_url(self) -> str:
@@ -55,147 +61,149 @@ class Destination:
     @property
     def staging(self) -> str:
         """Name of the folder of what is not published yet."""
-        return self._staging
+        return self.layout.staging_name(self._fingerprint, self._claimed.data)
 
     def staged_name(self, slice_number: int, part_number: int) -> str:
         """Return the name of a data file that is not published yet."""
-        return f"{self._staging}/{slice_number:05d}-{part_number:05d}-{self.writer}"
+        return f"{self.staging}/{slice_number:05d}-{part_number:05d}-{self.writer}"
+
+    def joined_name(self, partition: int, number: int) -> str:
+        """Return the name of a data file that is put together of staged ones, and has no final name yet."""
+        return f"{self.staging}/joined-{partition:05d}-{number:05d}-{self.writer}"
 
     @property
     def checkpoints(self) -> Checkpoints:
         """What is staged so far."""
-        return Checkpoints(self.store, self._staging)
+        return Checkpoints(self.store, self.staging)
 
     @property
     def replaced(self) -> Manifest | None:
         """The manifest of the export that this one takes the place of, once :meth:`claim` has looked."""
-        return self._old
+        return self._claimed.manifest
 
     def aside(self, name: str) -> Destination:
-        """Return a place to stage something else for the same export, gone when that is published or has failed."""
-        place = Destination(self.store, self.layout, f"{self._fingerprint}-{name}")
+        """Return a place to stage something else for the same export, which only this writer uses."""
+        digest = hashlib.sha256(f"{self._fingerprint}-{name}-{self.writer}".encode()).hexdigest()
+        place = Destination(self.store, self.layout, digest, self._claimed)
         self._asides.append(place)
         return place
 
     def claim(self, wanted: Manifest, *, replace: bool) -> None:
-        """Make sure that this export may go here.
+        """Make sure that this export may go here; what earlier tries left half published is finished first.
 
         :param wanted: a manifest with the request's facts.
-        :param replace: an earlier export of the same window may be replaced.
+        :param replace: an earlier export of the same window may be replaced; one of this very run always may.
         :raises DestinationTakenError: something else is here, or something and ``replace`` is False.
         """
-        data = self.store.get(self.layout.manifest_name)
-        self._old = None if data is None else Manifest.from_json(data, self.manifest_url)
-        if not replace and (self._old is not None or self.data_files()):
-            raise DestinationTakenError(f"{self.url()} already holds an export, and replace is False")
-        if self._old is not None and not _same_export(self._old, wanted):
-            raise DestinationTakenError(
-                f"{self.url()} already holds another export: of project {self._old.project!r}, window "
-                f"[{self._old.start_time}, {self._old.end_time}), by task {task_of(self._old)}. It is not replaced, "
-                "or its events would be lost: make output_path different for each window and task, for example "
-                "with {{ run_id }} in it"
+        current = recover(self.store, self.layout)
+        check_claim(self.store, self.layout, current, wanted, replace=replace)
+        if not self.store.can_swap():
+            log.warning(
+                "The store of %s cannot write on condition that a file is unchanged: if two exports publish there at "
+                "the same time, one may overwrite the other's manifest",
+                self.url(),
             )
+        self._claimed = current
+
+    # -------------------------------------------------------------------------------- publishing
+
+    def publish(self, finals: Mapping[str, str], manifest: Manifest) -> None:
+        """Give staged files their final names, and put the manifest in place of the one that was claimed.
+
+        :param finals: final names of the data files by their present names.
+        :param manifest: names them.
+        :raises DestinationError: as for :func:`.publish`.
+        """
+        self._data = manifest.to_json()
+        self._prepare(finals, manifest)
+        if not self._swap():
+            raise DestinationError(f"another export was published to {self.url()} meanwhile; a retry begins anew")
+        recover(self.store, self.layout)
+
+    def _prepare(self, finals: Mapping[str, str], manifest: Manifest) -> None:
+        """Write down what is to happen, then put everything beside what is there already."""
+        check_folders(self.store, self.replaced, names=manifest.sizes)
+        is_object = self.layout.object_name is not None
+        record, source = (f"{COMMIT_PREFIX}{self.writer}{suffix}" for suffix in (".json", ".data"))
+        replaced = {} if self.replaced is None else self.replaced.sizes
+        self._commit = Commit(
+            manifest_name=self.layout.manifest_name,
+            manifest_sha256=hashlib.sha256(self._data).hexdigest(),
+            placed=[] if is_object else sorted(finals.values()),
+            replaced=sorted(replaced.keys() - manifest.sizes.keys()),
+            source=source if is_object and finals else None,
+        )
+        self.store.put(f"{self.staging}/{record}", self._commit.model_dump_json().encode())
+        for present, final in finals.items():
+            # The one object gets its name after the manifest: until then all tries may still lose.
+            self.store.copy(present, f"{self.staging}/{source}" if is_object else final)
+
+    def _swap(self) -> bool:
+        """Return whether the manifest is in place now; after an error nobody knows."""
+        commit, self._commit = self._commit, None
+        name = self.layout.manifest_name
+        try:
+            done = self.store.swap(name, self._data, self._claimed.version)
+        except DestinationError:
+            # A store may do what it was asked and fail to say so.
+            done = self.store.get(name) == self._data
+            if not done:
+                self._commit = commit
+                raise
+        if not done:
+            self._commit = commit
+        return done
+
+    # ---------------------------------------------------------------------------------- failures
 
     def discard(self, files: Sequence[StagedFile]) -> None:
         """Remove staged files that did not turn out to be whole."""
         for file in files:
             self.store.delete(file.path)
 
-    def abandon(self, *, keep_staged: bool) -> None:
+    def abandon(self, error: BaseException, *, keep_staged: bool) -> None:
         """Leave nothing behind after a failure, except what a retry can go on from.
 
+        :param error: the failure.
         :param keep_staged: a retry can; what is staged stays under its staging name.
+        :raises DestinationError: the failure is one of the store, because another export was published here.
         """
         # A reader that waits for a slow answer is not waited for, and cannot put down what it holds.
         self.store.abort()
-        if not keep_staged:
-            with suppress(DestinationError):
+        taken = None
+        with suppress(DestinationError):
+            self._take_back()
+            if not keep_staged:
                 self.clear_staging()
-        for place in self._asides:
-            with suppress(DestinationError):
+            for place in self._asides:
                 place.clear_staging()
-        self.store.remove_folder(self._staging)
-        self.store.remove_folder()
+            if isinstance(error, DestinationError):
+                taken = self._taken_by(recover(self.store, self.layout))
+        for folder in (self.staging, *(place.staging for place in self._asides), ""):
+            self.store.remove_folder(folder)
+        if taken is not None:
+            raise DestinationError(taken) from error
+
+    def _take_back(self) -> None:
+        if self._commit is not None:
+            delete_files(self.store, self._commit.placed)
+            for suffix in (".data", ".json"):
+                self.store.delete(f"{self.staging}/{COMMIT_PREFIX}{self.writer}{suffix}")
+
+    def _taken_by(self, current: Current) -> str | None:
+        """Return who has published here since the claim, None where nobody has."""
+        if current.data in (self._claimed.data, self._data):
+            return None
+        text = f"another export was published to {self.url()} meanwhile, so this one was not; a retry begins anew"
+        if current.manifest is None:
+            return f"{text}. Its manifest was removed again"
+        run = None if current.manifest.airflow is None else current.manifest.airflow.run_id
+        by = f"task {task_of(current.manifest)}" + (f", run {run}" if run else "")
+        return f"{text}. It is by {by}, finished at {current.manifest.finished_at}"
 
     def clear_staging(self) -> None:
-        """Remove everything staged for this request."""
-        self._clear(self._staging)
-
-    def clear_all_staging(self) -> None:
-        """Remove everything staged for this export, aside too."""
-        for place in (self, *self._asides):
-            place.clear_staging()
-
-    def _clear(self, folder: str) -> None:
-        for name in self.store.files(folder):
-            self.store.delete(f"{folder}/{name}")
-        self.store.remove_folder(folder)
-
-    def sweep(self, manifest: Manifest) -> None:
-        """Remove what no longer counts: an earlier run's files, and what runs that failed for good left."""
-        kept = manifest.sizes
-        for name in self.data_files():
-            if name not in kept:
-                self.store.delete(name)
-        for name in self.store.files():
-            if name.startswith(TEMPORARY_PREFIX):
-                self.store.delete(name)
-        for folder in self._partition_folders():
-            self.store.remove_folder(folder)
-        for folder in self.store.folders():
-            if folder.startswith(STAGING_PREFIX) and Checkpoints(self.store, folder).are_abandoned():
-                self._clear(folder)
-
-    def data_files(self) -> dict[str, int]:
-        """Return the data files and the index that are here, those in folders too, and their sizes."""
-        found = {name: size for name, size in self.store.files().items() if self.layout.owns(name)}
-        for folder in self._partition_folders():
-            inside = {f"{folder}/{name}": size for name, size in self.store.files(folder).items()}
-            found |= {name: size for name, size in inside.items() if self.layout.owns(name)}
-        return found
-
-    def _partition_folders(self) -> list[str]:
-        """Return the folders that partitions and corrections have, the deepest first."""
-        if self.layout.object_name is not None:
-            return []
-        found: list[str] = []
-        level = [""]
-        while level:
-            level = [
-                f"{folder}/{name}" if folder else name
-                for folder in level
-                if not _is_innermost(folder)
-                for name in self.store.folders(folder)
-                if name.partition("=")[0] in FOLDER_KEYS
-            ]
-            found += level
-        return found[::-1]
-
-
-def _is_innermost(folder: str) -> bool:
-    keys = [name.partition("=")[0] for name in folder.split("/")]
-    return sum(map(keys.count, PARTITION_KEYS)) == len(PARTITION_KEYS)
-
-
-def _same_export(old: Manifest, new: Manifest) -> bool:
-    """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
-    if (old.project, old.start_time, old.end_time) != (new.project, new.start_time, new.end_time):
-        return False
-    if asked_alike(old.request, new.request):
-        return True
-    return old.airflow is not None and new.airflow is not None and task_of(old) == task_of(new)
-
-
-def asked_alike(one: RequestFacts, other: RequestFacts) -> bool:
-    """Return whether two requests ask for the same of each event; their projects and windows aside."""
-    asked = ("filters", "projections", "evaluation_id", "exclude_fields", "redact", "redact_key_id", "sessions")
-    return all(getattr(one, name) == getattr(other, name) for name in asked)
-
-
-def task_of(manifest: Manifest) -> str:
-    """Return the task that wrote an export, for a message."""
-    facts = manifest.airflow
-    if facts is None:
-        return "outside Airflow"
-    index = f"[{facts.map_index}]" if facts.map_index is not None and facts.map_index >= 0 else ""
-    return f"{facts.dag_id}.{facts.task_id}{index}"
+        """Remove everything staged for this request, but what a try that may have published needs to complete it."""
+        for name in self.store.files(self.staging):
+            if not name.startswith(COMMIT_PREFIX):
+                self.store.delete(f"{self.staging}/{name}")
+        self.store.remove_folder(self.staging)

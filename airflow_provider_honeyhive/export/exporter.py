@@ -18,6 +18,7 @@ from airflow_provider_honeyhive.exceptions import (
     TooFewEventsError,
 )
 from airflow_provider_honeyhive.export.assembly import Assembly
+from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction, processor_pool
@@ -78,6 +79,7 @@ def export_events(
     check_lookback(options.lookback, layout)
     if options.lookback:
         _check_can_look_back(folder, request, options, exports_folder)
+    check_above(folder)
     run = _Export(client, request, layout, options, airflow, exports_folder=exports_folder, progress=progress)
     return run.to(Destination(open_store(folder), layout, run.fingerprint()))
 
@@ -161,16 +163,14 @@ class _Export:
                     raise TooFewEventsError(options.min_events or 0, event_count)
                 if options.lookback:
                     staged += self._read_again(destination, encoder, pool)
-                assembly = Assembly(
-                    destination.store, destination.staging, self._layout, options.max_file_size, self._footer()
-                )
+                assembly = Assembly(destination, options.max_file_size, self._footer())
                 # May take as long as reading, so whoever watches should know.
                 log.info("Read %s events; putting the data files together", f"{event_count:,}")
                 files = assembly.run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
-            manifest = publish(destination, files, self._facts, replace=options.replace)
+            manifest = publish(destination, files, self._facts)
         except BaseException as error:
-            destination.abandon(keep_staged=_retry_goes_on(error))
+            destination.abandon(error, keep_staged=_retry_goes_on(error))
             raise
         log.info(
             "Published %s; files on disk: %d, %.1f MB; manifest: %s",

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_honeyhive.export.catalog import Export, find_exports
-from airflow_provider_honeyhive.export.destination import asked_alike
+from airflow_provider_honeyhive.export.claim import asked_alike
 from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.manifest import LookbackFacts
@@ -163,7 +163,6 @@ class Lookback:
             exported.finish()
             for number, span in enumerate(self._spans):
                 place = destination.aside(f"again-{number}")
-                place.clear_staging()
                 staged += read(_window(span), place, CorrectionEncoder(encoder, exported))
         return staged
 

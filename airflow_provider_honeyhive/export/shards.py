@@ -9,17 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.export.checkpoint import LONGEST_AGE, Checkpoints
-from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, STAGING_PREFIX
-from airflow_provider_honeyhive.models.window import parse_time
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -115,40 +111,26 @@ def read_plan(store: Store, folder: str) -> ShardPlan | None:
 
 
 def remove_shards(output_path: Any, folder: str) -> None:
-    """Remove a shards' folder with all that is in it, and those that runs which failed for good left long ago.
+    """Remove a shards' folder with all that is in it.
 
-    The plan goes last: while it is there, so may be some of the shards.
+    Each shard's manifest goes first, so that none without some of its files counts as one; the plan goes last.
 
     :param output_path: of the whole export, path-like.
     :param folder: name of the shards' folder.
     """
     store = open_store(output_path)
-    for name in store.folders():
-        if name.startswith(SHARDS_PREFIX) and (name == folder or _are_abandoned(store, name)):
-            _remove_tree(store, output_path, name)
+    for shard in store.folders(folder):
+        store.delete(f"{folder}/{shard}/{MANIFEST_NAME}")
+    remove_tree(store, folder)
 
 
-def _are_abandoned(store: Store, folder: str) -> bool:
-    """Return whether nobody has split, staged or published anything of these shards for long."""
-    young = datetime.now(UTC) - LONGEST_AGE
-    plan = read_plan(store, folder)
-    if plan is not None and plan.made_at > young:
-        return False
-    for shard in (f"{folder}/{name}" for name in store.folders(folder)):
-        data = store.get(f"{shard}/{MANIFEST_NAME}")
-        with suppress(DestinationError, InvalidArgumentError):
-            if data is not None and parse_time(Manifest.from_json(data, shard).finished_at) > young:
-                return False
-        for name in store.folders(shard):
-            if name.startswith(STAGING_PREFIX) and not Checkpoints(store, f"{shard}/{name}").are_abandoned():
-                return False
-    return True
+def remove_tree(store: Store, folder: str) -> None:
+    """Remove a folder with all that is in it, what lies deepest first.
 
-
-def _remove_tree(store: Store, path: Any, folder: str) -> None:
-    inner = open_store(path / folder)
-    for name in inner.folders():
-        _remove_tree(inner, path / folder, name)
-    for name in inner.files():
-        inner.delete(name)
+    :param store: that it is in.
+    """
+    for name in store.folders(folder):
+        remove_tree(store, f"{folder}/{name}")
+    for name in store.files(folder):
+        store.delete(f"{folder}/{name}")
     store.remove_folder(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ INDEX_PARTITION = "_index"
 
 STAGING_PREFIX = "_staging-"
 
+#: Stands in the name of a staging folder for the manifest that was claimed where there was none.
+NO_MANIFEST = "0" * 8
+
 OBJECT_MANIFEST_SUFFIX = ".manifest.json"
 
 _PART_NAME = re.compile(
@@ -84,23 +88,46 @@ class Layout:
         """Name of the manifest, relative to the store's folder."""
         return MANIFEST_NAME if self.object_name is None else f"{self.object_name}{OBJECT_MANIFEST_SUFFIX}"
 
-    def staging_name(self, fingerprint: str) -> str:
-        """Name of the folder that holds what is not published yet; engines skip names with ``_``."""
-        return f"{STAGING_PREFIX}{fingerprint}"
+    @property
+    def staging_prefix(self) -> str:
+        """Begins the names of the staging folders of this place; other exports in the folder have other ones."""
+        return f"{STAGING_PREFIX}{_digest(self.manifest_name, 8)}-"
 
-    def part_name(self, number: int, sha256: str, partition: str = "") -> str:
-        """Name of a data file: by content, so that a new run's files never overwrite an old run's.
+    def staging_name(self, request: str, claimed: bytes | None) -> str:
+        """Name of the folder that holds what is not published yet; engines skip names with ``_``.
 
+        :param request: tells requests apart, in hexadecimal digits of which the first eight count.
+        :param claimed: the manifest that this export is to replace, None where there is none.
+        """
+        return f"{self.staging_prefix}{request[:8]}-{NO_MANIFEST if claimed is None else _digest(claimed, 8)}"
+
+    def is_dead(self, staging_name: str, current: bytes | None) -> bool:
+        """Return whether nobody can publish what is in a staging folder: what it was to replace is not there now.
+
+        :param current: the manifest that is in place.
+        """
+        return staging_name != self.staging_name(staging_name.removeprefix(self.staging_prefix), current)
+
+    def part_name(self, number: int, sha256: str, writer: str, partition: str = "") -> str:
+        """Name of a data file: no two writers give the same, so none overwrites a file of another one.
+
+        :param sha256: of the file's content.
+        :param writer: the id of who writes it.
         :param partition: the folders of its partition, such as ``event_date=2026-11-22``.
         """
+        digest = _digest(f"{sha256}{writer}", 12)
         if partition == INDEX_PARTITION:
-            return f"{INDEX_PARTITION}-{sha256[:12]}.bin"
+            return f"{INDEX_PARTITION}-{digest}.bin"
         folder = f"{partition}/" if partition else ""
-        return self.object_name or f"{folder}part-{number:05d}-{sha256[:12]}{self.suffix}"
+        return self.object_name or f"{folder}part-{number:05d}-{digest}{self.suffix}"
 
     def owns(self, name: str) -> bool:
         """Return whether a name in the folder is one that an export of this kind gives."""
         return name == self.object_name if self.object_name else _PART_NAME.fullmatch(name) is not None
+
+
+def _digest(text: str | bytes, length: int) -> str:
+    return sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:length]
 
 
 def choose_layout(path: Any, file_format: str | None = None, compression: str | None = None) -> tuple[Any, Layout]:

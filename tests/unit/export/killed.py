@@ -44,7 +44,7 @@ def _run(url: str, work: Callable[..., Any], arguments: tuple[Any, ...], more: d
 
         return call
 
-    for name in ("create", "put", "put_new", "copy", "delete", "remove_folder"):
+    for name in ("create", "put", "swap", "copy", "delete", "remove_folder"):
         setattr(LocalStore, name, deadly(getattr(LocalStore, name)))
     client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=url))
     signal.signal(signal.SIGTERM, lambda *_: client.stop())

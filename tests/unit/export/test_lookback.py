@@ -24,7 +24,7 @@ from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.sandbox import Fault
 
 from . import killed
-from .test_exporter import FailingStore, tree
+from .test_exporter import FailingStore, contents, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -164,10 +164,10 @@ def test_a_run_again_replaces_its_own_corrections(sandbox, exporter):
     exporter.run(0)
     change(sandbox, event("0-3", 0.3, feedback={"rating": True}))
     first = exporter.run(1)
-    before = {name: data for name, data in tree(exporter.folder).items() if "_manifest" not in name}
     second = exporter.run(1)
-    assert second.corrections == first.corrections
-    assert {name: data for name, data in tree(exporter.folder).items() if "_manifest" not in name} == before
+    assert contents(second.corrections) == contents(first.corrections)
+    assert second.index.sha256 == first.index.sha256
+    exporter.assert_sound()
     change(sandbox, event("0-3", 0.3))
     assert exporter.run(1).corrections == []
     exporter.assert_sound()
@@ -293,7 +293,7 @@ def test_corrections_have_the_format_and_the_partitions_of_the_rest(sandbox, exp
     sandbox.add([event("late", 0.55, event_type="model"), event("later", 0.56, event_type="a/b")])
     manifest = exporter.run(1, **options)
     without = exporter.run(1, **options, lookback=0)
-    assert [part.path for part in manifest.files] == [part.path for part in without.files]
+    assert contents(manifest.files) == contents(without.files)
     manifest = exporter.run(1, **options)
     assert sum(part.event_count for part in manifest.corrections) == 2
     folders = {part.path.rpartition("/")[0] for part in manifest.corrections}
@@ -312,7 +312,7 @@ def test_the_files_of_the_window_are_the_same_as_without_looking_back(sandbox_wi
         Exporter(client, tmp_path / str(lookback)).run(1, lookback, **options) for lookback in (2, 0)
     )
     assert len(without.files) > 2
-    assert with_index.files == without.files
+    assert contents(with_index.files) == contents(without.files)
     assert with_index.index.record_count == 3_000
 
 
@@ -374,7 +374,7 @@ def test_a_try_goes_on_with_the_index_of_what_was_staged(sandbox_with, client_of
     exporter.assert_sound()
 
 
-@pytest.mark.parametrize("die_at", range(1, 36, 3))
+@pytest.mark.parametrize("die_at", range(1, 33, 3))
 def test_killed_at_any_step_the_next_try_has_all_corrections_once(sandbox, exporter, die_at):
     exporter.run(0)
     sandbox.add([event("late", 0.55)])

@@ -18,9 +18,11 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan, SliceCheckpoint, StagedFile
+from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
@@ -233,43 +235,107 @@ def test_two_processes_of_the_same_try_leave_a_whole_result(sandbox_with, client
 @pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
 def test_a_store_that_writes_the_manifest_and_denies_it_loses_nothing(sandbox, client_of, tmp_path, monkeypatch, name):
     class Liar(LocalStore):
-        def put(self, name: str, data: bytes) -> None:
-            super().put(name, data)
-            if name.endswith("manifest.json"):
-                raise DestinationError("500")
+        def swap(self, name: str, data: bytes, version: Any) -> bool:
+            super().swap(name, data, version)
+            raise DestinationError("500")
 
     export_events(client_of(sandbox), DEMO, tmp_path / name)
     sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
     with monkeypatch.context() as patch:
         patch.setattr("airflow_provider_honeyhive.export.exporter.open_store", Liar)
-        with pytest.raises(DestinationError):
+        assert export_events(client_of(sandbox), DEMO, tmp_path / name).event_count == 200
+    assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["not written", "written"])
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
+def test_where_nobody_knows_whether_the_manifest_was_written_the_next_try_finds_out(
+    sandbox, client_of, tmp_path, monkeypatch, name, is_written
+):
+    class Unreachable(LocalStore):
+        is_gone = False
+
+        def swap(self, name: str, data: bytes, version: Any) -> bool:
+            if is_written:
+                super().swap(name, data, version)
+            self.is_gone = True
+            raise DestinationError("the connection is lost")
+
+        def get(self, name: str) -> bytes | None:
+            if self.is_gone:
+                raise DestinationError("the connection is lost")
+            return super().get(name)
+
+    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_honeyhive.export.exporter.open_store", Unreachable)
+        with pytest.raises(DestinationError, match="the connection is lost"):
             export_events(client_of(sandbox), DEMO, tmp_path / name)
-    written = Manifest.read(tmp_path / name)
-    assert written.event_count == 200
-    assert all((tmp_path / "out" / part.path).exists() for part in written.files)
+    standing = Manifest.read(tmp_path / name)
+    assert standing.event_count == (200 if is_written else 300)
+    if name == "out":
+        assert all((tmp_path / "out" / part.path).exists() for part in standing.files)
+    Destination(LocalStore(tmp_path / "out"), choose_layout(tmp_path / name)[1], "0").claim(standing, replace=True)
+    if is_written:
+        Manifest.read(tmp_path / name).verify()
     export_events(client_of(sandbox), DEMO, tmp_path / name)
     assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
-def test_an_export_that_finds_another_one_publishing_fails_and_goes_on_later(sandbox, client_of, tmp_path):
-    lock = open_store(tmp_path / "out")
-    held = b'{"staging": "_staging-other", "task": "d.other", "since": %d}' % time.time()
-    assert lock.put_new("_publishing-manifest.json", held)
-    with pytest.raises(DestinationError, match="d.other is publishing") as caught:
-        export_events(client_of(sandbox), DEMO, tmp_path / "out")
+@pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
+def test_who_publishes_second_publishes_nothing_and_says_who_was_first(sandbox, client_of, tmp_path, monkeypatch, name):
+    class Late(LocalStore):
+        """Lets another run publish right before it does."""
+
+        def swap(self, name: str, data: bytes, version: Any) -> bool:
+            with monkeypatch.context() as patch:
+                patch.setattr("airflow_provider_honeyhive.export.exporter.open_store", LocalStore)
+                other = AirflowFacts(dag_id="d", task_id="other", run_id="first")
+                export_events(client_of(sandbox), DEMO, path, airflow=other)
+            before.update(tree(tmp_path))
+            return super().swap(name, data, version)
+
+    path, before = tmp_path / name, {}
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_honeyhive.export.exporter.open_store", Late)
+        with pytest.raises(DestinationError, match="so this one was not.*d.other, run first, finished at") as caught:
+            export_events(client_of(sandbox), DEMO, path)
     assert caught.value.retryable
-    assert set(published(tmp_path)) == {"out/_publishing-manifest.json"}
-    lock.delete("_publishing-manifest.json")
-    requests = len(sandbox.requests)
-    assert export_events(client_of(sandbox), DEMO, tmp_path / "out").event_count == 300
-    assert len(sandbox.requests) == requests, "all had been staged"
+    manifest = Manifest.read(path)
+    assert manifest.airflow.run_id == "first"
+    manifest.verify()
+    assert_whole_and_alone(path, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+    assert tree(tmp_path).items() <= before.items(), "the second one changed what the first had written"
 
 
-def test_the_lock_of_a_run_that_died_long_ago_is_taken_over(sandbox, client, tmp_path):
-    held = b'{"staging": "_staging-other", "task": "d.other", "since": %d}' % (time.time() - 4_000)
-    open_store(tmp_path / "out").put_new("_publishing-manifest.json", held)
-    export_events(client, DEMO, tmp_path / "out")
-    assert_whole_and_alone(tmp_path / "out", tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+def test_who_loses_what_it_has_staged_to_another_export_says_so(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(**GENERATED)
+    sandbox.fault_at[3] = Fault.delayed(0.5)
+    errors: list[Exception] = []
+
+    def slow() -> None:
+        try:
+            export_events(client_of(sandbox), DEMO, tmp_path, ExportOptions(page_size=100, concurrency=1))
+        except DestinationError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    while len(sandbox.requests) < 2:
+        time.sleep(0.01)
+    export_events(client_of(sandbox), DEMO, tmp_path, airflow=AirflowFacts(dag_id="d", task_id="fast", run_id="r"))
+    thread.join()
+    assert [str(error)[:30] for error in errors] == ["another export was published t"]
+    assert_whole_and_alone(tmp_path, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_a_store_that_cannot_swap_is_told_before_the_reading(sandbox, client, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(LocalStore, "can_swap", lambda store: False)
+    sandbox.fault_at[1] = Fault.answer(403)
+    with pytest.raises(Exception, match="403"):
+        export_events(client, DEMO, tmp_path / "out")
+    assert caplog.text.count("cannot write on condition") == 1
 
 
 def test_windows_that_differ_below_the_second_do_not_share_what_is_staged(sandbox, client_of, tmp_path):
@@ -355,7 +421,6 @@ def test_checkpoints_say_where_a_reading_stands(tmp_path):
     cursor = Cursor(upper=50, known={("a", 60), (1, None)}, elsewhere={(2, None)}, any_order=True, taken=2)
     Checkpoints(LocalStore(tmp_path), "s").write(3, (0, 100), files, cursor, [("a", 60)])
     written = json.loads((tmp_path / "s" / "00003.json").read_text())
-    assert datetime.now(UTC) - datetime.fromisoformat(written.pop("written_at")) < timedelta(minutes=1)
     assert written == json.loads(CHECKPOINT)
     checkpoint = SliceCheckpoint.model_validate_json(CHECKPOINT)
     assert checkpoint.files == files
@@ -364,32 +429,32 @@ def test_checkpoints_say_where_a_reading_stands(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("staged_ago", "stays"), [(timedelta(0), True), (timedelta(hours=25), False)])
-def test_what_another_export_stages_at_the_moment_stays_however_long_ago_it_began(
-    sandbox_with, client_of, tmp_path, staged_ago, stays
-):
+@pytest.mark.parametrize("other", ["_staging-54f6b320ba57b04d", "_staging-01234567-54f6b320-00000000"])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "."])
+def test_what_another_export_has_staged_stays_however_long_ago(sandbox_with, client_of, tmp_path, name, other):
+    staged = tmp_path / other / "00000-00000"
+    staged.parent.mkdir()
+    staged.write_bytes(b"")
+    os.utime(staged, (0, 0))
     client = client_of(sandbox_with(count=20, **GENERATED))
-    other = Checkpoints(LocalStore(tmp_path), "_staging-of-b.jsonl.gz")
-    began = datetime.now(UTC) - timedelta(hours=25)
-    other.write_plan(Plan(started_at=began, total=None, endpoint=None, slices=[(0, 100)]))
-    other.write(0, (0, 100))
-    record = tmp_path / "_staging-of-b.jsonl.gz" / "00000.json"
-    facts = json.loads(record.read_text())
-    record.write_text(json.dumps(facts | {"written_at": (datetime.now(UTC) - staged_ago).isoformat()}))
-    export_events(client, DEMO, tmp_path / "a.jsonl.gz")
-    assert record.exists() == stays
+    for _ in range(2):
+        export_events(client, DEMO, tmp_path / name)
+    assert staged.exists()
 
 
-def test_what_nobody_can_date_is_removed(sandbox_with, client_of, tmp_path):
-    folder = tmp_path / "_staging-of-b.jsonl.gz"
-    folder.mkdir()
-    (folder / "00000.json").write_text(CHECKPOINT)
-    export_events(client_of(sandbox_with(count=20, **GENERATED)), DEMO, tmp_path / "a.jsonl.gz")
-    assert not folder.exists()
+def test_an_export_that_takes_days_goes_on_as_long_as_tries_stage_something(half_staged, client_of, tmp_path):
+    (plan,) = tmp_path.rglob("plan.json")
+    facts = json.loads(plan.read_text())
+    began = datetime.now(UTC) - timedelta(days=3)
+    plan.write_text(json.dumps(facts | {"started_at": began.isoformat()}))
+    requests = len(half_staged.requests)
+    export_events(client_of(half_staged), DEMO, tmp_path / "out", SMALLER_PARTS)
+    assert sum(request.event_count for request in half_staged.requests[requests:]) < 2_000
+    assert_whole_and_alone(tmp_path / "out", tmp_path, half_staged.event_ids(DAY.start, DAY.end))
 
 
-def test_the_staging_folder_is_called_as_ever(client_of, sandbox_with, tmp_path):
-    # As in the first release: else a retry after an upgrade would not find what is staged.
+def test_the_staging_folder_is_called_by_place_request_and_claimed_manifest(client_of, sandbox_with, tmp_path):
+    # The same in all releases: else a retry after an upgrade would not find what is staged.
     sandbox = sandbox_with(count=20, **GENERATED)
     request = ExportRequest.parse(
         project="demo",
@@ -414,7 +479,7 @@ def test_the_staging_folder_is_called_as_ever(client_of, sandbox_with, tmp_path)
                 AirflowFacts(dag_id="d", task_id="t", run_id="r", try_number=2, map_index=-1),
                 exports_folder=tmp_path,
             )
-    assert folders == ["_staging-54f6b320ba57b04d"]
+    assert folders == ["_staging-031fa0bb-54f6b320-00000000"]
 
 
 def test_csv_that_is_staged_with_other_columns_is_not_gone_on_from(sandbox_with, client_of, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.storage.local import LocalStore
 
-from .test_exporter import DAY, DEMO, GENERATED, event_at, ids_of, tree
+from .test_exporter import DAY, DEMO, GENERATED, contents, event_at, ids_of, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,9 +158,8 @@ def test_files_are_the_same_however_the_events_were_shared(stage, tmp_path, max_
                 staged += [file.model_copy(update={"path": f"{number}-{low}/{file.path}"}) for file in writer.files]
         with ThreadPoolExecutor(2) as pool:
             layout = Layout("jsonl", "none", None if max_file_size else "one.jsonl")
-            files = Assembly(LocalStore(tmp_path), f"assembled-{number}", layout, max_file_size or 1, {}).run(
-                staged, pool
-            )
+            place = Destination(LocalStore(tmp_path), layout, f"{number}")
+            files = Assembly(place, max_file_size or 1, {}).run(staged, pool)
             parts = [file.part for file in files]
         found.add(tuple((part.sha256, part.event_count, part.size_bytes) for part in parts))
         assert max_file_size is None or all(part.size_bytes <= max_file_size for part in parts)
@@ -172,8 +171,8 @@ def test_a_staged_file_that_is_just_what_is_wanted_is_not_copied(stage, tmp_path
     writer, _ = stage("whole", batches([64]), max_file_size=8_000)
     before = tree(tmp_path / "whole")
     with ThreadPoolExecutor(1) as pool:
-        store = LocalStore(tmp_path / "whole")
-        files = Assembly(store, "assembled", Layout("jsonl", "none", None), 8_000, {}).run(writer.files, pool)
+        place = Destination(LocalStore(tmp_path / "whole"), Layout("jsonl", "none", None), "of a test")
+        files = Assembly(place, 8_000, {}).run(writer.files, pool)
     assert [file.part.path for file in files] == [file.path for file in writer.files]
     assert tree(tmp_path / "whole") == before
 
@@ -187,7 +186,7 @@ def test_the_bytes_of_an_export_do_not_depend_on_who_read_what(sandbox_with, cli
             compression=compression, concurrency=concurrency, page_size=page_size, max_file_size=900_000
         )
         manifest = export_events(client_of(sandbox), DEMO, tmp_path / str(concurrency), options)
-        trees.append({part.path: (part.sha256, part.event_count) for part in manifest.files})
+        trees.append(contents(manifest.files))
         manifest = Manifest.read(tmp_path / str(concurrency))
         manifest.verify()
     assert manifest.slice_count > 1

@@ -1,0 +1,161 @@
+"""Which place an export may claim: what it may replace, and what it must not touch."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.export.recovery import read_commits
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, FOLDER_KEYS, MANIFEST_NAME, REASON_KEY
+from airflow_provider_honeyhive.storage.paths import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow_provider_honeyhive.export.recovery import Current
+    from airflow_provider_honeyhive.manifest import RequestFacts
+    from airflow_provider_honeyhive.models.layout import Layout
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+def check_claim(store: Store, layout: Layout, current: Current, wanted: Manifest, *, replace: bool) -> None:
+    """Check that an export may go to a place.
+
+    :param store: the folder.
+    :param layout: names in it.
+    :param current: the manifest that is there.
+    :param wanted: a manifest with the request's facts.
+    :param replace: an earlier export of the same window may be replaced; one of this very run always may.
+    :raises DestinationTakenError: it may not.
+    """
+    where, old = store.url(layout.object_name or ""), current.manifest
+    if old is None:
+        _check_unclaimed(store, layout, where)
+    elif not replace and not _same_run(old, wanted):
+        raise DestinationTakenError(f"{where} already holds an export, and replace is False")
+    elif not _same_export(old, wanted):
+        raise DestinationTakenError(
+            f"{where} already holds another export: of project {old.project!r} at {old.request.api_host}, window "
+            f"[{old.start_time}, {old.end_time}), by task {task_of(old)}. It is not replaced, or its events would be "
+            "lost: make output_path different for each window, task and deployment, for example with {{ run_id }} in it"
+        )
+    check_folders(store, old, keys=wanted.partition_by)
+
+
+def _check_unclaimed(store: Store, layout: Layout, where: str) -> None:
+    """Refuse data files that no manifest names, but those that tries which have not published yet have placed."""
+    found = _data_files(store, layout)
+    for folder in store.folders() if found else ():
+        if folder.startswith(layout.staging_prefix):
+            found.difference_update(*(commit.placed for commit in read_commits(store, folder)))
+    # They may have been published, or taken back, since they were listed.
+    if found and (found := found & _data_files(store, layout)):
+        if store.get(layout.manifest_name) is not None:
+            raise DestinationError(f"another export is just being published to {where}; a retry begins anew")
+        raise DestinationTakenError(
+            f"{where} holds data files without a manifest: remove them, or give another output_path. "
+            f"They are {', '.join(sorted(found)[:3])}{' and others' if len(found) > 3 else ''}"
+        )
+
+
+def _data_files(store: Store, layout: Layout) -> set[str]:
+    return {name for name in store.files() if layout.owns(name)}
+
+
+def check_folders(
+    store: Store, old: Manifest | None, *, names: Collection[str] = (), keys: Collection[str] = ()
+) -> None:
+    """Refuse folders of partitions that hold an export of their own.
+
+    :param store: the folder of the export.
+    :param old: the manifest that is to be replaced: folders that it has files in are this export's.
+    :param names: data files that are to be.
+    :param keys: what folders are called that may get data files.
+    :raises DestinationTakenError: one of the folders holds an export.
+    """
+    known = set() if old is None else _folders_of(old.sizes)
+    new = _folders_of(names) - known
+    wanted = new | _folders_of(new)
+    level = [""] if new or keys else []
+    while level:
+        below = [f"{folder}/{name}".lstrip("/") for folder in level for name in store.folders(folder)]
+        level = [one for one in below if one in wanted or (_key(one) in keys and one not in known)]
+        for folder in level:
+            if folder not in known and store.get(f"{folder}/{MANIFEST_NAME}") is not None:
+                raise DestinationTakenError(
+                    f"{store.url(folder)} holds an export of its own, so it cannot be a partition of another one: give "
+                    "another output_path, or leave partition_by and lookback out"
+                )
+
+
+def _folders_of(names: Collection[str]) -> set[str]:
+    """Return the folders that files are in, and all those around them."""
+    found: set[str] = set()
+    for name in names:
+        while name := name.rpartition("/")[0]:
+            found.add(name)
+    return found
+
+
+def _key(folder: str) -> str:
+    return folder.rpartition("/")[2].partition("=")[0]
+
+
+def check_above(folder: Any) -> None:
+    """Refuse a folder that belongs to a partitioned export above it.
+
+    :param folder: path-like, where an export is to go.
+    :raises DestinationTakenError: it is a partition, or among the corrections, of another export.
+    """
+    while (key := _key(str(folder).rstrip("/"))) in FOLDER_KEYS:
+        folder = folder.parent
+        store = open_store(folder)
+        data = store.get(MANIFEST_NAME)
+        with suppress(DestinationError):  # it may be another tool's manifest
+            manifest = None if data is None else Manifest.from_json(data, store.url(MANIFEST_NAME))
+            if manifest is not None and key in _keys(manifest):
+                break
+    else:
+        return
+    raise DestinationTakenError(
+        f"{store.url()} holds an export whose files are in folders such as {key}: give another output_path, one that "
+        "is in no folder of another export"
+    )
+
+
+def _keys(manifest: Manifest) -> set[str]:
+    corrections = (CORRECTIONS_FOLDER, REASON_KEY) if manifest.lookback is not None else ()
+    return {*manifest.partition_by, *corrections}
+
+
+def _same_run(old: Manifest, new: Manifest) -> bool:
+    """Return whether both are of one run of one task, whichever try."""
+    runs = [None if one.airflow is None else one.airflow.model_dump(exclude={"try_number"}) for one in (old, new)]
+    return None not in runs and runs[0] == runs[1] and asked_alike(old.request, new.request)
+
+
+def _same_export(old: Manifest, new: Manifest) -> bool:
+    """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
+    places = [(one.request.api_host, one.project, one.start_time, one.end_time) for one in (old, new)]
+    if places[0] != places[1]:
+        return False
+    if asked_alike(old.request, new.request):
+        return True
+    return old.airflow is not None and new.airflow is not None and task_of(old) == task_of(new)
+
+
+def asked_alike(one: RequestFacts, other: RequestFacts) -> bool:
+    """Return whether two requests ask for the same of each event; their projects and windows aside."""
+    asked = ("filters", "projections", "evaluation_id", "exclude_fields", "redact", "redact_key_id", "sessions")
+    return all(getattr(one, name) == getattr(other, name) for name in asked)
+
+
+def task_of(manifest: Manifest) -> str:
+    """Return the task that wrote an export, for a message."""
+    facts = manifest.airflow
+    if facts is None:
+        return "outside Airflow"
+    index = f"[{facts.map_index}]" if facts.map_index is not None and facts.map_index >= 0 else ""
+    return f"{facts.dag_id}.{facts.task_id}{index}"
