@@ -83,11 +83,12 @@ class LocalStore:
         return True
 
     @contextmanager
-    def _beside(self, name: str) -> Iterator[Path]:
+    def _beside(self, name: str, *, make_folder: bool = True) -> Iterator[Path]:
         """Give a temporary path in the folder of ``name``; whatever is there in the end is removed."""
         path = (self._root / name).with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-        with failing("create", self.url(name)):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            with failing("create", self.url(name)):
+                path.parent.mkdir(parents=True, exist_ok=True)
         self._being_written.add(path)
         try:
             yield path
@@ -174,7 +175,7 @@ class LocalStore:
                 self._copy_beside(target, source, target)
 
     def _copy_beside(self, name: str, source: str, target: str) -> None:
-        with self._beside(name) as temporary:
+        with self._beside(name, make_folder=name != source) as temporary:
             try:
                 os.link(self._root / source, temporary)
             except OSError:
