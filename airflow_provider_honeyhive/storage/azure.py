@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import failing
-from airflow_provider_honeyhive.storage.object_store import Entry, FsspecStore
+from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_honeyhive.storage.base import Version
 
 #: Seconds between two looks at a copy that the store has only begun.
 COPY_POLL_S = 0.5
 
 
-class AzureStore(FsspecStore):
+class AzureStore(ConditionalStore):
     """A prefix of an Azure container, with or without a hierarchical namespace."""
 
     def put(self, name: str, data: bytes) -> None:
@@ -38,10 +43,30 @@ class AzureStore(FsspecStore):
                 raise
         return True
 
-    async def _upload(self, key: str, data: bytes, *, overwrite: bool) -> None:
+    async def _upload(self, key: str, data: bytes, *, overwrite: bool, **condition: Any) -> None:
         container, blob, _ = self._fs.split_path(key)
         async with self._fs.service_client.get_blob_client(container, blob) as client:
-            await client.upload_blob(data, overwrite=overwrite)
+            await client.upload_blob(data, overwrite=overwrite, **condition)
+
+    async def _read(self, key: str) -> tuple[bytes, Version]:
+        container, blob, _ = self._fs.split_path(key)
+        async with self._fs.service_client.get_blob_client(container, blob) as client:
+            try:
+                stream = await client.download_blob()
+            except Exception as error:
+                if getattr(error, "status_code", None) == 404:
+                    raise FileNotFoundError(key) from error
+                raise
+            return await stream.readall(), stream.properties.etag
+
+    async def _write_if(self, key: str, data: bytes, version: Version) -> None:
+        from azure.core import MatchConditions  # noqa: PLC0415 - only needed here
+
+        if version is None:
+            await self._upload(key, data, overwrite=False)
+        else:
+            same = MatchConditions.IfNotModified
+            await self._upload(key, data, overwrite=True, etag=version, match_condition=same)
 
     def copy(self, source: str, target: str) -> None:
         """Copy the blob, and wait until the store has done it: it may answer before."""
@@ -78,6 +103,16 @@ class AzureStore(FsspecStore):
                     return []
                 raise
 
+    def _modified(self, key: str) -> dict[str, datetime]:
+        found: dict[str, datetime] = self._run(self._walk_below, key)
+        return found
+
+    async def _walk_below(self, key: str) -> dict[str, datetime]:
+        container, folder, _ = self._fs.split_path(key)
+        async with self._fs.service_client.get_container_client(container) as client:
+            found = client.list_blobs(name_starts_with=f"{folder}/" if folder else "")
+            return {item.name: item.last_modified async for item in found}
+
     def remove_folder(self, folder: str = "") -> None:
         """Remove the folder where the account has real ones; the store keeps one that is not empty."""
         if not folder:
@@ -86,11 +121,6 @@ class AzureStore(FsspecStore):
         with suppress(Exception):
             if self._fs.info(key, refresh=True)["type"] == "directory":
                 self._fs.rm_file(key)
-
-    def _run(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        from fsspec.asyn import sync  # noqa: PLC0415 - only needed here
-
-        return sync(self._fs.loop, function, *args, **kwargs)
 
 
 def _entry(item: Any, prefix: str) -> Entry:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, failing
+from airflow_provider_honeyhive.storage.lease import swap_by_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,8 +118,11 @@ class LocalStore:
     def swap(self, name: str, data: bytes, version: Version) -> bool:
         """Compare and write under a lock of the kernel on the file's folder, which ends with the process.
 
-        A killed process leaves at most one temporary file of a fixed name, which the next swap overwrites.
+        A killed process leaves at most one temporary file of a fixed name, which the next swap overwrites. Where the
+        file system has no such locks, a lease takes their place, which is weaker.
         """
+        if not self.can_swap():
+            return swap_by_lease(self, name, data, version)
         path = self._root / name
         temporary = f"{TEMPORARY_PREFIX}{path.name}"
         with failing("write", str(path)):

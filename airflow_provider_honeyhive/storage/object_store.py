@@ -7,22 +7,23 @@ object's life, unless the file counts as closed. Listings are kept, and shown ag
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, UPLOAD_BLOCK, GuardedSink, failing
+from airflow_provider_honeyhive.storage.lease import swap_by_lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from airflow_provider_honeyhive.storage.base import Sink, Version
 
 
-#: Those whose listings take an argument to ask the store anew. Dropping what is kept beforehand is not quite
-#: enough: another thread's answer, older than what was written since, may come in between.
-_REFRESHING_PROTOCOLS = {"gcs", "gs", "s3", "s3a"}
+#: What drivers call the time of an object's last modification in a listing.
+_MODIFIED = ("LastModified", "last_modified", "mtime", "modified", "created")
 
 
 class Entry(NamedTuple):
@@ -43,13 +44,15 @@ class FsspecStore:
 
     reads_cheaply = False
 
+    #: What asks the store anew for a listing. Dropping what is kept beforehand is not quite enough where the driver
+    #: takes this: another thread's answer, older than what was written since, may come in between.
+    _listing: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, fs: Any, root: str, url: str) -> None:
         self._fs = fs
         self._root = root.rstrip("/")
         self._url = url.rstrip("/")
         self._uploads: set[Any] = set()
-        protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-        self._refresh = {"refresh": True} if protocols & _REFRESHING_PROTOCOLS else {}
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -117,15 +120,11 @@ class FsspecStore:
         return data, data
 
     def swap(self, name: str, data: bytes, version: Version) -> bool:
-        """Compare, then write: two steps."""
-        found = self.get(name)
-        if found != version:
-            return found == data
-        self.put(name, data)
-        return True
+        """Read, compare and write while holding a lease, which is weaker than what the store itself would check."""
+        return swap_by_lease(self, name, data, version)
 
     def can_swap(self) -> bool:
-        """Return False."""
+        """Return False: fsspec knows no conditions that all stores have."""
         return False
 
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -169,7 +168,7 @@ class FsspecStore:
         with failing("list", self.url(folder)):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.ls(key, detail=True, **self._refresh)
+                found = self._fs.ls(key, detail=True, **self._listing)
             except FileNotFoundError:
                 return []
         return [
@@ -182,9 +181,64 @@ class FsspecStore:
     def newest(self, folder: str = "") -> datetime | None:
         """Return the latest modification time of an object below the prefix."""
         with failing("list", self.url(folder)):
-            self._fs.invalidate_cache()
-            found = self._fs.find(self._key(folder), detail=True)
-            return max((self._fs.modified(key) for key in found), default=None)
+            return max(self._modified(self._key(folder)).values(), default=None)
+
+    def _modified(self, key: str) -> dict[str, datetime]:
+        self._fs.invalidate_cache()
+        found = self._fs.find(key, detail=True)
+        return {path: _time(item) for path, item in found.items() if path.strip("/") != key.strip("/")}
 
     def remove_folder(self, folder: str = "") -> None:
         """Do nothing: a prefix without objects does not exist."""
+
+    def _run(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        from fsspec.asyn import sync  # noqa: PLC0415 - only needed here
+
+        return sync(self._fs.loop, function, *args, **kwargs)
+
+
+def _time(item: dict[str, Any]) -> datetime:
+    time = next(item[name] for name in _MODIFIED if name in item)
+    return time.astimezone(UTC) if isinstance(time, datetime) else datetime.fromtimestamp(time, UTC)
+
+
+class ConditionalStore(FsspecStore, ABC):
+    """An object store that writes on condition that an object's version is still the same.
+
+    A subclass says how, in two requests: ``_read`` raises FileNotFoundError where there is no object, and
+    ``_write_if`` raises anything where the condition does not hold; its version is None for "there is none".
+    """
+
+    def read(self, name: str) -> tuple[bytes | None, Version]:
+        """Return the object's bytes and version, of one response."""
+        with failing("read", self.url(name)):
+            try:
+                found: tuple[bytes, Version] = self._run(self._read, self._key(name))
+            except FileNotFoundError:
+                return None, None
+            return found
+
+    def swap(self, name: str, data: bytes, version: Version) -> bool:
+        """Write on condition, which the store itself checks."""
+        if not self.can_swap():
+            return super().swap(name, data, version)
+        with failing("write", self.url(name)):
+            try:
+                self._run(self._write_if, self._key(name), data, version)
+            except Exception:
+                # Refused, or done and the response was lost: what the store holds now tells.
+                found, now = self.read(name)
+                if found != data and now == version:
+                    raise
+                return found == data
+        return True
+
+    def can_swap(self) -> bool:
+        """Return True."""
+        return True
+
+    @abstractmethod
+    async def _read(self, key: str) -> tuple[bytes, Version]: ...
+
+    @abstractmethod
+    async def _write_if(self, key: str, data: bytes, version: Version) -> None: ...

@@ -13,12 +13,21 @@ from typing import Any
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.storage.azure import AzureStore
 from airflow_provider_honeyhive.storage.base import Store, failing
+from airflow_provider_honeyhive.storage.gcs import GcsStore
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.object_store import FsspecStore
+from airflow_provider_honeyhive.storage.s3 import S3Store
 
 _LOCAL_PROTOCOLS = {"file", "local"}
 
 _AZURE_PROTOCOLS = {"abfs", "abfss", "adl", "az"}
+
+#: By protocol; all others: what fsspec alone can do.
+_STORES: dict[str, type[FsspecStore]] = {
+    **dict.fromkeys(("s3", "s3a"), S3Store),
+    **dict.fromkeys(("gs", "gcs"), GcsStore),
+    **dict.fromkeys(_AZURE_PROTOCOLS, AzureStore),
+}
 
 
 def as_path(path: Any) -> Any:
@@ -48,7 +57,8 @@ def open_store(path: Any) -> Store:
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if protocols & _LOCAL_PROTOCOLS:
         return LocalStore(Path(path.path))
-    return (AzureStore if protocols & _AZURE_PROTOCOLS else FsspecStore)(fs, path.path, url)
+    kind = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), FsspecStore)
+    return kind(fs, path.path, url)
 
 
 def _without_user(path: Any) -> str:

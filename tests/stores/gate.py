@@ -24,6 +24,7 @@ class Gate:
     :ivar refuse_from: the first write, counted from 1, that is refused.
     :ivar refuse_until: the first write after that which is let through again.
     :ivar status: of a refusal.
+    :ivar lose_until: the first write whose answer is not lost; those before are done all the same.
     :ivar requests: all so far, as method and target.
     :ivar alter: what the headers of an answer become, by the request's method and target.
     """
@@ -33,6 +34,7 @@ class Gate:
         self.refuse_from: float = float("inf")
         self.refuse_until: float = float("inf")
         self.status = 403
+        self.lose_until: float = 0
         self.requests: list[tuple[str, str]] = []
         self.alter: Callable[[str, str, Headers], Headers] = lambda _method, _target, headers: headers
         self._backend = 0
@@ -55,9 +57,13 @@ class Gate:
         """Refuse writes from the ``first``-th from now on, up to the ``until``-th."""
         self.refuse_from, self.refuse_until, self.status = self.writes + first, self.writes + until, status
 
+    def lose_answers(self, number: float) -> None:
+        """Let this many writes pass from now on, and hang up instead of answering them."""
+        self.lose_until = self.writes + number
+
     def let_all_through(self) -> None:
-        """Refuse nothing more."""
-        self.refuse_from = float("inf")
+        """Refuse and lose nothing more."""
+        self.refuse_from, self.lose_until = float("inf"), 0
 
     def admits(self, method: str, target: str) -> bool:
         """Count a request, and return whether it may pass."""
@@ -105,7 +111,11 @@ def _handler_of(gate: Gate) -> type[BaseHTTPRequestHandler]:
                 self._send(gate.status, [], b"")
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_THE_CONNECTION}
-            self._send(*gate.pass_on(self.command, self.path, headers, body))
+            answer = gate.pass_on(self.command, self.path, headers, body)
+            if self.command in WRITES and gate.writes <= gate.lose_until:
+                self.close_connection = True
+                return
+            self._send(*answer)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _answer  # noqa: N815
 

@@ -41,6 +41,8 @@ WRITES: list[tuple[str, str, Callable[[Store], object]]] = [
 ]
 READS: list[tuple[str, str, Callable[[Store], object]]] = [
     ("get", "read", lambda store: store.get("file")),
+    ("read", "read", lambda store: store.read("file")),
+    ("newest", "list", lambda store: store.newest()),
     ("chunks", "read", lambda store: list(store.chunks("file"))),
     ("files", "list", lambda store: store.files()),
 ]
@@ -58,6 +60,37 @@ def test_a_refused_write_is_told_and_changes_nothing(bucket, what, verb, act):
     bucket.gate.let_all_through()
     assert bucket.files() == before
     assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", [None, b"earlier"], ids=["absent", "present"])
+def test_a_refused_swap_of_what_has_not_changed_is_no_lost_one(bucket, before):
+    store = open_store(bucket.path("out"))
+    if before is not None:
+        store.put("file", before)
+    _, version = store.read("file")
+    assert store.can_swap()
+    files = bucket.files()
+    bucket.gate.refuse(1)
+    with pytest.raises(DestinationError, match=f"^cannot write {bucket.url}/out/file: ") as caught:
+        store.swap("file", b"mine", version)
+    bucket.gate.let_all_through()
+    assert bucket.files() == files
+    assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("lost", [1, 1000], ids=["once", "for good"])
+@pytest.mark.parametrize("before", [None, b"earlier"], ids=["absent", "present"])
+def test_a_swap_whose_answer_is_lost_was_done(bucket, drivers_do_not_wait, before, lost):
+    store = open_store(bucket.path("out"))
+    if before is not None:
+        store.put("file", before)
+    _, version = store.read("file")
+    assert store.can_swap()
+    bucket.gate.lose_answers(lost)
+    assert store.swap("file", b"mine", version)
+    bucket.gate.let_all_through()
+    assert bucket.files() == {"out/file": b"mine"}
+    assert not store.swap("file", b"other", version)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
@@ -78,6 +111,13 @@ def test_a_bucket_that_is_not_there_is_told(bucket, what, verb, act):
     with pytest.raises(DestinationError, match=f"^cannot {verb} {place.url}/out/file: ") as caught:
         act(open_store(place.path("out")))
     assert bucket.server.secret not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_cannot_be_swapped_in(bucket):
+    place = Place(bucket.conn_id, f"{bucket.url}-that-is-not-there", bucket.server)
+    store = open_store(place.path("out"))
+    with pytest.raises(DestinationError, match=f"^cannot (write|read) {place.url}/out"):
+        store.swap("file", b"mine", store.read("file")[1])
 
 
 @pytest.mark.parametrize(("what", "verb", "act"), WRITES[:2] + READS, ids=[what for what, *_ in WRITES[:2] + READS])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_honeyhive.storage.paths import open_store
+
+from .test_contract import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +24,24 @@ if TYPE_CHECKING:
 
 #: Clocks of stores and of this machine may differ; those of the tests run on it.
 CLOCK = timedelta(seconds=2)
+
+
+#: Counts up in a file, 20 times, beside another process that does the same.
+COUNT = """
+import sys
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow_provider_honeyhive.storage.paths import open_store
+
+url, conn_id, me = sys.argv[1:]
+store = open_store(ObjectStoragePath(url, conn_id=conn_id))
+assert store.can_swap()
+print(flush=True)
+sys.stdin.readline()
+won = 0
+while won < 20:
+    data, version = store.read("count")
+    won += store.swap("count", b"%d %s" % (int((data or b"0").split()[0]) + 1, me.encode()), version)
+"""
 
 
 def overwrite(store: Store) -> None:
@@ -131,3 +154,34 @@ class TestSwap:
         assert before - CLOCK < store.newest("folder") < datetime.now(UTC) + CLOCK
         store.delete("folder/deep/file")
         assert store.newest("folder") is None
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_names_are_taken_as_they_are(self, place, name):
+        store = open_store(place.path(name) if "{" not in name else place.path("out"))
+        _, absent = store.read(name)
+        assert store.swap(name, b"first", absent)
+        data, version = store.read(name)
+        assert data == store.get(name) == b"first"
+        assert store.swap(name, b"second", version)
+        assert not store.swap(name, b"third", version)
+        assert store.files() == {name: 6}
+        assert len(place.files()) == 1
+        assert store.newest() is not None
+
+
+def test_processes_that_count_together_lose_no_step(place):
+    command = [sys.executable, "-c", COUNT, f"{place.url}/out", place.conn_id]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": Path(__file__).parents[2], "text": True}
+    processes = [subprocess.Popen([*command, me], **pipes) for me in "ab"]
+    for process in processes:
+        # Airflow may print before.
+        while process.stdout.readline() not in ("\n", ""):
+            pass
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    (data,) = place.files().values()
+    assert int(data.split()[0]) == 40

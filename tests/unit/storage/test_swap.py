@@ -1,4 +1,4 @@
-"""Compare-and-swap where it needs no Airflow; and what only the local file system has: locks of the kernel."""
+"""Compare-and-swap where it needs no Airflow: locks of the kernel, S3, and the lease of stores that have neither."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from upath import UPath
 
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.storage import lease
 from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.storage.paths import open_store
 from tests.stores import test_swap
-from tests.unit.storage.test_stores import Folder
+from tests.unit.storage.test_stores import Bucket, Folder, bucket, s3  # noqa: F401 - fixtures
 
 HOLD = "import fcntl, os, sys, time; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(flush=True)"
 RACE = """
@@ -35,13 +42,144 @@ while won < 100:
 """
 
 
+NUMBERS = count(1)
+
+
+@dataclass
+class Memory:
+    """A folder of the store that lives in this process."""
+
+    root: str
+
+    def path(self, name: str = "") -> UPath:
+        return UPath(f"memory://{self.root}/{name}")
+
+    def files(self) -> dict[str, bytes]:
+        fs = self.path().fs
+        return {path.removeprefix(f"{self.root}/"): fs.cat_file(path) for path in fs.find(self.root)}
+
+    def names(self) -> set[str]:
+        return set(self.files())
+
+    def uploads(self) -> list[str]:
+        return []
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Folder:
+def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let leases settle and be looked at often: requests take no time here."""
+    monkeypatch.setattr(lease, "SETTLE_S", 0.2)
+    monkeypatch.setattr(lease, "POLL_S", 0.05)
+
+
+@pytest.fixture
+def memory(quick_leases) -> Memory:
+    return Memory(f"/place-{next(NUMBERS)}")
+
+
+@pytest.fixture
+def lockless(quick_leases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """Give a folder on a file system that has no locks."""
+
+    def flock(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    return Folder(tmp_path / "place")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "place")
 
 
 class TestSwap(test_swap.TestSwap):
-    """On the local disk."""
+    """On the local disk and on S3."""
+
+    @pytest.fixture(params=["folder", "bucket"])
+    def place(self, request: pytest.FixtureRequest) -> Folder | Bucket:
+        return request.getfixturevalue(request.param)
+
+
+class TestSwapByLease(test_swap.TestSwap):
+    """Where there is nothing but reads and writes."""
+
+    @pytest.fixture(params=["memory", "lockless"])
+    def place(self, request: pytest.FixtureRequest) -> Memory | Folder:
+        return request.getfixturevalue(request.param)
+
+    def test_it_is_known_before_whether_it_is_atomic(self, store, place):
+        assert not store.can_swap()
+        assert place.names() == set()
+
+
+def test_the_lease_of_a_writer_that_died_is_taken_over(memory, monkeypatch):
+    monkeypatch.setattr(lease, "LEASE_S", 1.0)
+    store = open_store(memory.path("out"))
+    store.put("_lease-file", b"theirs")
+    begun = time.monotonic()
+    assert store.swap("file", b"mine", None)
+    assert time.monotonic() - begun > 1
+    assert memory.files() == {"out/file": b"mine"}
+
+
+def test_who_lost_its_lease_writes_nothing(memory):
+    store = open_store(memory.path("out"))
+    read = store.read
+
+    def slowly(name: str) -> Any:
+        store.put("_lease-file", b"theirs")
+        return read(name)
+
+    store.read = slowly
+    with pytest.raises(DestinationError, match="its lease was lost"):
+        store.swap("file", b"mine", None)
+    assert memory.files() == {"out/_lease-file": b"theirs"}
+
+
+def test_who_is_too_slow_writes_nothing(memory, monkeypatch):
+    store = open_store(memory.path("out"))
+    monkeypatch.setattr(lease, "LEASE_S", 0.3)
+    with pytest.raises(DestinationError, match="the store is slow"):
+        store.swap("file", b"mine", None)
+    assert memory.files() == {}
+
+
+def test_who_never_gets_the_lease_gives_up(memory, monkeypatch):
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.3)
+    store = open_store(memory.path("out"))
+    store.put("_lease-file", b"theirs")
+    with pytest.raises(DestinationError, match="cannot get the lease"):
+        store.swap("file", b"mine", None)
+    assert memory.files() == {"out/_lease-file": b"theirs"}
+
+
+@pytest.fixture
+def without_conditions(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:  # noqa: F811
+    """Give a bucket of a server that ignores conditions."""
+    fs = bucket.path().fs
+    call = fs._call_s3
+
+    def ignore(method: str, *args: Any, **kwargs: Any) -> Any:
+        return call(method, *args, **{key: kwargs[key] for key in kwargs if not key.startswith("If")})
+
+    monkeypatch.setattr(fs, "_call_s3", ignore)
+    return bucket
+
+
+def test_a_server_that_ignores_conditions_is_found_out(without_conditions):
+    store = open_store(without_conditions.path("out"))
+    store.put("file", b"earlier")
+    assert not store.can_swap()
+    assert without_conditions.names() == {"out/file"}
+
+
+def test_with_a_server_that_ignores_conditions_a_lease_takes_their_place(without_conditions, quick_leases):
+    store = open_store(without_conditions.path("out"))
+    _, absent = store.read("file")
+    assert store.swap("file", b"mine", absent)
+    assert not store.swap("file", b"other", absent)
+    assert without_conditions.files() == {"out/file": b"mine"}
 
 
 def start(code: str, *args: object) -> subprocess.Popen[str]:
@@ -99,9 +237,9 @@ def test_nothing_is_made_where_the_folder_is_gone(tmp_path):
 
 def test_newest_is_when_the_file_was_last_modified(tmp_path):
     store = LocalStore(tmp_path)
-    for name, time in (("a/old", 1_000), ("a/b/new", 2_000_000_000), ("c/other", 2_100_000_000)):
+    for name, modified in (("a/old", 1_000), ("a/b/new", 2_000_000_000), ("c/other", 2_100_000_000)):
         store.put(name, b"")
-        os.utime(tmp_path / name, (time, time))
+        os.utime(tmp_path / name, (modified, modified))
     assert store.newest("a") == datetime.fromtimestamp(2_000_000_000, UTC)
 
 

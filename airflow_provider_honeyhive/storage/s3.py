@@ -1,0 +1,55 @@
+"""A prefix of an S3 bucket, past its driver where that falls short: it knows no condition but "there is none"."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.storage.base import failing
+from airflow_provider_honeyhive.storage.object_store import ConditionalStore
+
+if TYPE_CHECKING:
+    from airflow_provider_honeyhive.storage.base import Version
+
+#: Error codes by which a store refuses to replace an object that is not there.
+_REFUSED = {"PreconditionFailed", "NoSuchKey", "412", "404"}
+#: Error codes of a store that knows no conditions, and says so.
+_UNKNOWN = {"NotImplemented", "501"}
+#: An ETag that no object has.
+_NO_ETAG = '"00000000000000000000000000000000"'
+
+
+class S3Store(ConditionalStore):
+    """A prefix of a bucket on S3, or on a server that speaks its language."""
+
+    _listing = {"refresh": True}
+
+    def can_swap(self) -> bool:
+        """Return whether the server, and the driver, make good on conditions: some ignore them and write."""
+        return self._keeps_conditions
+
+    @cached_property
+    def _keeps_conditions(self) -> bool:
+        probe = f"_new-probe-{uuid.uuid4().hex}"
+        with failing("write", self.url()):
+            try:
+                self._run(self._write_if, self._key(probe), b"", _NO_ETAG)
+            except Exception as error:
+                code = getattr(error.__cause__ or error, "response", {}).get("Error", {}).get("Code")
+                if code in _REFUSED | _UNKNOWN:
+                    return code in _REFUSED
+                raise
+        self.delete(probe)
+        return False
+
+    async def _read(self, key: str) -> tuple[bytes, Version]:
+        bucket, name, _ = self._fs.split_path(key)
+        response = await self._fs._call_s3("get_object", Bucket=bucket, Key=name)
+        async with response["Body"] as body:
+            return await body.read(), response["ETag"]
+
+    async def _write_if(self, key: str, data: bytes, version: Version) -> None:
+        bucket, name, _ = self._fs.split_path(key)
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        await self._fs._call_s3("put_object", Bucket=bucket, Key=name, Body=data, **condition)
