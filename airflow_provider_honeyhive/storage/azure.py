@@ -111,7 +111,7 @@ class AzureStore(ConditionalStore):
         container, folder, _ = self._fs.split_path(key)
         async with self._fs.service_client.get_container_client(container) as client:
             found = client.list_blobs(name_starts_with=f"{folder}/" if folder else "")
-            return {item.name: item.last_modified async for item in found}
+            return {f"{container}/{item.name}": item.last_modified async for item in found}
 
     def remove_folder(self, folder: str = "") -> None:
         """Remove the folder where the account has real ones; the store keeps one that is not empty."""

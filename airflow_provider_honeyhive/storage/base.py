@@ -146,6 +146,12 @@ class Store(Protocol):
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders right in ``folder``."""
 
+    def modified(self, folder: str = "") -> dict[str, datetime]:
+        """Return the files in ``folder`` and below it: names relative to it, and when each was last modified (UTC).
+
+        Object stores list them in pages, however many folders they lie in.
+        """
+
     def newest(self, folder: str = "") -> datetime | None:
         """Return when a file in ``folder`` or below it was last modified (UTC), None where there is no file."""
 

@@ -216,16 +216,21 @@ class LocalStore:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
-    def newest(self, folder: str = "") -> datetime | None:
-        """Return the latest modification time of a file in the folder or below it."""
-        times = []
+    def modified(self, folder: str = "") -> dict[str, datetime]:
+        """Return modification times of the files in the folder and below it."""
+        root = self._root / folder
+        found = {}
         with failing("list", self.url(folder)):
-            for parent, _, names in os.walk(self._root / folder):
-                for name in names:
+            for parent, _, names in os.walk(root, onerror=_raise_unless_gone, followlinks=True):
+                for path in (os.path.join(parent, name) for name in names):
                     # Another run may take it away meanwhile.
                     with suppress(FileNotFoundError):
-                        times.append(os.lstat(os.path.join(parent, name)).st_mtime)
-        return datetime.fromtimestamp(max(times), UTC) if times else None
+                        found[os.path.relpath(path, root)] = datetime.fromtimestamp(os.stat(path).st_mtime, UTC)
+        return found
+
+    def newest(self, folder: str = "") -> datetime | None:
+        """Return the latest modification time of a file in the folder or below it."""
+        return max(self.modified(folder).values(), default=None)
 
     def remove_folder(self, folder: str = "") -> None:
         """Remove the folder if it is empty; the root only if it was not there before."""
@@ -265,6 +270,11 @@ def _write(folder: int, name: str, data: bytes) -> None:
 
 def _opener(folder: int) -> Callable[[str, int], int]:
     return lambda name, flags: os.open(name, flags, 0o666, dir_fd=folder)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _remove(path: Path) -> None:

@@ -178,15 +178,22 @@ class FsspecStore:
             if item["name"].strip("/") != key.strip("/")
         ]
 
-    def newest(self, folder: str = "") -> datetime | None:
-        """Return the latest modification time of an object below the prefix."""
+    def modified(self, folder: str = "") -> dict[str, datetime]:
+        """Return modification times of all objects below the prefix, in one listing."""
+        key = self._key(folder)
         with failing("list", self.url(folder)):
-            return max(self._modified(self._key(folder)).values(), default=None)
+            found = self._modified(key)
+        start = len(key.strip("/")) + 1
+        # An object that has the folder's own name, or stands for a folder, is none of its files.
+        return {name: time for path, time in found.items() if (name := path.strip("/")[start:])}
 
     def _modified(self, key: str) -> dict[str, datetime]:
         self._fs.invalidate_cache()
-        found = self._fs.find(key, detail=True)
-        return {path: _time(item) for path, item in found.items() if path.strip("/") != key.strip("/")}
+        return {path: _time(item) for path, item in self._fs.find(key, detail=True).items()}
+
+    def newest(self, folder: str = "") -> datetime | None:
+        """Return the latest modification time of an object below the prefix."""
+        return max(self.modified(folder).values(), default=None)
 
     def remove_folder(self, folder: str = "") -> None:
         """Do nothing: a prefix without objects does not exist."""

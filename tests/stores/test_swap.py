@@ -1,4 +1,4 @@
-"""Compare-and-swap, and what it needs: the rules of ``Store.read``, ``swap``, ``can_swap`` and ``newest``."""
+"""Compare-and-swap, and what goes with it: ``Store.read``, ``swap``, ``can_swap``, ``modified`` and ``newest``."""
 
 from __future__ import annotations
 
@@ -143,6 +143,21 @@ class TestSwap:
         store.put("file", b"data")
         assert store.can_swap()
         assert place.names() == {"out/file"}
+
+    def test_modified_is_of_all_files_below_by_their_names(self, store, place):
+        assert store.modified() == {}
+        before = datetime.now(UTC)
+        for name in ("file", "folder/deep/file", "folderly/file"):
+            store.put(name, b"")
+        open_store(place.path("out-2")).put("other", b"")
+        assert set(store.modified()) == {"file", "folder/deep/file", "folderly/file"}
+        found = store.modified("folder")
+        assert set(found) == {"deep/file"}
+        assert before - CLOCK < found["deep/file"] < datetime.now(UTC) + CLOCK
+        assert set(open_store(place.path()).modified()) == {
+            *(f"out/{name}" for name in store.modified()),
+            "out-2/other",
+        }
 
     def test_newest_is_of_all_files_below(self, store):
         assert store.newest() is None

@@ -68,8 +68,8 @@ class Memory:
 @pytest.fixture
 def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let leases settle and be looked at often: requests take no time here."""
-    monkeypatch.setattr(lease, "SETTLE_S", 0.2)
-    monkeypatch.setattr(lease, "POLL_S", 0.05)
+    monkeypatch.setattr(lease, "SETTLE_S", 0.02)
+    monkeypatch.setattr(lease, "POLL_S", 0.02)
 
 
 @pytest.fixture
@@ -108,6 +108,12 @@ class TestSwapByLease(test_swap.TestSwap):
     def place(self, request: pytest.FixtureRequest) -> Memory | Folder:
         return request.getfixturevalue(request.param)
 
+    @pytest.mark.parametrize("before", [None, b"earlier"], ids=["absent", "present"])
+    def test_of_many_threads_exactly_one_wins(self, place, before, monkeypatch):
+        # Threads may wait for each other between looking and writing.
+        monkeypatch.setattr(lease, "SETTLE_S", 0.25)
+        super().test_of_many_threads_exactly_one_wins(place, before)
+
     def test_it_is_known_before_whether_it_is_atomic(self, store, place):
         assert not store.can_swap()
         assert place.names() == set()
@@ -139,7 +145,7 @@ def test_who_lost_its_lease_writes_nothing(memory):
 
 def test_who_is_too_slow_writes_nothing(memory, monkeypatch):
     store = open_store(memory.path("out"))
-    monkeypatch.setattr(lease, "LEASE_S", 0.3)
+    monkeypatch.setattr(lease, "LEASE_S", 0.03)
     with pytest.raises(DestinationError, match="the store is slow"):
         store.swap("file", b"mine", None)
     assert memory.files() == {}
