@@ -28,9 +28,9 @@ def publish(
     :param files: the data files under their present names, in the order in which they are to be read.
     :param build: makes the manifest of the final files.
     :raises DestinationTakenError: a folder that they go into holds another export.
-    :raises DestinationError: the earlier export is still in place, or another one that was published since the claim; or
-        this one is, and what it replaced could not be removed, or its one object not be put in place: the next claim
-        does so.
+    :raises DestinationError: the earlier export is still in place, or another one that was published since the claim;
+        or this one is, and what it replaced could not be removed, or its one object not be put in place: the next
+        claim does so.
     """
     finals = {
         file.part.path: file.part.model_copy(
