@@ -212,7 +212,7 @@ class IncompleteExportError(HoneyHiveError):
             return text
         return (
             f"{text}. Each reading found the same {self.received}: where the server's number is no total of the "
-            "window, give trust_total=False, and it is not compared"
+            "window, give trust_total=False (on the command line --no-trust-total), and it is not compared"
         )
 
 

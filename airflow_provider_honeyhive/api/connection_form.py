@@ -86,6 +86,12 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Send the key over plain http to hosts other than loopback. Only on networks that are trusted.",
         {"type": ["boolean", "null"], "default": False},
     ),
+    "trust_total": (
+        "Trust totals",
+        "Compare what was read with the number that the server reports beside the events. Off only where that number "
+        "is no total of what was asked for: then nothing shows that events are missing.",
+        {"type": ["boolean", "null"], "default": True},
+    ),
 }
 
 

@@ -49,6 +49,7 @@ _OPTIONS = {
     "page_size": "--page-size",
     "max_file_size": "--max-file-size",
     "min_events": "--min-events",
+    "trust_total": "--no-trust-total",
 }
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|B|KB|MB|GB|KIB|MIB|GIB)")
@@ -182,6 +183,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="events in a request at the most, 1 to 7500 (default: what makes answers of about 16 MB)",
+    )
+    reading.add_argument(
+        "--no-trust-total",
+        dest="trust_total",
+        action="store_const",
+        const=False,
+        help="do not compare what was read with the number that the server reports, where that is no total of the "
+        "window (default: as the connection says, else compare)",
     )
     reading.add_argument(
         "--connection-uri",

@@ -26,17 +26,20 @@ def collect_events(
     max_bytes: int,
     page_size: int | None = None,
     min_events: int | None = None,
+    trust_total: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Return the events of the request's window, newest first.
 
     :param max_bytes: most bytes of JSON that they may have.
     :param page_size: most events in one request; None: by the size of the answers.
     :param min_events: fewer events than this are an error.
+    :param trust_total: compare them with the total that the server reports; None: as the connection says.
     :raises TooLargeForXComError: they have more bytes.
     :raises TooFewEventsError: there are fewer.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
-    reader = ProvedReader.of(RangeFetcher(client, request, ReadStats(), page_size), request.window)
+    fetcher = RangeFetcher(client, request, ReadStats(), page_size, trust_total=trust_total)
+    reader = ProvedReader.of(fetcher, request.window)
     masker = Masker(request.rules)
 
     def collect() -> list[dict[str, Any]]:

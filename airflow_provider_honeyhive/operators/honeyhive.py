@@ -103,6 +103,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     :param lookback: how many times the window's length to read again behind it; what came late or changed since
         earlier runs of the task exported it becomes correction files beside the window's own. ``output_path`` must be
         a folder, and begin with one in which no template stands. Default 0.
+    :param trust_total: compare what was read with the number that the server reports, and fail where events are
+        missing; False: where that number is no total of the window. Default: as the connection says, else True.
     :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 5,000,000,
         since XCom values go through Airflow's database.
     :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
@@ -151,6 +153,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         replace: bool = True,
         min_events: int | None = None,
         lookback: int = 0,
+        trust_total: bool | None = None,
         xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
         honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
         **kwargs: Any,
@@ -178,6 +181,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.replace = replace
         self.min_events = min_events
         self.lookback = lookback
+        self.trust_total = trust_total
         self.xcom_max_bytes = xcom_max_bytes
         self.honeyhive_conn_id = honeyhive_conn_id
         self._client: HoneyHiveClient | None = None
@@ -226,6 +230,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                     max_bytes=self.xcom_max_bytes,
                     page_size=self.page_size,
                     min_events=self.min_events,
+                    trust_total=self.trust_total,
                 )
                 self.log.info(
                     "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
