@@ -22,13 +22,14 @@ from airflow_provider_honeyhive.storage.paths import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime
 
     from airflow_provider_honeyhive.storage.base import Store
 
 
 log = logging.getLogger(__name__)
 
-#: Folders that are looked at side by side: most of the time is waiting for the store.
+#: Manifests that are read side by side: most of the time is waiting for the store.
 LOOKED_AT_ONCE = 16
 
 _HIDDEN = ("_", ".")
@@ -52,33 +53,42 @@ class Export(NamedTuple):
         return _join(self.folder, name)
 
 
-def find_exports(store: Store, wanted: Callable[[Manifest], bool]) -> Iterator[Export]:
+def find_exports(store: Store, wanted: Callable[[Manifest], bool], since: datetime | None = None) -> Iterator[Export]:
     """Yield the exports of windows in the store's folder, and in its folders at any depth.
 
-    An export's own folders are not looked into, nor those whose names begin with ``_`` or a dot. It takes a request
-    for each export, and two for each other folder.
+    An export's own folders are not looked into, nor those whose names begin with ``_`` or a dot. It takes one listing
+    of all files, and a request for each manifest that is read.
 
     :param store: the folder.
     :param wanted: tells which of them to give; the others do not stay in memory.
+    :param since: manifests last modified before are not read; None: all are.
     :raises DestinationError: the store cannot be read.
     """
-    level = [""]
+    modified = store.modified()
+    manifests = {
+        path.rpartition("/")[0]: time for path, time in modified.items() if path.rpartition("/")[2] == MANIFEST_NAME
+    }
+    folders = [
+        folder
+        for folder, time in sorted(manifests.items())
+        if (since is None or time >= since)
+        and not any(name.startswith(_HIDDEN) for name in folder.split("/"))
+        and manifests.keys().isdisjoint(_folders_above(folder))
+    ]
     with ThreadPoolExecutor(LOOKED_AT_ONCE, "honeyhive-look") as pool:
-        while level:
-            below: list[str] = []
-            for export, folders in pool.map(partial(_look, store, wanted), level):
-                below += folders
-                if export is not None:
-                    yield export
-            level = below
+        yield from filter(None, pool.map(partial(_look, store, wanted), folders))
 
 
-def _look(store: Store, wanted: Callable[[Manifest], bool], folder: str) -> tuple[Export | None, list[str]]:
-    data = store.get(_join(folder, MANIFEST_NAME))
-    folders: list[str] = []
-    if data is None or not folder:
-        folders = [_join(folder, name) for name in store.folders(folder) if not name.startswith(_HIDDEN)]
-    return None if data is None else _read(data, store.url(_join(folder, MANIFEST_NAME)), folder, wanted), folders
+def _folders_above(folder: str) -> Iterator[str]:
+    """Yield the folders in which the folder lies, without the one that is looked in."""
+    while folder := folder.rpartition("/")[0]:
+        yield folder
+
+
+def _look(store: Store, wanted: Callable[[Manifest], bool], folder: str) -> Export | None:
+    name = _join(folder, MANIFEST_NAME)
+    data = store.get(name)
+    return None if data is None else _read(data, store.url(name), folder, wanted)
 
 
 def _read(data: bytes, where: str, folder: str, wanted: Callable[[Manifest], bool]) -> Export | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -109,6 +110,9 @@ def sort_out(files: Iterable[PartFile]) -> Published:
     return Published(events, corrections, index)
 
 
+#: By how much the clocks of the API and of a store may differ.
+CLOCKS_APART = timedelta(days=1)
+
 #: From when to when, in microseconds since 1970.
 Span: TypeAlias = tuple[int, int]
 
@@ -133,7 +137,9 @@ class Lookback:
         self._end = window.start_us
         # There are no events before 1970.
         self._start = max(self._end - windows * (window.end_us - window.start_us), min(0, self._end))
-        others = find_exports(store, lambda manifest: manifest != replaced and _of_one_task(manifest, wanted))
+        # What was exported before the time looked back at began holds nothing of it.
+        since = from_micros(max(self._start, 0)) - CLOCKS_APART
+        others = find_exports(store, lambda manifest: manifest != replaced and _of_one_task(manifest, wanted), since)
         found = [export for export in others if any(map(self._overlap, _reach(export)))]
         alike = [export for export in found if asked_alike(export.manifest.request, wanted.request)]
         indexed = [export for export in alike if export.manifest.lookback is not None]

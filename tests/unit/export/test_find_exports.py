@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.catalog import find_exports
+from airflow_provider_honeyhive.export.lookback import Lookback
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.paths import open_store
@@ -76,10 +79,79 @@ def test_only_what_is_wanted_is_given(tmp_path):
     assert [export.path("part") for export in exports] == ["mine/part"]
 
 
+def test_exports_behind_a_link_are_found(tmp_path):
+    put_manifest(tmp_path / "elsewhere" / "2026-01-01")
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "old").symlink_to(tmp_path / "elsewhere")
+    assert found(tmp_path / "exports") == ["old/2026-01-01"]
+
+
+def test_manifests_of_long_ago_are_not_read(tmp_path):
+    read = []
+
+    class Counting(LocalStore):
+        def get(self, name: str) -> bytes | None:
+            read.append(name)
+            return super().get(name)
+
+    since = datetime(2026, 1, 10, tzinfo=UTC)
+    for number in range(20):
+        put_manifest(tmp_path / f"{number:02}")
+        modified = (since + timedelta(days=number - 15)).timestamp()
+        os.utime(tmp_path / f"{number:02}" / "_manifest.json", (modified, modified))
+    exports = find_exports(Counting(tmp_path), lambda manifest: True, since)
+    assert [export.folder for export in exports] == ["15", "16", "17", "18", "19"]
+    assert sorted(read) == [f"{number}/_manifest.json" for number in range(15, 20)]
+
+
+def test_looking_back_reads_the_manifests_of_its_time_alone(tmp_path):
+    read = []
+
+    class Counting(LocalStore):
+        def get(self, name: str) -> bytes | None:
+            read.append(name)
+            return super().get(name)
+
+    days = [datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(400)]
+    for day in days:
+        name = f"{day:%Y-%m-%d}"
+        end = f"{day + timedelta(days=1):%Y-%m-%d}"
+        put_manifest(tmp_path / name, start_time=f"{name}T00:00:00.000000Z", end_time=f"{end}T00:00:00.000000Z")
+        modified = (day + timedelta(days=1)).timestamp()
+        os.utime(tmp_path / name / "_manifest.json", (modified, modified))
+    wanted = Manifest.from_json((tmp_path / name / "_manifest.json").read_bytes(), "")
+    Lookback(Counting(tmp_path), wanted, 5, None)
+    # The five before the last day, which is exported anew, and those of two days before that: clocks may differ.
+    assert sorted(read) == [f"{day:%Y-%m-%d}/_manifest.json" for day in days[-8:]]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
+    put_manifest(tmp_path / "export")
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("export"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DestinationError, match=f"^cannot list {tmp_path}"):
+        found(tmp_path)
+
+
+def test_what_an_old_export_has_in_its_folders_is_its_own_all_the_same(tmp_path):
+    put_manifest(tmp_path / "export")
+    put_manifest(tmp_path / "export" / "event_date=2026-01-01")
+    os.utime(tmp_path / "export" / "_manifest.json", (0, 0))
+    exports = find_exports(LocalStore(tmp_path), lambda manifest: True, datetime(2020, 1, 1, tzinfo=UTC))
+    assert list(exports) == []
+
+
 def test_a_store_that_cannot_be_read_is_an_error(tmp_path):
     class Failing(LocalStore):
         def get(self, name: str) -> bytes | None:
             raise DestinationError("no")
 
+    put_manifest(tmp_path / "export")
     with pytest.raises(DestinationError):
         list(find_exports(Failing(tmp_path), lambda manifest: True))
