@@ -32,17 +32,6 @@ class AzureStore(ConditionalStore):
         with failing("write", self.url(name)):
             self._run(self._upload, self._key(name), data, overwrite=True)
 
-    def put_new(self, name: str, data: bytes) -> bool:
-        """Write on condition that there is none, which the store itself checks."""
-        with failing("write", self.url(name)):
-            try:
-                self._run(self._upload, self._key(name), data, overwrite=False)
-            except Exception as error:
-                if getattr(error, "error_code", None) == "BlobAlreadyExists":
-                    return False
-                raise
-        return True
-
     async def _upload(self, key: str, data: bytes, *, overwrite: bool, **condition: Any) -> None:
         container, blob, _ = self._fs.split_path(key)
         async with self._fs.service_client.get_blob_client(container, blob) as client:

@@ -102,9 +102,6 @@ class Store(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Write a small file, visible whole or not at all, replacing what has that name."""
 
-    def put_new(self, name: str, data: bytes) -> bool:
-        """Write a small file unless there is one of that name; return whether it was written."""
-
     def get(self, name: str) -> bytes | None:
         """Return a small file's bytes, None where there is none."""
 

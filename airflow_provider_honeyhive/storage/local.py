@@ -65,24 +65,6 @@ class LocalStore:
                 os.fsync(file.fileno())
             temporary.replace(self._root / name)
 
-    def put_new(self, name: str, data: bytes) -> bool:
-        """Write beside the name, then link onto it, which refuses a name that is taken."""
-        path = self._root / name
-        with failing("write", str(path)), self._beside(name) as temporary:
-            temporary.write_bytes(data)
-            try:
-                try:
-                    os.link(temporary, path)
-                except FileExistsError:
-                    raise
-                except OSError:
-                    # Some file systems know no links, but all know files that must be new.
-                    with path.open("xb") as file:
-                        file.write(data)
-            except FileExistsError:
-                return False
-        return True
-
     @contextmanager
     def _beside(self, name: str, *, make_folder: bool = True) -> Iterator[Path]:
         """Give a temporary path in the folder of ``name``; whatever is there in the end is removed."""

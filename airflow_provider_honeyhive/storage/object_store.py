@@ -96,15 +96,6 @@ class FsspecStore:
         with failing("write", self.url(name)):
             self._fs.pipe_file(self._key(name), data)
 
-    def put_new(self, name: str, data: bytes) -> bool:
-        """Write on condition that there is none, which the store itself checks."""
-        with failing("write", self.url(name)):
-            try:
-                self._fs.pipe_file(self._key(name), data, mode="create")
-            except FileExistsError:
-                return False
-        return True
-
     def get(self, name: str) -> bytes | None:
         """Return the object's bytes, None where there is none."""
         with failing("read", self.url(name)):

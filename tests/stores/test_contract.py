@@ -131,31 +131,6 @@ class TestContract:
             assert store.get("file") == data
         assert place.files() == {"out/file": b"three"}
 
-    def test_what_must_be_new_is_refused_where_something_is(self, store, place):
-        assert store.put_new("lock", b"mine")
-        assert not store.put_new("lock", b"yours")
-        assert place.files() == {"out/lock": b"mine"}
-        store.delete("lock")
-        assert store.put_new("lock", b"yours")
-
-    def test_of_many_at_once_one_gets_what_must_be_new(self, store, place):
-        stores = [open_store(place.path("out")) for _ in range(8)]
-        start = threading.Barrier(len(stores))
-        won = []
-
-        def try_it(number: int) -> None:
-            start.wait()
-            if stores[number].put_new("lock", f"{number}".encode()):
-                won.append(number)
-
-        threads = [threading.Thread(target=try_it, args=(number,)) for number in range(len(stores))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(won) == 1
-        assert place.files() == {"out/lock": f"{won[0]}".encode()}
-
     def test_what_is_not_there_is_none_and_empty(self, store):
         assert store.get("file") is None
         assert store.get("folder/file") is None
@@ -269,8 +244,7 @@ class TestContract:
         with store.create(name) as sink:
             sink.write(b"created")
         store.put(f"{name}-put", b"put")
-        assert store.put_new(f"{name}-new", b"new")
-        assert not store.put_new(f"{name}-new", b"again")
+        assert store.swap(f"{name}-new", b"new", store.read(f"{name}-new")[1])
         store.copy(name, f"{name}-copy")
         store.put(f"folder {name}/{name}", b"deep")
         assert store.files() == {name: 7, f"{name}-put": 3, f"{name}-new": 3, f"{name}-copy": 7}

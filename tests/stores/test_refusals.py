@@ -35,7 +35,6 @@ def create(store: Store) -> None:
 WRITES: list[tuple[str, str, Callable[[Store], object]]] = [
     ("create", "(create|write)", create),
     ("put", "write", lambda store: store.put("file", b"new")),
-    ("put_new", "write", lambda store: store.put_new("file", b"new")),
     ("copy", "write", lambda store: store.copy("source", "file")),
     ("delete", "delete", lambda store: store.delete("file")),
 ]
@@ -51,7 +50,7 @@ READS: list[tuple[str, str, Callable[[Store], object]]] = [
 @pytest.mark.parametrize(("what", "verb", "act"), WRITES, ids=[what for what, *_ in WRITES])
 def test_a_refused_write_is_told_and_changes_nothing(bucket, what, verb, act):
     store = open_store(bucket.path("out"))
-    for name in ("source", "file") if what != "put_new" else ("source",):
+    for name in ("source", "file"):
         store.put(name, b"earlier")
     before = bucket.files()
     bucket.gate.refuse(1)

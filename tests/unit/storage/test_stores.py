@@ -127,14 +127,6 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", link)
 
 
-def test_a_disk_without_links_refuses_what_must_be_new_too(no_links, tmp_path):
-    store = LocalStore(tmp_path / "out")
-    assert store.put_new("lock", b"mine")
-    assert not store.put_new("lock", b"yours")
-    assert store.get("lock") == b"mine"
-    assert os.listdir(tmp_path / "out") == ["lock"]
-
-
 def test_a_disk_without_links_copies(no_links, tmp_path):
     store = LocalStore(tmp_path / "out")
     store.put("source", b"data")
