@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -32,17 +33,31 @@ class Oddities:
     inserts: int = 0
     deletes: int = 0
     max_limit: int = 1000
+    cut_bytes: int | None = None
+    #: Where the events without a time are in every range: ``first`` or ``last``.
+    untimed_everywhere: str = "none"
+
+
+def size_of(row: str) -> int:
+    """Return how many bytes an event counts where answers are cut by bytes."""
+    return 100 + zlib.crc32(row.encode()) % 900
 
 
 @dataclass
 class ModelClient:
-    """Answers like HoneyHiveClient, from a dict of event id -> time in microseconds."""
+    """Answers like HoneyHiveClient, from a dict of rows: event id -> time in microseconds."""
 
     events: dict[str, int | None]
     oddities: Oddities = field(default_factory=Oddities)
     seed: int = 0
     #: Where late events appear.
     span: tuple[int, int] = (0, 0)
+    #: What rows show as their event ids, where these are not their names.
+    ids: dict[str, str] = field(default_factory=dict)
+    #: Rows that answers lack, by the number of the answer, from 1; their totals are right.
+    losses: dict[int, int] = field(default_factory=dict)
+    #: Numbers of answers without any events, and with a total of 0.
+    empties: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self.endpoint = SimpleNamespace(name="model", max_limit=self.oddities.max_limit)
@@ -66,24 +81,40 @@ class ModelClient:
             self._change()
         self.requests.append((date_range, page, limit))
         found = self._matching(request, date_range)
+        if len(self.requests) in self.empties:
+            found = []
         size = min(limit, self.oddities.cap or limit)
-        start = (page - 1) * size
-        shown = found[start : start + size]
-        if page > 1 and not shown:
+        shown = self._page(found, page, size)
+        if page > 1 and found and not shown:
             if self.oddities.past_end == "error":
                 raise HoneyHiveRequestError("page out of range", status_code=400)
             if self.oddities.past_end == "repeat":
                 shown = found[-size:]
+        for row in self._random.sample(shown, min(len(shown), self.losses.get(len(self.requests), 0))):
+            shown.remove(row)
         totals = {"total": len(found), "page": len(shown), "absent": None, "low": len(found) // 2}
         return Page(
             raw_events=[id_.encode() for id_ in shown],
-            ids=list(shown),
+            ids=[self.ids.get(row, row) for row in shown],
             times=[self.events[id_] for id_ in shown],
             projects=frozenset(),
             total=totals[self.oddities.total],
             size_bytes=100 * len(shown) + 20,
             limit=limit,
         )
+
+    def _page(self, found: list[str], number: int, size: int) -> list[str]:
+        """Return a page of what was found; page numbers count the pages before it as they are shown."""
+        start = 0
+        for _ in range(number - 1):
+            start += len(self._cut(found[start : start + size])) or size
+        return self._cut(found[start : start + size])
+
+    def _cut(self, rows: list[str]) -> list[str]:
+        most = self.oddities.cut_bytes
+        return [
+            row for end, row in enumerate(rows) if not most or not end or sum(map(size_of, rows[: end + 1])) <= most
+        ]
 
     def _matching(self, request: ExportRequest, date_range: DateRange | None) -> list[str]:
         found = list(self.events)
@@ -101,12 +132,15 @@ class ModelClient:
 
     def _within(self, id_: str, low: int, high: int) -> bool:
         time = self.events[id_]
-        return time is not None and low <= time <= high
+        return self._is_everywhere(time) if time is None else low <= time <= high
+
+    def _is_everywhere(self, time: int | None) -> bool:
+        return time is None and self.oddities.untimed_everywhere != "none"
 
     def _passes(self, id_: str, item: EventFilter) -> bool:
         time, bound = self.events[id_], to_micros(item.value)
         if time is None or bound is None:
-            return False
+            return self._is_everywhere(time)
         return time > bound if item.operator == "after" else time < bound
 
     def _ordered(self, ids: list[str]) -> list[str]:
@@ -115,6 +149,9 @@ class ModelClient:
             self._random.shuffle(ids)
         if order != "random":
             ids.sort(key=lambda id_: self.events[id_] or 0, reverse=order != "asc")
+        if self.oddities.untimed_everywhere != "none":
+            first = self.oddities.untimed_everywhere == "first"
+            ids.sort(key=lambda id_: (self.events[id_] is None) != first)
         return ids
 
     def _change(self) -> None:
