@@ -126,6 +126,7 @@ class _Export:
         self._total: int | None = None
         self._endpoint: str | None = None
         self._slice_count = 0
+        self._repeated_ids = 0
         self._session_count: int | None = None
         self._misfits: Counter[str] = Counter()
         self._progress = progress or Progress()
@@ -199,6 +200,7 @@ class _Export:
         reading = self._reading(self._request.window, destination, encoder, pool, self._progress)
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
+        self._repeated_ids = reading.repeated_ids
         if isinstance(reading, SessionsExtraction):
             self._session_count = reading.session_count
         return staged
@@ -255,7 +257,7 @@ class _Export:
             reported_total=self._total,
             total_trusted=self._trusts_total,
             duplicates_dropped=stats.duplicates_dropped,
-            repeated_ids=stats.repeated_ids,
+            repeated_ids=self._repeated_ids,
             events_without_time=sum(part.events_without_time for part in published.events),
             misfits=dict(self._misfits),
             partition_by=list(self._options.partition_by),

@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import IncompleteExportError, InvalidArgumentError
 from airflow_provider_honeyhive.export.checkpoint import Plan, ReadSessions
 from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
 from airflow_provider_honeyhive.export.slice_queue import Grid
@@ -22,10 +22,11 @@ from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
+from airflow_provider_honeyhive.reading.proof import count_rows
 from airflow_provider_honeyhive.reading.session_reader import SessionReader, Tally
 from airflow_provider_honeyhive.reading.session_roots import group_bounds, read_roots, roots_request, share_out
 from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
-from airflow_provider_honeyhive.reading.stream import read_again
+from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.export.checkpoint import SliceCheckpoint, StagedFile
@@ -83,6 +84,16 @@ class SessionsExtraction(Extraction):
         self._groups: list[_Group] = []
         self._waiting: deque[_Group] = deque()
         self._reader = SessionReader(self._fetcher, request, self._window)
+        # Roots are small: their pages say nothing of the sizes of others.
+        self._roots_fetcher = RangeFetcher(
+            self._client,
+            roots_request(request),
+            self._fetcher.stats,
+            self._options.page_size,
+            concurrency=self._fetcher.concurrency,
+            trust_total=self._fetcher.trusts_total,
+        )
+        self._roots_reported: int | None = None
 
     def run(self) -> tuple[Plan, list[StagedFile]]:
         """Read everything, and return the plan with the staged files, those of the newest sessions first."""
@@ -99,6 +110,7 @@ class SessionsExtraction(Extraction):
             len(self._reader.gone),
             len(self._reader.elsewhere),
         )
+        self._in_threads([self._prove])
         totals = [group.tally.reported for group in self._groups]
         total = None if None in totals else sum(total or 0 for total in totals)
         return plan.model_copy(update={"total": total}), [file for group in self._groups for file in group.files]
@@ -143,17 +155,22 @@ class SessionsExtraction(Extraction):
             # The root of a session may lie among those of a group that has been read without it.
             (waiting[0] if group.done else group).roots += share
 
+    def _prove(self) -> None:
+        """Check that as many roots are gone as sessions were left out because theirs is.
+
+        :raises IncompleteExportError: fewer are.
+        """
+        gone = len(self._reader.gone)
+        if gone and self._roots_reported is not None:
+            now = count_rows(self._roots_fetcher, self._window.start_us, self._window.end_us)
+            if now is not None and now > self._roots_reported - gone:
+                raise IncompleteExportError(now, self._roots_reported - gone)
+
     def _roots(self) -> list[Root]:
-        # Roots are small: their pages say nothing of the sizes of others.
-        fetcher = RangeFetcher(
-            self._client,
-            roots_request(self._request),
-            self._fetcher.stats,
-            self._options.page_size,
-            concurrency=self._fetcher.concurrency,
-            trust_total=self._fetcher.trusts_total,
-        )
-        roots = read_roots(fetcher, self._window.start_us, self._window.end_us)
+        fetcher = self._roots_fetcher
+        reader = ProvedReader.of(fetcher, self._window)
+        roots = read_roots(reader)
+        self._roots_reported = reader.reported
         self._fetcher.totals_hold, self._fetcher.trusts_total = fetcher.totals_hold, fetcher.trusts_total
         log.info(
             "Exporting project %s, window %s: %s sessions with their root in it, %s for each",

@@ -86,6 +86,9 @@ class Extraction:
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
+        self._lock = threading.Lock()
+        #: Events written whose id another one of the same answer has.
+        self.repeated_ids = 0
 
     def _in_threads(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         # Not even a single request on the main thread: a signal must find it free to act.
@@ -94,6 +97,9 @@ class Extraction:
 
     def _write(self, batch: Batch, writer: SliceWriter) -> None:
         writer.write(batch)
+        if repeated := len(batch.keys) - len(set(batch.ids)):
+            with self._lock:
+                self.repeated_ids += repeated
         self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
 
     def _endpoint(self) -> str | None:

@@ -30,26 +30,13 @@ def count_events(client: HoneyHiveClient, request: ExportRequest) -> int:
     A total that is not above the number of events in the answer may be just that number, and a window
     whose bounds the wire cannot say exactly has no total of its own: then the events are read.
     """
-    fetcher = RangeFetcher(client, request, ReadStats())
-    counted = _count_exactly(fetcher, request.window)
-    return sum(len(batch.raw_events) for batch in iter_batches(client, request)) if counted is None else counted
-
-
-def _count_exactly(fetcher: RangeFetcher, window: Window | None) -> int | None:
-    """Return the window's total, None where the server cannot say it.
-
-    The whole range less its last instant, which the API counts and the window does not: so this holds for servers, too,
-    that cut bounds to seconds, unless the window's own are finer.
-    """
-    if window is None:
-        return count_rows(fetcher, None, None) if fetcher.totals_hold else None
-    if window.start_us % MILLISECOND_US or window.end_us % MILLISECOND_US:
-        return None
-    whole = count_rows(fetcher, window.start_us, window.end_us + MILLISECOND_US)
-    if whole is None or not fetcher.totals_hold:
-        return None
-    on_the_end = count_rows(fetcher, window.end_us, window.end_us + MILLISECOND_US)
-    return None if on_the_end is None else whole - on_the_end
+    if request.window is None:
+        fetcher = RangeFetcher(client, request, ReadStats())
+        counted = count_rows(fetcher, None, None)
+        if counted is not None and fetcher.totals_hold:
+            return counted
+        return sum(len(batch.raw_events) for batch in iter_batches(client, request))
+    return count_and_newest(client, request)[0]
 
 
 def describe(client: HoneyHiveClient, request: ExportRequest) -> tuple[str | None, str]:
@@ -76,25 +63,21 @@ def count_and_newest(client: HoneyHiveClient, request: ExportRequest) -> tuple[i
     if window is None:
         raise ValueError("only a window can be looked at")
     fetcher = RangeFetcher(client, request, ReadStats())
-    # Some servers cut bounds to seconds, which would change the total of any other window.
-    exact = window.start_us % SECOND_US == 0 == window.end_us % SECOND_US
-    for _ in range(GLANCES if exact else 0):
-        page, last, on_the_end = fetcher.fetch(window.start_us, window.end_us, limit=1), window.end_us, 0
-        # A total that is not above the number of events in the answer may be just that number.
-        total = page.total if page.total is not None and page.total > 1 else None
-        if total is not None and page.times[0] is not None and page.times[0] >= last:
-            # The API counts the window's end, and the window does not.
-            on_the_end, last = count_rows(fetcher, last, last + MILLISECOND_US) or 0, last - MILLISECOND_US
-            page = fetcher.fetch(window.start_us, last, limit=1)
-        newest = page.times[0] if page.times else None
-        if total is None or newest is None or not window.start_us <= newest < window.end_us:
+    exact = window.start_us % MILLISECOND_US == 0 == window.end_us % MILLISECOND_US
+    last = window.end_us - MILLISECOND_US
+    for _ in range(GLANCES if exact and fetcher.trusts_total else 0):
+        seen = _glance(fetcher, window, last)
+        if seen is None:
             break
+        total, newest = seen
         if _nothing_above(fetcher, newest, MILLISECOND_US, last):
-            return total - on_the_end, from_micros(newest)
-        if _nothing_above(fetcher, newest, SECOND_US, last):
-            # A server that cuts the bounds of its ranges to seconds: only this second is in doubt.
+            return total, from_micros(newest)
+        seen = _count_by_seconds(fetcher, window)
+        if seen is not None:
+            # A server that cuts the bounds of its ranges to seconds: only the newest event's second is in doubt.
+            total, newest = seen
             _, newest_there = _read(client, request.model_copy(update={"window": _second_of(newest, window)}))
-            return total - on_the_end, newest_there
+            return total, newest_there
     return _read(client, request)
 
 
@@ -103,6 +86,24 @@ def lean(client: HoneyHiveClient, request: ExportRequest) -> ExportRequest:
     if client.endpoint is None or not client.endpoint.projects:
         return request
     return request.model_copy(update={"projections": ("event_id",)})
+
+
+def _glance(fetcher: RangeFetcher, window: Window, last: int) -> tuple[int, int] | None:
+    """Return the total up to a time and the newest event's time, None where the answer does not say both."""
+    page = fetcher.fetch(window.start_us, last, limit=1)
+    newest = page.times[0] if page.times else None
+    # A total that is not above the number of events in the answer may be just that number.
+    if page.total is None or page.total <= 1 or newest is None or not window.start_us <= newest < window.end_us:
+        return None
+    return page.total, newest
+
+
+def _count_by_seconds(fetcher: RangeFetcher, window: Window) -> tuple[int, int] | None:
+    """Return the same of a server that takes whole seconds alone, None where events lie on the window's end."""
+    if window.start_us % SECOND_US or window.end_us % SECOND_US:
+        return None
+    seen = _glance(fetcher, window, window.end_us)
+    return seen if seen is not None and _nothing_above(fetcher, seen[1], SECOND_US, window.end_us) else None
 
 
 def _nothing_above(fetcher: RangeFetcher, time: int, unit: int, last: int) -> bool:

@@ -224,7 +224,6 @@ class SliceState:
             self._guess_what_is_left(page, low, fresh)
         with stats.lock:
             stats.duplicates_dropped += len(page) - fresh
-            stats.repeated_ids += len(taken) - len({key[0] for key in taken})
         return Batch(raws, times, taken, self._position()) if fresh else None
 
     def _guess_what_is_left(self, page: Page, low: int | None, fresh: int) -> None:

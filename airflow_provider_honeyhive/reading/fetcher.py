@@ -41,7 +41,6 @@ class ReadStats:
     page_count: int = 0
     bytes_read: int = 0
     duplicates_dropped: int = 0
-    repeated_ids: int = 0
     largest_page: int = 0
     largest_answer: int = 0
     project_names: set[tuple[str | None, str | None]] = field(default_factory=set)

@@ -132,7 +132,9 @@ class SessionReader:
 
     def _is_root(self, root: Root) -> bool:
         asked = roots_request(session_request(self._request, root.session_id))
-        return root.event_id in (each.event_id for each in read_roots(self._fetcher.about(asked), *WIDEST))
+        return root.event_id in (
+            each.event_id for each in read_roots(ProvedReader(self._fetcher.about(asked), *WIDEST))
+        )
 
     # ------------------------------------------------------------------------------- one reading
 
@@ -141,9 +143,10 @@ class SessionReader:
         if reading.readings == 1 and fetcher.totals_hold:
             page = fetcher.fetch(*WIDEST)
             reading.total = page.total
+            is_counted = page.total == len(page)
             # Some servers report no more than they give at once.
-            is_whole = page.total == len(page)
-            if is_whole and not (fetcher.is_long(page) and goes_on_after(fetcher, page, *WIDEST)):
+            fetcher.totals_hold = not (is_counted and fetcher.is_long(page) and goes_on_after(fetcher, page, *WIDEST))
+            if is_counted and fetcher.totals_hold:
                 _check_sessions(page.raw_events, root)
                 yield sort_newest_first(Batch(page.raw_events, page.times, row_keys(page), Cursor(upper=None)))
                 return
@@ -163,7 +166,8 @@ class SessionReader:
         """Find out why a session's events lack their root."""
         is_it = EventFilter(field="event_id", operator="is", value=root.event_id)
         fetcher = self._fetcher.about(roots_request(self._request, is_it))
-        if not len(fetcher.fetch(self._window.start_us, self._window.end_us, limit=1)):
+        page = fetcher.fetch(self._window.start_us, self._window.end_us, limit=1)
+        if not len(page) and not page.total:
             self.gone.add(root.session_id)
         reason = "the server does not give a session's root among its events"
         return ReadAgainError(reason, IncompleteExportError(None, count, reason))

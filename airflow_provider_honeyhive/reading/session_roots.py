@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.events.raw import RawEvent
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
-    from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
 
 #: A group is what one reader takes at a time and what a retry reads again; the number of sessions alone decides how
@@ -91,14 +90,13 @@ def session_request(request: ExportRequest, session_id: str) -> ExportRequest:
     )
 
 
-def read_roots(fetcher: RangeFetcher, start: int | None, end: int | None) -> list[Root]:
-    """Return one root for each session that has any in ``[start, end)``, newest first.
+def read_roots(reader: ProvedReader) -> list[Root]:
+    """Return one root for each session that has any in what is read, newest first.
 
-    :param fetcher: of :func:`roots_request`.
+    :param reader: of :func:`roots_request`.
     :raises IncompleteExportError: they cannot all be read.
     :raises HoneyHiveResponseError: the server sends something else, or a root that does not name its session.
     """
-    reader = ProvedReader(fetcher, start, end)
 
     def read() -> dict[str, Root]:
         found: dict[str, Root] = {}

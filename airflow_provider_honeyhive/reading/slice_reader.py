@@ -113,18 +113,20 @@ class SliceReader:
         """Return whether the slice ends with an answer: nothing lies below it, and it hides nothing.
 
         A short answer alone is no end, since a server may cut it by bytes. That it hides nothing is for the server's
-        total to say, else for a request by page number.
+        total to say, else, also where the total may be what the server gives at once, for a request by page number.
         """
-        is_all = self._fetcher.totals_hold and page.total == len(page) < page.limit
-        if not is_all and self._fetcher.may_hide_more(page):
+        fetcher = self._fetcher
+        is_counted = fetcher.totals_hold and page.total == len(page)
+        if len(page) == page.limit or not (is_counted or not fetcher.may_hide_more(page)):
             return False
         below = self._round_up(oldest) - self.cursor.unit
-        if (low is None or low <= below) and len(self._fetcher.fetch(low, below)):
+        if (low is None or low <= below) and len(fetcher.fetch(low, below)):
             goes_on = True
         else:
-            goes_on = not is_all and goes_on_after(self._fetcher, page, low, self.cursor.upper)
+            is_told = is_counted and not fetcher.is_long(page)
+            goes_on = not is_told and goes_on_after(fetcher, page, low, self.cursor.upper)
         if goes_on:
-            self._fetcher.note_cut()
+            fetcher.note_cut()
         return not goes_on
 
     def _pass_seam(self, upper: int, times: list[int]) -> Iterator[Batch]:
@@ -169,7 +171,8 @@ class SliceReader:
         times = sorted(cursor.times())
         seam = {key for key in cursor.known if key[1] is not None and key[1] <= cursor.upper}
         second = cursor.upper // SECOND_US * SECOND_US + SECOND_US
-        for wider in sorted({second, *(round_up(times[place], MILLISECOND_US) for place in (len(times) // 2, -1))}):
+        further = (times[place] for place in (len(times) // 2, -1)) if times else ()
+        for wider in sorted({second, *(round_up(time, MILLISECOND_US) for time in further)}):
             page = self._fetcher.fetch(low, wider)
             if self._shows_known(page):
                 if not seam.isdisjoint(row_keys(page)) or self._fetcher.may_hide_more(page):

@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.reading.rows import RowKey
 
 
-#: Passes through one timestamp that bring nothing new before it counts as read, where the order of the
-#: answers changes: each such pass misses a given event with a probability below 1/e.
-IDLE_PASSES = 12
+#: Passes in the same order that bring nothing new, before what comes twice in one counts as several rows.
+SAME_PASSES = 12
 
-#: Passes at most: after so many none that was there at first is missing, and what is new has come late.
-MOST_PASSES = 4 * IDLE_PASSES
+#: Passes at most, where the order of the answers changes: each misses a given row with a probability below 1/e.
+MOST_PASSES = 48
 
-#: Fewer events than this need to come in the same order this often more before the order counts as stable.
-FEW, SAME_FEW = 8, 3
+#: Fewer different times than this do not show an order.
+FEW = 8
 
 #: What some servers answer to a page number past the last page.
 _PAST_THE_END = (400, 404, 422)
@@ -52,23 +51,21 @@ class UnorderedReader:
     def page_through(self, low: int | None, high: int | None) -> Iterator[Batch]:
         """Page by number through a range that cannot be divided.
 
-        Where passes show the same order, one would have done. Where the order changes from request to
-        request, each pass may miss some events, so passes go on until many have brought nothing new; the
-        reported total, once reached, shortens that to one, but no number is an end by itself.
+        A pass ends where no row has its number, so it says how many there are. All have been seen when so many
+        different ones were, by one answer or by a pass that brought nothing new: rows that appear or vanish, and an
+        order that changes, move others past the pages.
         """
         seen: set[RowKey] = set()
         last_pass: list[RowKey] = []
-        idle = same = 0
+        same = 0
         # Then no row comes twice in a pass: what does is several rows with the same id and time.
         in_one_order = False
         for _ in range(MOST_PASSES):
             this_pass: list[RowKey] = []
-            before = len(seen)
-            total: int | None = None
+            before, pages = len(seen), 0
             counted: Counter[RowKey] | None = Counter() if in_one_order else None
             for page, again in self._pages(low, high, seen):
-                if not this_pass and page.total is not None and (page.total > len(page) or self._fetcher.totals_hold):
-                    total = page.total
+                pages += 1
                 keys = row_keys(page, counted, again)
                 this_pass.extend(key[:2] for key in keys[again:])
                 seen.update(keys)
@@ -77,17 +74,12 @@ class UnorderedReader:
                 if fresh:
                     yield fresh
                 del fresh
-            idle = idle + 1 if len(seen) == before else 0
-            same = same + 1 if this_pass == last_pass else 0
-            last_pass = this_pass
-            # Few events come in the same order by chance.
-            stable = same >= (SAME_FEW if len(this_pass) < FEW and self._fetcher.limit > 1 else 1)
-            if stable and (total is None or len(this_pass) >= total):
-                if in_one_order or len(set(this_pass)) == len(this_pass):
-                    return
-                in_one_order = same >= IDLE_PASSES - 1
-            elif idle == IDLE_PASSES:
+            is_idle = len(seen) == before
+            if in_one_order or (len(seen) >= len(this_pass) and (pages <= 1 or is_idle)):
                 return
+            same = same + 1 if is_idle and this_pass == last_pass else 0
+            last_pass = this_pass
+            in_one_order = same == SAME_PASSES
 
     def _pages(self, low: int | None, high: int | None, seen: set[RowKey]) -> Iterator[tuple[Page, int]]:
         """Yield the pages of one pass, each with how many of its rows the page before has shown.
@@ -111,9 +103,10 @@ class UnorderedReader:
                 limit = longest = self._fetcher.shrink(limit)
                 shown = 0
                 continue
-            new = not seen.issuperset(row_keys(page))
-            # Nothing new is the end only after as many events as there are: the order may have changed.
-            if not len(page) or (not new and number * limit == shown >= len(seen)):
+            # Nothing new is no end by itself: the order may have changed, and several rows may have an id and time.
+            if not len(page) or (
+                number * limit == shown and seen.issuperset(row_keys(page)) and not self._has_row(shown, low, high)
+            ):
                 return
             size = limit
             reached = number * size + len(page)
@@ -126,6 +119,10 @@ class UnorderedReader:
                 again, shown = shown - number * size, reached
                 yield page, again
             del page
+
+    def _has_row(self, shown: int, low: int | None, high: int | None) -> bool:
+        """Return whether there is another row behind those shown, where the last page may have been shown again."""
+        return len(_around(self._fetcher, shown, low, high)) > shown % _size_around(shown)
 
     def halve(self) -> Iterator[Batch]:
         """Read the slice in any order.
@@ -192,5 +189,10 @@ def goes_on_after(fetcher: RangeFetcher, page: Page, low: int | None, high: int 
 
 def _around(fetcher: RangeFetcher, shown: int, low: int | None, high: int | None) -> Page:
     """Return a page of a few rows, the last of those shown and the next ones: a page behind the last is refused."""
-    limit = next(limit for limit in count(2) if shown % limit)
+    limit = _size_around(shown)
     return fetcher.fetch(low, high, page=shown // limit + 1, limit=limit)
+
+
+def _size_around(shown: int) -> int:
+    """Return the smallest size of pages with which one has both the last of the rows shown and the next."""
+    return next(size for size in count(2) if shown % size)

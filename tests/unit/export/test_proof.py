@@ -177,22 +177,23 @@ def test_an_answer_that_lacks_events_is_read_again(serve, export, assert_whole, 
 @by_kind
 @by_concurrency
 @pytest.mark.usefixtures("slicing")
-@pytest.mark.parametrize("loss", [{"lose_per_answer": 2}, {"total": "wrong", "wrong_total": 125}], ids=str)
+@pytest.mark.parametrize("loss", [{"lose_per_answer": 2}, {"total": "wrong", "wrong_total": 35}], ids=str)
 def test_what_stays_lost_is_told_with_the_numbers_of_the_window(
     serve, export, whole_or_told, tmp_path, kind, concurrency, loss
 ):
-    sandbox = serve(traffic())
+    # Few, since the last reading of answers that never show all takes many requests.
+    sandbox = serve(traffic(sessions=6))
     export(sandbox, kind)
     before = published(tmp_path)
     sandbox.behaviour = replace(sandbox.behaviour, latency=0.001, **loss)
-    reported = loss.get("wrong_total", 120)
+    reported = loss.get("wrong_total", 30)
     told = whole_or_told(sandbox, kind, concurrency=concurrency, page_size=10)
-    assert told or reported == 120, "more was reported than there is"
+    assert told or reported == 30, "more was reported than there is"
     if told:
         assert published(tmp_path) == before
         assert told.received < told.expected
         # Where sessions are read, there is no total of all their events.
-        assert kind == "sessions" or (told.expected, told.received >= 60) == (reported, True)
+        assert kind == "sessions" or (told.expected, told.received >= 15) == (reported, True)
 
 
 # ------------------------------------------------------------------------------- answers cut by bytes
