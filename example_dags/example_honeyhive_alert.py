@@ -83,5 +83,8 @@ if AssetWatcher is not None:
             doc_md=__doc__,
             tags=["honeyhive", "example"],
         ):
-            events = HoneyHiveExportEventsOperator.partial(task_id="events", retries=3).expand_kwargs(announcements())
+            # These events are there already, so nothing is to be waited for.
+            events = HoneyHiveExportEventsOperator.partial(task_id="events", delay=0, retries=3).expand_kwargs(
+                announcements()
+            )
             alert(events.output)

@@ -22,6 +22,7 @@ from airflow_provider_honeyhive.models.options import (
 )
 from airflow_provider_honeyhive.models.window import LATEST, format_time
 from airflow_provider_honeyhive.tasks.arguments import (
+    LONGEST_SPAN_S,
     airflow_facts,
     as_plain_data,
     check_absolute,
@@ -36,7 +37,7 @@ from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import choose_window, run_window
 from airflow_provider_honeyhive.tasks.watermark import steady_folder
-from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger, defer_if_asked, waits_of
+from airflow_provider_honeyhive.triggers.moment import BACKSTOP_S, HoneyHiveMomentTrigger, defer_if_asked, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.tasks.watermark import Watermark
+
+#: How long events may take until the API shows them; HoneyHive speaks of a few minutes.
+DEFAULT_DELAY = timedelta(minutes=5)
 
 #: Seconds that are not worth the way to the triggerer and back; also clocks that differ a little.
 SHORT_WAIT_S = 30.0
@@ -73,7 +77,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         give both times or neither. (templated)
     :param end_time: exclusive, the same forms. (templated)
     :param delay: export a window only when it has been over for that long: timedelta or seconds; until then the
-        task waits, without a worker slot. Default 0: a window that is not over yet is waited for, too.
+        task waits, without a worker slot. Default 5 minutes, in which HoneyHive takes in the last events of a window.
+        A window that is not over yet is waited for also with 0.
     :param projections: top-level fields to keep; event_id, start_time, project and project_id always come
         too. Default: all fields. (templated)
     :param evaluation_id: export only the events of this experiment run. (templated)
@@ -136,7 +141,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         filters: Any = (),
         start_time: Any = None,
         end_time: Any = None,
-        delay: timedelta | float = 0,
+        delay: timedelta | float = DEFAULT_DELAY,
         projections: Sequence[str] | str | None = None,
         evaluation_id: str | None = None,
         exclude_fields: Sequence[str] | str | None = None,
@@ -294,7 +299,12 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             return
         self.log.info("Waiting until %s to export the window %s", format_time(moment), window)
         if left > SHORT_WAIT_S:
-            self.defer(trigger=HoneyHiveMomentTrigger(format_time(moment)), method_name="resume")
+            # Where there is no triggerer the task fails, and a retry has nothing to wait for any more.
+            self.defer(
+                trigger=HoneyHiveMomentTrigger(format_time(moment)),
+                method_name="resume",
+                timeout=timedelta(seconds=min(left + BACKSTOP_S, LONGEST_SPAN_S)),
+            )
         time.sleep(left)
 
     def _check_literals(self) -> None:

@@ -131,7 +131,9 @@ def code(cell: str) -> str:
 
 def literal_of(cell: str) -> Any:
     """Return the Python value that the first code span says."""
-    return ast.literal_eval(code(cell))
+    text = code(cell)
+    span = re.fullmatch(r"timedelta\((\w+)=(\d+)\)", text)
+    return timedelta(**{span[1]: int(span[2])}) if span else ast.literal_eval(text)
 
 
 def default_in(cell: str) -> Any:

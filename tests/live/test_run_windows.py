@@ -205,7 +205,10 @@ source()
 def test_runs_by_assets_continue_each_other_and_are_the_same_when_cleared(live, sandbox, add):
     add("upstream", f"schedule=None, {LONG_AGO}", SOURCE)
     by_asset = f'schedule=[Asset("windows_upstream")], max_active_runs=1, {LONG_AGO}'
-    kinds = {"kept_in_folder": "export()", "kept_by_asset": 'export(outlets=[Asset("windows_downstream")])'}
+    kinds = {
+        "kept_in_folder": "export(delay=0)",
+        "kept_by_asset": 'export(delay=0, outlets=[Asset("windows_downstream")])',
+    }
     for dag_id, body in kinds.items():
         add(dag_id, by_asset, body)
         # The first run needs its times.

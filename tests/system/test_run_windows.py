@@ -215,7 +215,7 @@ def assert_runs_meet(sandbox: Any, output: Any, **arguments: Any) -> None:
     path = f"{output}/{{{{ run_id }}}}/"
     before = datetime.now(UTC)
     first = {"start_time": DAY.isoformat(), "end_time": NOON.isoformat()}
-    runs = [run(path, None, schedule=None, conf=conf, **arguments) for conf in (first, None, None)]
+    runs = [run(path, None, schedule=None, conf=conf, delay=0, **arguments) for conf in (first, None, None)]
 
     assert [done.state for done in runs] == ["success"] * 3, [done.errors for done in runs]
     windows = [window_in(done.xcoms["export"]["output_path"]) for done in runs]
@@ -258,7 +258,7 @@ def test_a_run_that_is_tried_again_gets_the_same_window(sandbox, connect, output
     run(path, None, schedule=None, conf=MORNING)
     sandbox.faults.append(Fault.answer(503))
 
-    done = run(path, None, schedule=None, retries=1, retry_delay=timedelta())
+    done = run(path, None, schedule=None, retries=1, retry_delay=timedelta(), delay=0)
 
     folder = done.xcoms["export"]["output_path"]
     assert len(done.retried) == 1
@@ -271,9 +271,9 @@ def test_a_run_that_is_tried_again_gets_the_same_window(sandbox, connect, output
 def test_a_run_that_fails_leaves_its_time_to_the_next(sandbox, output):
     path = f"{output}/{{{{ run_id }}}}/"
     run(path, None, schedule=None, conf=MORNING)
-    failed = run(path, None, schedule=None, min_events=1_000)
+    failed = run(path, None, schedule=None, min_events=1_000, delay=0)
 
-    done = run(path, None, schedule=None)
+    done = run(path, None, schedule=None, delay=0)
 
     assert failed.state == "failed"
     assert window_in(done.xcoms["export"]["output_path"])[0] == NOON
@@ -284,9 +284,9 @@ def test_what_a_run_has_published_that_died_before_it_could_say_so_is_not_export
     run(path, None, schedule=None, conf=MORNING)
     with monkeypatch.context() as dying:
         dying.setattr(Watermark, "advance", lambda *_: 1 / 0)
-        died = run(path, None, schedule=None)
+        died = run(path, None, schedule=None, delay=0)
 
-    done = run(path, None, schedule=None)
+    done = run(path, None, schedule=None, delay=0)
 
     assert isinstance(died.errors["export"], ZeroDivisionError)
     windows = sorted(window_in(manifest) for manifest in output.glob("*/_manifest.json"))
@@ -301,7 +301,7 @@ def test_each_path_that_a_task_is_mapped_over_continues_by_itself(sandbox, conne
 
     def run_mapped(conf: Any = None) -> Run:
         with DAG("windows", schedule=None, start_date=DAY, catchup=False, max_active_runs=1) as made:
-            HoneyHiveExportEventsOperator.partial(task_id="export").expand(
+            HoneyHiveExportEventsOperator.partial(task_id="export", delay=0).expand(
                 output_path=[f"{output}/{{{{ run_id }}}}/{name}/" for name in "ab"]
             )
         return run_dag(made, None, conf=conf)
@@ -346,7 +346,7 @@ def test_a_window_that_is_not_over_is_waited_for(serve, output, defer_always):
     sandbox = serve(start=now - HOUR, end=now + HOUR)
     end = now + timedelta(seconds=3)
 
-    done = run(output, start_time=now - HOUR, end_time=end)
+    done = run(output, start_time=now - HOUR, end_time=end, delay=0)
 
     assert_exported(done, sandbox, output, now - HOUR, end)
     assert Manifest.read(output).started_at >= f"{end:%FT%T.%fZ}"

@@ -305,6 +305,22 @@ def test_a_window_that_is_not_is_left_to_the_triggerer(make, clock, delay, end):
     assert clock.slept == []
 
 
+def test_by_default_a_window_gets_the_minutes_that_events_take_to_show(make, clock):
+    wait(make(), NOON - timedelta(minutes=5))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait(make(), NOON - timedelta(minutes=4))
+    assert deferred.value.trigger.moment == "2026-11-22T12:01:00.000000Z"
+    assert clock.slept == []
+
+
+def test_without_a_triggerer_the_wait_ends_and_a_retry_exports(make, clock):
+    with pytest.raises(TaskDeferred) as deferred:
+        wait(make(), NOON)
+    assert deferred.value.timeout == timedelta(minutes=5, seconds=moment.BACKSTOP_S)
+    clock.now += deferred.value.timeout
+    wait(make(), NOON)
+
+
 def test_a_delay_that_leads_out_of_the_calendar_ends_with_it(make, clock):
     with pytest.raises(TaskDeferred) as deferred:
         wait(make(delay=timedelta(days=36_500)), LATEST)
@@ -312,7 +328,7 @@ def test_a_delay_that_leads_out_of_the_calendar_ends_with_it(make, clock):
 
 
 def test_some_seconds_are_waited_for_in_the_worker(make, clock):
-    wait(make(), NOON + timedelta(seconds=2.5))
+    wait(make(delay=0), NOON + timedelta(seconds=2.5))
     assert clock.slept == [2.5]
 
 
