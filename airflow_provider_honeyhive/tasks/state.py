@@ -6,12 +6,18 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.storage.paths import open_store
 from airflow_provider_honeyhive.tasks.arguments import to_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_honeyhive.storage.base import Store
+
+
+#: How often a file is read again because others have replaced it meanwhile.
+MOST_SWAPS = 10
 
 
 class StateStore(Protocol):
@@ -26,6 +32,12 @@ class StateStore(Protocol):
 
     def save(self, data: dict[str, Any]) -> None:
         """Replace the object."""
+
+    def change(self, make: Callable[[Any], dict[str, Any] | None]) -> None:
+        """Replace the object by what is made of the present one; None: leave it.
+
+        :param make: called again where somebody else has replaced the object meanwhile, if the store can tell.
+        """
 
 
 class AssetState:
@@ -64,6 +76,17 @@ class AssetState:
         """Replace the object."""
         self._accessor.set(self._key, data)
 
+    def change(self, make: Callable[[Any], dict[str, Any] | None]) -> None:
+        """Replace the object by what is made of it. Airflow swaps nothing: a change in the last moment is lost."""
+        while True:
+            data = self.load()
+            made = make(data)
+            if made is None:
+                return
+            if self.load() == data:
+                self.save(made)
+                return
+
 
 class FileState:
     """A file, wherever ``ObjectStoragePath`` reaches.
@@ -90,7 +113,9 @@ class FileState:
         :raises DestinationTakenError: the file is not this watcher's.
         """
         store, name = self._located()
-        data: Any = store.get(name)
+        return self._read(store.get(name))
+
+    def _read(self, data: Any) -> Any:
         if data is None:
             return None
         with suppress(ValueError):
@@ -104,10 +129,29 @@ class FileState:
 
     def save(self, data: dict[str, Any]) -> None:
         """Replace the file."""
+        store, name = self._located()
+        store.put(name, self._written(data))
+
+    def change(self, make: Callable[[Any], dict[str, Any] | None]) -> None:
+        """Replace the file by what is made of it, unless somebody else does so meanwhile (compare-and-swap).
+
+        :raises DestinationError: others have replaced it each time.
+        """
+        store, name = self._located()
+        for _ in range(MOST_SWAPS):
+            data, version = store.read(name)
+            made = make(self._read(data))
+            if made is None or store.swap(name, self._written(made), version):
+                return
+        raise DestinationError(
+            f"others have changed {self} {MOST_SWAPS} times in a row: let the DAG's runs come one after the other, "
+            "with max_active_runs=1"
+        )
+
+    def _written(self, data: dict[str, Any]) -> bytes:
         # Somebody may want to read the few lines of a watermark; what a watcher has seen is one long text.
         text = json.dumps(data, indent=2) if self._watcher is None else json.dumps({**data, "watcher": self._watcher})
-        store, name = self._located()
-        store.put(name, text.encode())
+        return text.encode()
 
     def _located(self) -> tuple[Store, str]:
         path = to_path(self._path, self._conn_id)

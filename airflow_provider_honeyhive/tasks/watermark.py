@@ -306,10 +306,15 @@ class Watermark:
 
     def _change(self, step: Callable[[WatermarkState], WatermarkState]) -> WatermarkState:
         """Replace the state by what a step makes of it, and return that."""
-        state = self._read(self._store.load())
-        changed = step(state).within(self._store.most_bytes)
-        if changed != state:
-            self._store.save(changed.to_json())
+        changed = WatermarkState()
+
+        def make(data: Any) -> dict[str, Any] | None:
+            nonlocal changed
+            state = self._read(data)
+            changed = step(state).within(self._store.most_bytes)
+            return None if changed == state else changed.to_json()
+
+        self._store.change(make)
         return changed
 
     def _read(self, data: Any) -> WatermarkState:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +17,11 @@ from hypothesis import strategies as st
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, locate_manifest
 from airflow_provider_honeyhive.models.window import Window, format_time
-from airflow_provider_honeyhive.tasks.state import FileState
+from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS, Watermark, watermark_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -35,6 +40,11 @@ class MemoryState:
 
     def save(self, data: dict[str, Any]) -> None:
         self.text = json.dumps(data)
+
+    def change(self, make: Callable[[Any], dict[str, Any] | None]) -> None:
+        made = make(self.load())
+        if made is not None:
+            self.save(made)
 
 
 def watermark(store: Any, run_id: str, path: str = "/nowhere/out/") -> Watermark:
@@ -262,6 +272,68 @@ def test_a_file_keeps_it(tmp_path):
     (file,) = (tmp_path / "exports").iterdir()
     assert file.name == "_watermark-key.json"
     assert file.read_text().startswith('{\n  "end_time": "2026-11-01T08:00:00.000000Z",\n  "runs": {\n    "first": {\n')
+
+
+class Interrupted(FileState):
+    """A file that another process changes whenever this one is about to."""
+
+    def __init__(self, path: str, others: list[Callable[[], object]]) -> None:
+        super().__init__(path)
+        self.others = others
+
+    def change(self, make: Callable[[Any], dict[str, Any] | None]) -> None:
+        def interrupted(data: Any) -> dict[str, Any] | None:
+            made = make(data)
+            if self.others:
+                self.others.pop(0)()
+            return made
+
+        super().change(interrupted)
+
+
+def test_a_dead_process_that_wakes_up_does_not_move_a_file_back(tmp_path):
+    path = f"{tmp_path}/_watermark-key.json"
+    watermark(FileState(path), "first").advance(Window(START, at(6)))
+    watermark(FileState(path), "slow").take(at(8))
+    faster = [lambda: export(FileState(path), "next", at(9)), lambda: export(FileState(path), "after", at(10))]
+    slow = watermark(Interrupted(path, faster), "slow")
+    slow.advance(Window(at(6), at(8)))
+    kept = json.loads((tmp_path / "_watermark-key.json").read_text())
+    assert kept["end_time"] == "2026-11-01T10:00:00.000000Z"
+    assert set(kept["runs"]) == {"first", "slow", "next", "after"}
+    assert [file.name for file in tmp_path.iterdir()] == ["_watermark-key.json"]
+
+
+def test_nor_an_object_of_airflow_that_was_changed_while_places_were_looked_at():
+    memory = MemoryState()
+    asset = AssetState(SimpleNamespace(get=lambda _: memory.load(), set=lambda _, data: memory.save(data)), "key")
+    watermark(asset, "first").advance(Window(START, at(6)))
+    others = [lambda: export(asset, "next", at(9))]
+
+    def slow(data: Any) -> Any:
+        made = {**data, "end_time": "2026-11-01T08:00:00.000000Z"} if data["end_time"] < "2026-11-01T08" else None
+        if others:
+            others.pop()()
+        return made
+
+    asset.change(slow)
+    assert memory.load()["end_time"] == "2026-11-01T09:00:00.000000Z"
+
+
+def test_a_run_whose_time_another_takes_meanwhile_is_told_so(tmp_path):
+    path = f"{tmp_path}/_watermark-key.json"
+    watermark(FileState(path), "first").advance(Window(START, at(6)))
+    slow = watermark(Interrupted(path, [lambda: export(FileState(path), "next", at(9))]), "slow")
+    with pytest.raises(InvalidArgumentError, match="nothing is left"):
+        slow.take(at(8))
+
+
+def test_a_file_that_never_stands_still_is_an_error(tmp_path):
+    path = f"{tmp_path}/_watermark-key.json"
+    others = [partial(export, FileState(path), f"run {hour}", at(hour)) for hour in range(7, 40)]
+    watermark(FileState(path), "first").advance(Window(START, at(6)))
+    with pytest.raises(DestinationError, match="_watermark-key.json.*max_active_runs=1"):
+        watermark(Interrupted(path, others), "slow").advance(Window(START, at(1)))
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\x00\x01", b'{"runs": 5}'])
