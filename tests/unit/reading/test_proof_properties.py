@@ -65,7 +65,7 @@ class Server(ModelClient):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.settings = SimpleNamespace(api_host="model")
+        self.settings = SimpleNamespace(api_host="model", trust_total=True)
         self.retries, self.is_stopped = 0, False
         self.lock = threading.Lock()
         self.fewest = self.held("events").total()
