@@ -1,4 +1,4 @@
-"""The command line: ``python -m airflow_provider_honeyhive {export,verify,sandbox}``. Imports no Airflow.
+"""The command line: ``python -m airflow_provider_honeyhive {export,verify,cleanup,sandbox}``. Imports no Airflow.
 
 Results go to stdout, all else to stderr; what exit codes mean is in :mod:`.terminal`.
 """
@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.cli import cleanup as cleanup_command
 from airflow_provider_honeyhive.cli import export as export_command
 from airflow_provider_honeyhive.cli import verify as verify_command
 from airflow_provider_honeyhive.cli.terminal import INTERRUPTED, MEANINGS, OUTPUT_CLOSED, code_of
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, module, summary, epilog in (
         ("export", export_command, "export the events of a window to files", f"{export_command.KEY_HELP}\n{codes}"),
         ("verify", verify_command, "check exports against their manifests, and windows for gaps and overlaps", codes),
+        ("cleanup", cleanup_command, "remove what exports that failed for good have left", codes),
         ("sandbox", sandbox_command, "serve a stand-in HoneyHive on loopback", None),
     ):
         command = commands.add_parser(

@@ -92,11 +92,12 @@ def combine_exports(
     if layout.object_name is not None:
         raise InvalidArgumentError("output_path", str(output_path), "allowed: a folder; parts cannot become one object")
     check_above(path)
-    combination = _Combination(open_store(path), layout, urls, window, airflow)
+    store = open_store(path)
+    combination = _Combination(store, layout, urls, window, airflow)
     manifest = combination.published_before()
     if manifest is None:
         manifest = combination.run(client, replace=replace)
-    remove_shards(path, combination.folder)
+    remove_shards(store, combination.folder)
     return manifest
 
 

@@ -99,8 +99,8 @@ class Destination:
         check_claim(self.store, self.layout, current, wanted, replace=replace)
         if not self.store.can_swap():
             log.warning(
-                "The store of %s cannot write on condition that a file is unchanged: if two exports publish there at "
-                "the same time, one may overwrite the other's manifest",
+                "The store of %s cannot write on condition that a file is unchanged: of two exports that publish there "
+                "at the same time, one may overwrite the other's manifest",
                 self.url(),
             )
         self._claimed = current

@@ -110,27 +110,22 @@ def read_plan(store: Store, folder: str) -> ShardPlan | None:
         return None
 
 
-def remove_shards(output_path: Any, folder: str) -> None:
+def remove_shards(store: Store, folder: str) -> None:
     """Remove a shards' folder with all that is in it.
 
     Each shard's manifest goes first, so that none without some of its files counts as one; the plan goes last.
 
-    :param output_path: of the whole export, path-like.
+    :param store: of the ``output_path``.
     :param folder: name of the shards' folder.
     """
-    store = open_store(output_path)
     for shard in store.folders(folder):
         store.delete(f"{folder}/{shard}/{MANIFEST_NAME}")
-    remove_tree(store, folder)
+    _remove_tree(store, folder)
 
 
-def remove_tree(store: Store, folder: str) -> None:
-    """Remove a folder with all that is in it, what lies deepest first.
-
-    :param store: that it is in.
-    """
+def _remove_tree(store: Store, folder: str) -> None:
     for name in store.folders(folder):
-        remove_tree(store, f"{folder}/{name}")
+        _remove_tree(store, f"{folder}/{name}")
     for name in store.files(folder):
         store.delete(f"{folder}/{name}")
     store.remove_folder(folder)

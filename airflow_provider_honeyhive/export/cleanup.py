@@ -1,0 +1,67 @@
+"""Removes what exports that failed for good have left; nothing else removes what belongs to another export."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from airflow_provider_honeyhive.export.recovery import Current, finish, read_commits
+from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, remove_shards
+from airflow_provider_honeyhive.manifest import object_name_of
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, STAGING_PREFIX
+from airflow_provider_honeyhive.storage.local import TEMPORARY_PREFIX
+from airflow_provider_honeyhive.storage.paths import open_store
+
+
+class Leftover(NamedTuple):
+    """A staging folder, a folder of shards, or a temporary file.
+
+    :param name: relative to where it was looked for.
+    :param newest: when a file in it was last modified.
+    """
+
+    name: str
+    newest: datetime
+
+
+def find_leftovers(path: Any, older_than: timedelta) -> list[Leftover]:
+    """Return what exports have left at a path and at any depth below it, none of it younger.
+
+    :param path: path-like, a folder.
+    :param older_than: age of the newest file, at the least.
+    :raises DestinationError: the folder cannot be listed.
+    """
+    newest: dict[str, datetime] = {}
+    for name, modified in open_store(path).modified().items():
+        leftover = _leftover_of(name)
+        if leftover is not None:
+            newest[leftover] = max(modified, newest.get(leftover, modified))
+    before = datetime.now(UTC) - older_than
+    return [Leftover(name, time) for name, time in sorted(newest.items()) if time < before]
+
+
+def _leftover_of(name: str) -> str | None:
+    """Return the leftover that a file belongs to, None where it belongs to none."""
+    *folders, last = name.split("/")
+    for depth, folder in enumerate(folders, 1):
+        if folder.startswith((STAGING_PREFIX, SHARDS_PREFIX)):
+            return "/".join(folders[:depth])
+    return name if last.startswith(TEMPORARY_PREFIX) else None
+
+
+def remove_leftover(path: Any, leftover: Leftover) -> None:
+    """Remove a leftover, and the data files that its writers had placed; none that a manifest names.
+
+    :param path: where it was looked for.
+    :raises DestinationError: the store fails.
+    """
+    parent, _, name = leftover.name.rpartition("/")
+    store = open_store(path / parent if parent else path)
+    if name.startswith(TEMPORARY_PREFIX):
+        store.delete(name)
+    elif name.startswith(SHARDS_PREFIX):
+        remove_shards(store, name)
+    else:
+        commits = read_commits(store, name)
+        manifest_name = next((commit.manifest_name for commit in commits), MANIFEST_NAME)
+        finish(store, object_name_of(manifest_name), {name: commits}, Current.read(store, manifest_name))
