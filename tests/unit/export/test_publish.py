@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_honeyhive.exceptions import TooFewEventsError
 from airflow_provider_honeyhive.export.combine import combine_exports
+from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, find_problems, locate_manifest
+from airflow_provider_honeyhive.models.layout import Layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.local import LocalStore
 
 from .stepped import dies, interleaved, paused, stepping
-from .test_exporter import DAY, DEMO, GENERATED, event_at
+from .test_exporter import DAY, DEMO, GENERATED, event_at, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,6 +188,30 @@ def test_wherever_one_is_paused_while_another_publishes_one_of_them_is_whole(sce
         assert manifest.model_dump() in results
         assert first.result is not None or first.error is not None
     assert step > 20
+
+
+@pytest.mark.parametrize("keep_staged", [False, True])
+def test_a_twin_that_fails_takes_nothing_of_what_the_other_one_is_about_to_put_in_place(
+    client, tmp_path, monkeypatch, keep_staged
+):
+    path = tmp_path / "one.jsonl"
+    earlier = export_events(client, DEMO, path)
+    first, second = (Destination(LocalStore(tmp_path), Layout("jsonl", "none", path.name), "ab") for _ in range(2))
+    for twin in (first, second):
+        twin.claim(earlier, replace=True)
+    first.store.put(first.staged_name(0, 0), b"{}")
+    copy = LocalStore.copy
+
+    def late(store: LocalStore, source: str, target: str) -> None:
+        if target == path.name:
+            error = TooFewEventsError(2, 1)
+            second.abandon(error, keep_staged=keep_staged)
+        copy(store, source, target)
+
+    monkeypatch.setattr(LocalStore, "copy", late)
+    first.publish({first.staged_name(0, 0): path.name}, earlier.model_copy(update={"event_count": 1}))
+    assert tree(tmp_path)[path.name] == b"{}"
+    assert len(tree(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("seed", range(8))
