@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePath
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive.exceptions import TooFewEventsError
+from airflow_provider_honeyhive.exceptions import DestinationError, TooFewEventsError
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -211,6 +212,37 @@ def test_a_twin_that_fails_takes_nothing_of_what_the_other_one_is_about_to_put_i
     monkeypatch.setattr(LocalStore, "copy", late)
     first.publish({first.staged_name(0, 0): path.name}, earlier.model_copy(update={"event_count": 1}))
     assert tree(tmp_path)[path.name] == b"{}"
+    assert len(tree(tmp_path)) == 2
+
+
+def test_a_late_copy_of_a_replaced_object_cannot_come_over_the_new_one(client, tmp_path, monkeypatch):
+    path = tmp_path / "one.jsonl"
+    earlier = export_events(client, DEMO, path)
+    first, second = (Destination(LocalStore(tmp_path), Layout("jsonl", "none", path.name), "ab") for _ in range(2))
+    copy, sleeping = LocalStore.copy, []
+
+    def publish(place: Destination, data: bytes) -> None:
+        place.store.put(place.staged_name(0, 0), data)
+        manifest = earlier.model_copy(update={"event_count": len(data)})
+        place.publish({place.staged_name(0, 0): path.name}, manifest)
+
+    def late(store: LocalStore, source: str, target: str) -> None:
+        if target == path.name and not sleeping:
+            sleeping.append(source)
+            with monkeypatch.context() as patch:
+                # It listed the folders before the first one had any.
+                patch.setattr(LocalStore, "folders", lambda *_: [])
+                second.claim(earlier, replace=True)
+            publish(second, b"of the second")
+        copy(store, source, target)
+        if target == path.name:
+            with suppress(DestinationError):
+                copy(store, sleeping[0], target)
+
+    monkeypatch.setattr(LocalStore, "copy", late)
+    first.claim(earlier, replace=True)
+    publish(first, b"of the first")
+    assert tree(tmp_path)[path.name] == b"of the second"
     assert len(tree(tmp_path)) == 2
 
 
