@@ -115,6 +115,26 @@ def test_the_blocks_that_verify_find_what_is_wrong(run, tmp_path):
     assert "FAILED" in done.stdout
 
 
+def test_the_block_that_cleans_up_removes_what_is_old_and_nothing_else(run, tmp_path):
+    old, young = (tmp_path / f"out/2026-11-22/_staging-{number}/plan.json" for number in range(2))
+    for path in (old, young):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    os.utime(old, (0, 0))
+
+    done = run(PAGE.the("bash", "cleanup out\n"))
+
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(",")[0] for line in done.stdout.splitlines()] == [
+        "would remove 2026-11-22/_staging-0",
+        "leftovers: 1",
+        "removed 2026-11-22/_staging-0",
+        "leftovers: 1",
+    ]
+    assert young.exists()
+    assert not old.parent.exists()
+
+
 def test_the_sandbox_of_the_page_serves(tmp_path):
     words = PAGE.the("bash", "sandbox --port").split()
     words[words.index("--port") + 1] = "0"
@@ -149,7 +169,7 @@ def rows_in(heading: str) -> dict[str, list[str]]:
     return {code(row[0]): row for _, *rows in tables for row in rows if row[0].startswith("`--")}
 
 
-@pytest.mark.parametrize("command", ["export", "verify", "sandbox"])
+@pytest.mark.parametrize("command", ["export", "verify", "cleanup", "sandbox"])
 def test_every_option_is_in_a_table(command):
     assert set(rows_in(command)) == set(options_of(command))
 
@@ -160,10 +180,11 @@ def test_options_are_the_arguments_that_the_table_says():
     assert rows == {**named, "--no-replace": "replace=False"}
 
 
-def test_defaults_of_the_sandbox_are_those_of_the_table():
-    for name, row in rows_in("sandbox").items():
+@pytest.mark.parametrize("command", ["cleanup", "sandbox"])
+def test_defaults_are_those_of_the_table(command):
+    for name, row in rows_in(command).items():
         if row[1].startswith("`"):
-            assert str(options_of("sandbox")[name].default) == code(row[1]), name
+            assert str(options_of(command)[name].default) == code(row[1]), name
 
 
 def test_the_table_of_exit_codes_is_that_of_the_code():

@@ -87,7 +87,7 @@ def test_numbers_in_sentences_are_those_of_the_code():
             f"is waited for, up to {lasting(retries.LONGEST_RETRY_AFTER_S)} |",
             f"is waited for up to {lasting(retries.LONGEST_PAUSE_S)}, in the triggerer",
             f"at the latest after {lasting(retries.LONGEST_PAUSE_S)} |",
-            f"began less than {lasting(checkpoint.LONGEST_AGE)} ago",
+            f"staged something less than {lasting(checkpoint.LONGEST_AGE)} ago",
         ]
     )
 

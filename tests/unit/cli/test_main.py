@@ -82,7 +82,7 @@ def help_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
 # -------------------------------------------------------------------------------------------- help
 
 
-@pytest.mark.parametrize("command", ["export", "verify", "sandbox"])
+@pytest.mark.parametrize("command", ["export", "verify", "cleanup", "sandbox"])
 def test_every_option_is_in_the_help_with_its_meaning(command, capsys):
     text = help_of(command, capsys=capsys)
     for action in actions(command):
@@ -91,7 +91,7 @@ def test_every_option_is_in_the_help_with_its_meaning(command, capsys):
             assert name in text
 
 
-@pytest.mark.parametrize("command", ["export", "verify"])
+@pytest.mark.parametrize("command", ["export", "verify", "cleanup"])
 def test_every_option_says_its_default_or_that_it_is_required(command):
     for action in actions(command):
         if action.option_strings and "--help" not in action.option_strings:
@@ -115,7 +115,7 @@ def test_numbers_and_names_in_the_help_are_the_codes(capsys):
         assert name in text
 
 
-@pytest.mark.parametrize("words", [[], ["export"], ["verify"]])
+@pytest.mark.parametrize("words", [[], ["export"], ["verify"], ["cleanup"]])
 def test_every_exit_code_is_in_the_help(words, capsys):
     text = help_of(*words, capsys=capsys)
     for code, meaning in MEANINGS.items():
@@ -146,7 +146,7 @@ def modules_after(*commands: list[str]) -> set[str]:
 
 
 def test_help_and_version_load_nothing_heavy():
-    loaded = modules_after(["--version"], ["--help"], ["export", "--help"], ["verify", "--help"])
+    loaded = modules_after(["--version"], ["--help"], ["export", "--help"], ["verify", "--help"], ["cleanup", "--help"])
     assert not loaded & {"airflow", "pyarrow", "pydantic", "requests", "msgspec", "tenacity", "tqdm", "fsspec", "upath"}
 
 
