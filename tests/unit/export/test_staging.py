@@ -17,7 +17,7 @@ from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models.layout import Layout
+from airflow_provider_honeyhive.models.layout import INDEX_PARTITION, Layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour
@@ -165,6 +165,24 @@ def test_files_are_the_same_however_the_events_were_shared(stage, tmp_path, max_
         assert max_file_size is None or all(part.size_bytes <= max_file_size for part in parts)
         assert len(parts) == 1 or max_file_size
     assert len(found) == 1
+
+
+def test_no_two_writers_of_a_try_give_a_file_the_same_name(tmp_path):
+    layout = Layout("jsonl", "none", None)
+    one, other = (Destination(LocalStore(tmp_path), layout, "ab") for _ in range(2))
+    assert one.staging == other.staging
+    names = [
+        {
+            place.staged_name(0, 0),
+            place.joined_name(0, 0),
+            place.aside("again").staging,
+            layout.part_name(0, "ab", place.writer),
+            layout.part_name(0, "ab", place.writer, INDEX_PARTITION),
+        }
+        for place in (one, other)
+    ]
+    assert not names[0] & names[1]
+    assert len(names[0]) == 5
 
 
 def test_a_staged_file_that_is_just_what_is_wanted_is_not_copied(stage, tmp_path):
