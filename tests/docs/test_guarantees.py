@@ -9,12 +9,17 @@ import pytest
 
 from airflow_provider_honeyhive.api import client, concurrency, failures, retries, transport
 from airflow_provider_honeyhive.api.settings import ClientSettings
-from airflow_provider_honeyhive.export import checkpoint, extract_window, lock, shards, staging, threads
+from airflow_provider_honeyhive.export import checkpoint, extract_window, staging, threads
 from airflow_provider_honeyhive.formats import parquet
 from airflow_provider_honeyhive.models import fields, options
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.reading import page_size, slice_reader, unordered
-from airflow_provider_honeyhive.storage import base
+from airflow_provider_honeyhive.storage import base, lease, paths
+from airflow_provider_honeyhive.storage.azure import AzureStore
+from airflow_provider_honeyhive.storage.gcs import GcsStore
+from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.storage.object_store import ConditionalStore, FsspecStore
+from airflow_provider_honeyhive.storage.s3 import S3Store
 
 from .documents import Document, lasting
 
@@ -36,7 +41,7 @@ BOUNDS = {
     "One answer, decompressed": client.LARGEST_ANSWER,
     "Bytes that an answer aims for": page_size.TARGET_BYTES,
     "Events in the first pages": page_size.FIRST_LIMIT,
-    "Readings of a slice before it is incomplete": slice_reader.READ_ATTEMPTS,
+    "Readings of a window before it is incomplete": slice_reader.READ_ATTEMPTS,
     "Passes through one time that bring nothing new": unordered.IDLE_PASSES,
     "Slices read at once, and so requests": OPTIONS.concurrency,
     "Events for which another slice is worth it": extract_window.EVENTS_WORTH_A_SLICE,
@@ -44,11 +49,11 @@ BOUNDS = {
     "Events that are compressed at once": staging.BLOCK_BYTES,
     "A row group of Parquet, in memory": parquet.ROW_GROUP_BYTES,
     "Part of an upload held in memory": base.UPLOAD_BLOCK,
-    "Age of what a retry goes on from": checkpoint.LONGEST_AGE,
-    "Age of parts that a combination of another run removes": shards.LONGEST_AGE,
+    "Age of the newest file that a retry goes on from": checkpoint.LONGEST_AGE,
     "Parts of a window, at the most": options.MOST_SHARDS,
     "Characters of the secret of hashes, at the least": fields.SHORTEST_KEY,
-    "Age at which another run's lock is taken over": lock.LOCK_S,
+    "Age at which a lease that has not changed is taken over": lease.LEASE_S,
+    "Longest wait for a lease": lease.PATIENCE_S,
     "How often a running task looks whether it is to stop": concurrency.TICK_S,
     "What readers get to put things down at the end": threads.GRACE_S,
     "Characters of a server's message in an error": failures._LONGEST_MESSAGE,
@@ -62,8 +67,19 @@ SET_BY = {
 }
 
 
-def test_there_are_ten_lines():
-    assert re.findall(r"^(\d+)\. ", PAGE.text, re.MULTILINE) == [str(number) for number in range(1, 11)]
+def test_the_lines_are_numbered_through_so_that_they_can_be_cited():
+    numbers = re.findall(r"^(\d+)\. ", PAGE.text, re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+
+
+def test_what_the_lines_say_of_stores_is_what_these_do(tmp_path):
+    conditional = {kind for kind in paths._STORES.values() if issubclass(kind, ConditionalStore)}
+    assert conditional == {S3Store, GcsStore, AzureStore}
+    assert "S3, Google Cloud Storage and Azure check this themselves" in PAGE.text
+    assert not FsspecStore(None, "", "").can_swap()
+    assert "other object stores" in PAGE.text
+    assert LocalStore(tmp_path).can_swap()
+    assert "on a local disk a lock of the kernel does" in PAGE.text
 
 
 def test_every_bound_is_in_the_table():
@@ -83,19 +99,17 @@ def test_numbers_in_sentences_are_those_of_the_code():
     assert slice_reader.READ_ATTEMPTS == 3
     PAGE.check_sentences(
         [
-            "is read again, three times in all",
-            f"staged less than {lasting(checkpoint.LONGEST_AGE)} ago",
+            "are read again, three readings in all",
+            f"if the newest is less than {lasting(checkpoint.LONGEST_AGE)} old",
             f"after {unordered.IDLE_PASSES} passes without anything new",
-            f"only where there is none, and for {lasting(lock.LOCK_S)}",
+            f"There a lease of {lease.LEASE_S:g} s stands for",
             f"obeyed up to {lasting(retries.LONGEST_RETRY_AFTER_S)};",
             f"`Retry-After` is longer than {lasting(retries.LONG_WAIT_S)}, in an export task",
             f"gives up its worker slot, at most for {lasting(retries.LONGEST_PAUSE_S)}",
             f"Waits double with jitter, up to {lasting(retries.MAX_BACKOFF_S)}",
-            f"staged is older than {lasting(checkpoint.LONGEST_AGE)}",
-            f"taken over after {lasting(lock.LOCK_S)}",
-            f"They go after {lasting(shards.LONGEST_AGE)}",
+            f"Nothing was staged for more than {lasting(checkpoint.LONGEST_AGE)}",
             f"at most {failures._LONGEST_MESSAGE} characters of it",
-            f"Refused at {client.LARGEST_ANSWER / 1024**3:g} GiB, decompressed",
+            f"refused at {client.LARGEST_ANSWER / 1024**3:g} GiB, decompressed",
             f"by default {lasting((SETTINGS.max_retries + 1) * SETTINGS.timeout)}, or would have",
         ]
     )
