@@ -80,8 +80,8 @@ def test_the_manifest_the_result_and_the_tree_agree():
     assert re.findall(r"── (\S+)", the("text", "_manifest.json")) == [layout.MANIFEST_NAME, *names]
     _, folder = layout.choose_layout(Path("2026-11-23"))
     for number, part in enumerate(manifest.files):
-        assert part.path.startswith(f"part-{number:05d}-")
         assert folder.owns(part.path)
+        assert part.path.startswith(folder.part_name(number, part.sha256, "").rpartition("-")[0])
 
 
 def test_the_manifest_of_one_object_is_called_as_the_readme_says():
