@@ -100,8 +100,8 @@ class SliceReader:
             if is_last:
                 return
             if not times:
-                # Only events without a time: they have no place to seek to.
-                yield from self._unordered.page_through(state.low, cursor.upper)
+                # Only events without a time: they have no place to seek to, and say nothing of the server's bounds.
+                yield from self._unordered.page_through(state.low, cursor.upper and _next_second(cursor.upper))
                 return
             next_upper = self._round_up(min(times))
             if cursor.upper is None or next_upper < cursor.upper:
@@ -163,7 +163,8 @@ class SliceReader:
         """
         cursor = self.cursor
         page = self._fetcher.fetch(low, cursor.upper, left=self.state.events_left + SEAM_EVENTS)
-        if not cursor.expect_seam or cursor.upper is None or self._shows_known(page):
+        is_untimed = len(page) == page.times.count(None) > 0
+        if not cursor.expect_seam or cursor.upper is None or is_untimed or self._shows_known(page):
             return page
         if cursor.upper == self._lost_at:
             raise self._again("the same events are missing from the answers again")
@@ -183,13 +184,14 @@ class SliceReader:
         raise self._again("events that had been read are missing from the next answer")
 
     def _shows_known(self, page: Page) -> bool:
-        return not self.cursor.known.isdisjoint(zip(page.ids, page.times, strict=True))
+        # Events without a time prove nothing: a server may show them in every range.
+        keys = zip(page.ids, page.times, strict=True)
+        return not self.cursor.known.isdisjoint(key for key in keys if key[1] is not None)
 
     def _round_up(self, time: int) -> int:
         if self.cursor.unit == MILLISECOND_US:
             return round_up(time, MILLISECOND_US)
-        # To the next whole second even from a whole second: the bound may be exclusive.
-        return time // SECOND_US * SECOND_US + SECOND_US
+        return _next_second(time)
 
     def _step_to(self, upper: int, times: list[int]) -> None:
         """Move the cursor down, keeping in mind the events that may show again.
@@ -200,12 +202,17 @@ class SliceReader:
         cursor = self.cursor
         cursor.upper, cursor.expect_seam = upper, True
         times = sorted(times)
-        keep = max(upper // SECOND_US * SECOND_US + SECOND_US, times[len(times) // 4])
+        keep = max(_next_second(upper), times[len(times) // 4])
         cursor.known = {key for key in cursor.known if key[1] is None or key[1] <= keep}
 
     def _again(self, reason: str, *, any_order: bool = False) -> ReadAgainError:
         self.cursor.any_order = self.cursor.any_order or any_order
         return ReadAgainError(reason, IncompleteExportError(None, self.cursor.seen, reason))
+
+
+def _next_second(time: int) -> int:
+    """Return the next whole second even from a whole second: a bound may be exclusive."""
+    return time // SECOND_US * SECOND_US + SECOND_US
 
 
 def _is_newest_first(page: Page) -> bool:

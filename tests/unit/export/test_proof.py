@@ -261,6 +261,15 @@ def test_events_without_a_time_in_every_range_come_once(
     assert len(sandbox.requests) < 300
 
 
+@by_kind
+@by_concurrency
+@by_total
+def test_events_without_a_time_do_not_show_that_answers_meet(serve, export, assert_whole, kind, concurrency, total):
+    events = [*traffic(), *(event(5, 10 + number, None) for number in range(3))]
+    sandbox = serve(events, untimed_everywhere="first", truncate_bounds="second", total=total)
+    assert_whole(export(sandbox, kind, concurrency=concurrency, page_size=10), sandbox)
+
+
 # --------------------------------------------------------------------------------- one id in two rows
 
 
