@@ -1,7 +1,8 @@
 """What an export has staged so far, kept beside the staged files, so that a retry goes on instead of beginning again.
 
-It lives in the destination, since a retry may run on another worker. One plan, written once, and one checkpoint
-for each slice, replaced after each staged file: it names only files that are whole.
+It lives in the destination, since a retry may run on another worker. One plan, and one checkpoint for each slice,
+replaced after each staged file: it names only files that are whole. Each process writes checkpoints of its own, and
+only those of the one that wrote the plan last count: those of two that ran at once may hold the same events.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import logging
 import re
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 #: Where nothing was staged for longer, all is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)
 
-_CHECKPOINT_NAME = re.compile(r"(\d{5,})\.json")
+_CHECKPOINT_NAME = re.compile(r"(\d{5,})-(\w+)\.json")
 
 
 class StagedFile(BaseModel):
@@ -57,23 +59,6 @@ class StagedFile(BaseModel):
     def event_count(self) -> int:
         """Events in the file."""
         return sum(block.event_count for block in self.blocks)
-
-
-class Plan(BaseModel):
-    """How a window was split at first, and what was known then.
-
-    :param started_at: when the first try began.
-    :param total: events the server reported for the window.
-    :param endpoint: the endpoint that answered.
-    :param slices: bounds of the first slices in microseconds since 1970, newest first.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    started_at: datetime
-    total: int | None
-    endpoint: str | None
-    slices: list[tuple[int | None, int | None]]
 
 
 class ReadSessions(BaseModel):
@@ -114,16 +99,39 @@ class SliceCheckpoint(BaseModel):
         return None if self.cursor is None else _load_cursor(self.cursor)
 
 
+class Plan(BaseModel):
+    """How a window was split at first, and what was known then.
+
+    :param started_at: when the first try began.
+    :param total: events the server reported for the window.
+    :param endpoint: the endpoint that answered.
+    :param slices: bounds of the first slices in microseconds since 1970, newest first.
+    :param writer: whose checkpoints count.
+    :param inherited: checkpoints that an earlier try left to it, by the numbers of their slices.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    started_at: datetime
+    total: int | None
+    endpoint: str | None
+    slices: list[tuple[int | None, int | None]]
+    writer: str
+    inherited: dict[int, SliceCheckpoint] = {}
+
+
 class Checkpoints:
     """The plan and the checkpoints of one export.
 
     :param store: the destination's folder.
     :param folder: name of the staging folder in it.
+    :param writer: who writes them.
     """
 
-    def __init__(self, store: Store, folder: str) -> None:
+    def __init__(self, store: Store, folder: str, writer: str) -> None:
         self._store = store
         self._folder = folder
+        self._writer = writer
         #: Held while a slice is split: no checkpoint may show less of a slice before another shows the rest.
         self.lock = threading.Lock()
 
@@ -138,30 +146,38 @@ class Checkpoints:
         except ValidationError:
             return None
 
-    def write_plan(self, plan: Plan) -> None:
-        """Keep the plan for retries."""
-        self._store.put(f"{self._folder}/plan.json", plan.model_dump_json().encode())
+    def begin(
+        self, started_at: datetime, total: int | None, endpoint: str | None, slices: list[tuple[int | None, int | None]]
+    ) -> Plan:
+        """Write a new plan for this try and its retries; see :class:`Plan`."""
+        return self._write_plan(
+            Plan(started_at=started_at, total=total, endpoint=endpoint, slices=slices, writer=self._writer)
+        )
 
-    def read(self, plan: Plan) -> dict[int, SliceCheckpoint] | None:
-        """Return what is staged of each slice, by its number; None where that does not cover the window."""
+    def go_on(self, plan: Plan) -> dict[int, SliceCheckpoint] | None:
+        """Return what is staged of each slice, by its number, and let only checkpoints of this process count from now.
+
+        :param plan: of an earlier try, or of this one.
+        :returns: None where that does not cover the window.
+        """
         there = self._store.files(self._folder)
         checkpoints = {number: SliceCheckpoint(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
+        checkpoints |= plan.inherited
         for name in there:
             match = _CHECKPOINT_NAME.fullmatch(name)
-            checkpoint = self._read_checkpoint(name, there) if match else None
-            if match and checkpoint:
-                checkpoints[int(match[1])] = checkpoint
-        return _side_by_side(checkpoints, plan.slices)
+            if match and match[2] == plan.writer:
+                with suppress(ValidationError):
+                    data = self._store.get(f"{self._folder}/{name}") or b""
+                    checkpoints[int(match[1])] = SliceCheckpoint.model_validate_json(data)
+        whole = {number: _if_whole(number, checkpoint, there) for number, checkpoint in checkpoints.items()}
+        covering = _side_by_side(whole, plan.slices)
+        if covering is not None and plan.writer != self._writer:
+            self._write_plan(plan.model_copy(update={"writer": self._writer, "inherited": covering}))
+        return covering
 
-    def _read_checkpoint(self, name: str, there: dict[str, int]) -> SliceCheckpoint | None:
-        try:
-            checkpoint = SliceCheckpoint.model_validate_json(self._store.get(f"{self._folder}/{name}") or b"")
-        except ValidationError:
-            return None
-        if any(there.get(file.path.rpartition("/")[2]) != file.size_bytes for file in checkpoint.files):
-            log.warning("Some staged files of slice %s are gone or not whole: reading it again", name)
-            return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
-        return checkpoint
+    def _write_plan(self, plan: Plan) -> Plan:
+        self._store.put(f"{self._folder}/plan.json", plan.model_dump_json().encode())
+        return plan
 
     def write(
         self,
@@ -190,7 +206,15 @@ class Checkpoints:
             cursor=facts,
             sessions=sessions,
         )
-        self._store.put(f"{self._folder}/{number:05d}.json", checkpoint.model_dump_json().encode())
+        name = f"{self._folder}/{number:05d}-{self._writer}.json"
+        self._store.put(name, checkpoint.model_dump_json().encode())
+
+
+def _if_whole(number: int, checkpoint: SliceCheckpoint, there: dict[str, int]) -> SliceCheckpoint:
+    if all(there.get(file.path.rpartition("/")[2]) == file.size_bytes for file in checkpoint.files):
+        return checkpoint
+    log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
+    return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
 
 
 def _side_by_side(

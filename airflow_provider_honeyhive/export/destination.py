@@ -40,7 +40,7 @@ class Destination:
         self.store = store
         self.layout = layout
         #: Two processes may run the same try of the same task, when Airflow takes one for dead that is not. So every
-        #: file has the id of its writer in its name, but the plan and the checkpoints, from which all tries go on.
+        #: file has the id of its writer in its name, but the plan, from which all tries go on.
         self.writer = uuid.uuid4().hex[:8]
         self._fingerprint = fingerprint
         self._claimed = claimed
@@ -74,7 +74,7 @@ class Destination:
     @property
     def checkpoints(self) -> Checkpoints:
         """What is staged so far."""
-        return Checkpoints(self.store, self.staging)
+        return Checkpoints(self.store, self.staging, self.writer)
 
     @property
     def replaced(self) -> Manifest | None:

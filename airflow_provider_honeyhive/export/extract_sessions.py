@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import IncompleteExportError, InvalidArgumentError
-from airflow_provider_honeyhive.export.checkpoint import Plan, ReadSessions
+from airflow_provider_honeyhive.export.checkpoint import ReadSessions
 from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
 from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter
@@ -29,7 +29,7 @@ from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.export.checkpoint import SliceCheckpoint, StagedFile
+    from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint, StagedFile
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.reading.session_roots import Root
 
@@ -130,7 +130,7 @@ class SessionsExtraction(Extraction):
     def _begin(self) -> Plan:
         started = datetime.now(UTC)
         plan = self._checkpoints.read_plan()
-        checkpoints = None if plan is None else self._checkpoints.read(plan)
+        checkpoints = None if plan is None else self._checkpoints.go_on(plan)
         if plan is not None and checkpoints is not None:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
             self._groups = [_Group.of(number, checkpoint) for number, checkpoint in checkpoints.items()]
@@ -139,8 +139,7 @@ class SessionsExtraction(Extraction):
             if plan is None or not self._groups:
                 self._destination.clear_staging()
                 bounds = group_bounds(roots, self._window)
-                plan = Plan(started_at=started, total=None, endpoint=self._endpoint(), slices=list(bounds))
-                self._checkpoints.write_plan(plan)
+                plan = self._checkpoints.begin(started, None, self._endpoint(), list(bounds))
                 self._groups = [_Group(number, each) for number, each in enumerate(bounds)]
             self._share_out(roots)
         return plan

@@ -17,7 +17,6 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveRateLimitError,
     HoneyHiveServerError,
 )
-from airflow_provider_honeyhive.export.checkpoint import Plan
 from airflow_provider_honeyhive.export.slice_queue import Grid, Slice, SliceQueue
 from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.export.threads import run_in_threads
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
-    from airflow_provider_honeyhive.export.checkpoint import StagedFile
+    from airflow_provider_honeyhive.export.checkpoint import Plan, StagedFile
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import Staging
     from airflow_provider_honeyhive.models.options import ExportOptions
@@ -147,12 +146,11 @@ class WindowExtraction(Extraction):
 
     def _begin(self) -> tuple[Plan, list[Slice]]:
         plan = self._checkpoints.read_plan()
-        checkpoints = None if plan is None else self._checkpoints.read(plan)
+        checkpoints = None if plan is None else self._checkpoints.go_on(plan)
         if plan is None or checkpoints is None:
             self._destination.clear_staging()
             plan = self._new_plan()
-            self._checkpoints.write_plan(plan)
-            checkpoints = self._checkpoints.read(plan) or {}
+            checkpoints = self._checkpoints.go_on(plan) or {}
         else:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
         self._next_number = max(checkpoints) + 1
@@ -189,7 +187,7 @@ class WindowExtraction(Extraction):
             window or "all of time",
             "an unknown number of" if total is None else f"{total:,}",
         )
-        return Plan(started_at=started, total=total, endpoint=self._endpoint(), slices=slices)
+        return self._checkpoints.begin(started, total, self._endpoint(), slices)
 
     # ------------------------------------------------------------------------------- the proof
 

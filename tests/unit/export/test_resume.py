@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
-from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan, SliceCheckpoint, StagedFile
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.encoder import Block
@@ -398,12 +398,11 @@ def test_verify_names_events_from_outside_the_window_and_wrong_times(client, tmp
 def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
     from airflow_provider_honeyhive.reading.cursor import Cursor
 
-    checkpoints = Checkpoints(open_store(tmp_path), "_staging-x")
+    checkpoints = Checkpoints(open_store(tmp_path), "_staging-x", "a")
     known = {("\ud83d", 1), (7, None), (b"\x00\xff", 3), ("twice", 3, 1)}
     cursor = Cursor(upper=5, known={*known, ("pending", 4)}, taken=5)
     checkpoints.write(0, (1, 9), [], cursor, pending=[("pending", 4)])
-    plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=[(1, 9)])
-    records = checkpoints.read(plan) or {}
+    records = checkpoints.go_on(checkpoints.begin(datetime.now(UTC), None, None, [(1, 9)])) or {}
     assert records[0].load_cursor() == Cursor(upper=5, known=known, taken=4)
 
 
@@ -419,14 +418,34 @@ def test_checkpoints_say_where_a_reading_stands(tmp_path):
     block = Block(8, 2, 1, 10, 20, "event_type=x", {"duration": 1})
     files = [StagedFile(path="s/00003-00000", sha256="ab", blocks=[block])]
     cursor = Cursor(upper=50, known={("a", 60), (1, None)}, elsewhere={(2, None)}, any_order=True, taken=2)
-    Checkpoints(LocalStore(tmp_path), "s").write(3, (0, 100), files, cursor, [("a", 60)])
-    written = json.loads((tmp_path / "s" / "00003.json").read_text())
+    Checkpoints(LocalStore(tmp_path), "s", "a").write(3, (0, 100), files, cursor, [("a", 60)])
+    written = json.loads((tmp_path / "s" / "00003-a.json").read_text())
     assert written == json.loads(CHECKPOINT)
     checkpoint = SliceCheckpoint.model_validate_json(CHECKPOINT)
     assert checkpoint.files == files
     assert checkpoint.load_cursor() == Cursor(
         upper=50, known={(1, None)}, elsewhere={(2, None)}, any_order=True, taken=1
     )
+
+
+def test_checkpoints_of_two_processes_of_one_try_are_not_mixed(tmp_path):
+    store = LocalStore(tmp_path)
+    first, second, third = (Checkpoints(store, "s", writer) for writer in "abc")
+
+    def stage(checkpoints: Checkpoints, number: int, bounds: tuple[int, int], lowest: int) -> None:
+        path = f"s/{number}-{id(checkpoints)}"
+        store.put(path, b"12345678")
+        files = [StagedFile(path=path, sha256=None, blocks=[Block(8, 2, 0, lowest, bounds[1] - 1)])]
+        checkpoints.write(number, bounds, files, Cursor(upper=lowest))
+
+    first.go_on(first.begin(datetime.now(UTC), None, None, [(0, 100)]))
+    stage(first, 0, (0, 100), 80)
+    assert list(second.go_on(second.read_plan())) == [0]
+    stage(second, 0, (0, 100), 30)
+    stage(first, 0, (50, 100), 60)
+    stage(first, 1, (0, 50), 20)
+    found = third.go_on(third.read_plan())
+    assert {number: each.cursor["upper"] for number, each in found.items()} == {0: 30}
 
 
 @pytest.mark.parametrize("other", ["_staging-54f6b320ba57b04d", "_staging-01234567-54f6b320-00000000"])
