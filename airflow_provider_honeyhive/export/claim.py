@@ -34,7 +34,9 @@ def check_claim(store: Store, layout: Layout, current: Current, wanted: Manifest
     if old is None:
         _check_unclaimed(store, layout, where)
     elif not replace and not _same_run(old, wanted):
-        raise DestinationTakenError(f"{where} already holds an export, and replace is False")
+        raise DestinationTakenError(
+            f"{where} already holds an export, and replace is False: give another output_path, or let it be replaced"
+        )
     elif not _same_export(old, wanted):
         raise DestinationTakenError(
             f"{where} already holds another export: of project {old.project!r} at {old.request.api_host}, window "

@@ -97,7 +97,7 @@ def combine_exports(
     manifest = combination.published_before()
     if manifest is None:
         manifest = combination.run(client, replace=replace)
-    remove_shards(store, combination.folder)
+    combination.remove_shards()
     return manifest
 
 
@@ -147,11 +147,16 @@ class _Combination:
         left = {(part.sha256, part.event_count) for shard in self._shards for part in shard.manifest.files}
         return manifest.placed(self._store, MANIFEST_NAME) if left <= published else None
 
+    def remove_shards(self) -> None:
+        """Remove what was combined; not the shards of another split, made since then for the same export."""
+        if read_plan(self._store, self.folder) == self._plan:
+            remove_shards(self._store, self.folder)
+
     def run(self, client: HoneyHiveClient, *, replace: bool) -> Manifest:
         """Check that all shards are there, belong together, and are the whole; then publish them as one."""
         if self._missing:
             urls = ", ".join(map(self._store.url, self._missing))
-            raise DestinationError(f"parts of the export are missing: {urls}; clear the tasks that exported them")
+            raise DestinationError(f"parts of the export are missing: clear the tasks that exported them, {urls}")
         self._check_requests(client.settings.api_host)
         self._check_windows()
         first = self._shards[0].manifest

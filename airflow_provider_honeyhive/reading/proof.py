@@ -94,14 +94,20 @@ class Proof:
         if self._reported is not None and seen > self._reported:
             # Late events, or a number that is no total.
             self._fetcher.totals_hold = False
-        if self._reported is None or seen >= self._reported:
+        if self._reported is None or (seen and seen >= self._reported):
             return None
-        now = count_rows(self._fetcher, self._start, self._end)
-        expected = self._reported if now is None else min(self._reported, now)
+        # Empty answers, one after the other, are hardly a proof that there is nothing.
+        now = self._count() or self._count()
+        if now is None:
+            now = self._reported
+        expected = min(self._reported, now) if self._reported else now
         if seen >= expected or seen >= expected - self._count_outside():
             return None
         agreed = self.readings >= READ_ATTEMPTS and len(set(self._found)) == 1
         return IncompleteExportError(expected, seen, agreed=agreed)
+
+    def _count(self) -> int | None:
+        return count_rows(self._fetcher, self._start, self._end)
 
     def _count_outside(self) -> int:
         """Return how many rows from outside the server shows at the span's ends.

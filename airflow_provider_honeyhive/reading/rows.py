@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -13,25 +14,35 @@ if TYPE_CHECKING:
 
 
 #: What tells a row of the server from others: event id and time (None: it has none), and a number from the second of
-#: those on that have both alike. An id alone would not do: servers may hold one id in several rows.
+#: those on that have both alike, in the order in which the server shows them. An id alone would not do: servers may hold one id in several rows.
 RowKey: TypeAlias = "tuple[Any, ...]"
 
 
-def row_keys(page: Page, earlier: Counter[RowKey] | None = None, again: int = 0) -> list[RowKey]:
-    """Return the key of each row of an answer.
-
-    :param earlier: rows, by id and time, in earlier answers that this one goes on from; it learns those of this
-        answer. None: this answer alone counts.
-    :param again: how many of its rows, at the beginning, are in the earlier answers.
-    """
+def row_keys(page: Page) -> list[RowKey]:
+    """Return the key of each row of an answer."""
     keys: list[RowKey] = list(zip(page.ids, page.times, strict=True))
-    if earlier is None and len(set(keys)) == len(keys):
+    if len(set(keys)) == len(keys):
         return keys
-    count = Counter() if earlier is None else earlier
-    for place, key in enumerate(keys[again:], again):
+    count: Counter[RowKey] = Counter()
+    for place, key in enumerate(keys):
         if count[key]:
             keys[place] = (*key, count[key])
         count[key] += 1
+    return keys
+
+
+def keys_by_content(page: Page, contents: dict[RowKey, list[bytes]]) -> list[RowKey]:
+    """Return the key of each row of an answer, where rows with the same id and time come in several answers.
+
+    :param contents: of such rows, in the order in which the answers show them; learns those of this one.
+    """
+    keys: list[RowKey] = list(zip(page.ids, page.times, strict=True))
+    for place, (key, raw) in enumerate(zip(keys, page.raw_events, strict=True)):
+        content, there = blake2b(raw, digest_size=8).digest(), contents.setdefault(key, [])
+        if content not in there:
+            there.append(content)
+        if number := there.index(content):
+            keys[place] = (*key, number)
     return keys
 
 

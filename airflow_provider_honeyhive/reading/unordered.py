@@ -5,7 +5,6 @@ Slower than seeking, and only what is left of a slice is read so. Knows nothing 
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveRequestError, HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import sort_newest_first
-from airflow_provider_honeyhive.reading.rows import row_keys
+from airflow_provider_honeyhive.reading.rows import keys_by_content, row_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,15 +57,15 @@ class UnorderedReader:
         seen: set[RowKey] = set()
         last_pass: list[RowKey] = []
         same = 0
-        # Then no row comes twice in a pass: what does is several rows with the same id and time.
+        # Then what comes twice in a pass, and differs, is several rows with the same id and time.
         in_one_order = False
         for _ in range(MOST_PASSES):
             this_pass: list[RowKey] = []
             before, pages = len(seen), 0
-            counted: Counter[RowKey] | None = Counter() if in_one_order else None
+            contents: dict[RowKey, list[bytes]] = {}
             for page, again in self._pages(low, high, seen):
                 pages += 1
-                keys = row_keys(page, counted, again)
+                keys = keys_by_content(page, contents) if in_one_order else row_keys(page)
                 this_pass.extend(key[:2] for key in keys[again:])
                 seen.update(keys)
                 fresh = self._state.take(page, low, keys)
@@ -99,9 +98,7 @@ class UnorderedReader:
                     raise
                 if limit == 1 or not is_heavy(error):
                     raise
-                # Page numbers count from the start again with the new size.
                 limit = longest = self._fetcher.shrink(limit)
-                shown = 0
                 continue
             # Nothing new is no end by itself: the order may have changed, and several rows may have an id and time.
             if not len(page) or (
