@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
 
 
-#: What tells a row of the server from others: event id and time (None: it has none), and a number from the second of
-#: those on that have both alike, in the order in which the server shows them. An id alone would not do: servers may hold one id in several rows.
+#: What tells a row of the server from others: event id, time (None: it has none), and a number from the second of those
+#: on that have both alike, in the order in which the server shows them. An id alone would not do: servers may hold one
+#: id in several rows.
 RowKey: TypeAlias = "tuple[Any, ...]"
 
 
