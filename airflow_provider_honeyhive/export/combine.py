@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _SUMS = (
     "event_count",
     "duplicates_dropped",
+    "repeated_ids",
     "events_without_time",
     "slice_count",
     "page_count",

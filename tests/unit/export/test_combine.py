@@ -105,6 +105,13 @@ def test_the_parts_become_one_export_that_proves_the_whole(sandbox_with, client_
     assert times == sorted(times, reverse=True), "the files are not newest first"
 
 
+def test_ids_that_the_server_holds_twice_are_counted_over_all_parts(sandbox, client, tmp_path):
+    sandbox.add([event_at(time, 900 + number) for number, time in enumerate(HOURS[:24]) for _ in range(2)])
+    manifest = combine(client, tmp_path, export_parts(client, tmp_path))
+    assert len(manifest.files) > 1
+    assert manifest.repeated_ids == 24
+
+
 @pytest.mark.parametrize(
     "options",
     [
