@@ -42,7 +42,8 @@ BOUNDS = {
     "Bytes that an answer aims for": page_size.TARGET_BYTES,
     "Events in the first pages": page_size.FIRST_LIMIT,
     "Readings of a window before it is incomplete": slice_reader.READ_ATTEMPTS,
-    "Passes through one time that bring nothing new": unordered.IDLE_PASSES,
+    "Passes through one time, at the most": unordered.MOST_PASSES,
+    "Those in the same order, before what comes twice in one counts as several rows": unordered.SAME_PASSES,
     "Slices read at once, and so requests": OPTIONS.concurrency,
     "Events for which another slice is worth it": extract_window.EVENTS_WORTH_A_SLICE,
     "A data file on disk": OPTIONS.max_file_size,
@@ -101,7 +102,7 @@ def test_numbers_in_sentences_are_those_of_the_code():
         [
             "are read again, three readings in all",
             f"if the newest is less than {lasting(checkpoint.LONGEST_AGE)} old",
-            f"after {unordered.IDLE_PASSES} passes without anything new",
+            f"but in {unordered.MOST_PASSES} passes at most",
             f"There a lease of {lease.LEASE_S:g} s stands for",
             f"obeyed up to {lasting(retries.LONGEST_RETRY_AFTER_S)};",
             f"`Retry-After` is longer than {lasting(retries.LONG_WAIT_S)}, in an export task",
