@@ -89,7 +89,9 @@ class FsspecStore:
         # Before anything else can close the file, which would complete the upload with what it has.
         with suppress(Exception):
             file.discard()
-        file.closed = True
+        # Files in memory complete nothing when they are closed, and do not let themselves be marked.
+        with suppress(AttributeError):
+            file.closed = True
 
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""

@@ -218,3 +218,14 @@ def test_a_path_that_cannot_connect_is_told():
 
     with pytest.raises(DestinationError, match=r"^cannot open s3://bucket/a: LookupError: no connection 'x'$"):
         open_store(Path())
+
+
+def test_in_memory_what_fails_while_writing_is_told_as_it_is():
+    # Such files cannot be marked as closed.
+    def fail() -> None:
+        with open_store(UPath("memory://failing")).create("file") as sink:
+            sink.write(b"part")
+            raise DestinationError("no more")
+
+    with pytest.raises(DestinationError, match="no more"):
+        fail()
