@@ -15,43 +15,47 @@ from airflow_provider_honeyhive.storage.local import LocalStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    #: Told the name of a step, before it is taken.
-    Hook = Callable[[str], None]
+    #: Told the name of a step, before it is taken; returns what the step is to raise once it is taken, if anything.
+    Hook = Callable[[str], BaseException | None]
 
 PACKAGE = "airflow_provider_honeyhive.export"
 CHANGES = ("create", "put", "swap", "copy", "delete", "remove_folder")
 LOOKS = ("read", "get", "files", "folders", "newest", "chunks")
+STEPS = (*CHANGES, *LOOKS)
 
 #: Of the process that a thread belongs to; the store keeps it, since steps are taken by threads of its readers, too.
 _HOOKS: dict[int, Hook] = {}
 
 
-class SteppedStore(LocalStore):
-    """A local store that tells a hook before each of its steps."""
+def stepped(kind: type[Any]) -> type[Any]:
+    """Return a kind of store that tells the hook of whoever opens it before each of its steps."""
 
-    def __init__(self, root: Any) -> None:
-        super().__init__(root)
+    def begin(self: Any, *args: Any) -> None:
+        kind.__init__(self, *args)
         self._hook = _HOOKS.get(threading.get_ident(), lambda _: None)
 
+    def told(name: str) -> Callable[..., Any]:
+        def step(self: Any, *args: Any, **more: Any) -> Any:
+            error = self._hook(name)
+            result = getattr(kind, name)(self, *args, **more)
+            if error is not None:
+                raise error
+            return result
 
-def _told(name: str) -> Callable[..., Any]:
-    def step(self: SteppedStore, *args: Any, **more: Any) -> Any:
-        self._hook(name)
-        return getattr(LocalStore, name)(self, *args, **more)
+        return step
 
-    return step
+    return type(f"Stepped{kind.__name__}", (kind,), {"__init__": begin, **{name: told(name) for name in STEPS}})
 
 
-for _name in (*CHANGES, *LOOKS):
-    setattr(SteppedStore, _name, _told(_name))
+SteppedStore = stepped(LocalStore)
 
 
 @contextmanager
-def stepping() -> Iterator[None]:
+def stepping(open_store: Callable[[Any], Any] = SteppedStore) -> Iterator[None]:
     """Let all exports use stores that can be stopped, and put files together one after the other."""
     with ExitStack() as stack:
         for module in ("claim", "combine", "exporter", "shards"):
-            stack.enter_context(patch(f"{PACKAGE}.{module}.open_store", SteppedStore))
+            stack.enter_context(patch(f"{PACKAGE}.{module}.open_store", open_store))
         stack.enter_context(patch(f"{PACKAGE}.extract_window.cpu_count", lambda: 1))
         # Nothing here outlives the machine.
         stack.enter_context(patch("os.fsync"))
