@@ -9,15 +9,19 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from queue import Queue
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .places import Place
 
+#: Seconds that the process that forks gets to import everything.
+START_S = 300
+
 SCRIPT = """
-import logging, os, sys, traceback
+import logging, os, sys, threading, traceback
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -36,7 +40,13 @@ def export(api_url, output_url, conn_id):
     path = ObjectStoragePath(output_url, conn_id=conn_id)
     export_events(client, DEMO, path, ExportOptions(max_file_size=50_000, page_size=200, concurrency=2))
 
-answers = os.fdopen(int(sys.argv[1]), "w")
+def answer(*numbers):
+    # In one write, so that answers do not mix.
+    os.write(int(sys.argv[1]), f"{' '.join(map(str, numbers))}\\n".encode())
+
+def wait(pid):
+    answer(pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
@@ -48,26 +58,27 @@ for line in sys.stdin:
             traceback.print_exc()
         finally:
             os._exit(code)
-    print(pid, file=answers, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
+    answer(pid)
+    threading.Thread(target=wait, args=(pid,)).start()
 """
 
 
 class Export:
     """One export under way."""
 
-    def __init__(self, answers: IO[str]) -> None:
-        self._pid = int(answers.readline())
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._code = 1
-        self._waiting = threading.Thread(target=self._read_code, args=(answers,))
-        self._waiting.start()
+        self._ended = threading.Event()
 
-    def _read_code(self, answers: IO[str]) -> None:
-        self._code = int(answers.readline())
+    def end(self, code: int) -> None:
+        """Note that it has ended."""
+        self._code = code
+        self._ended.set()
 
     def is_alive(self) -> bool:
         """Return whether it is still at work."""
-        return self._waiting.is_alive()
+        return not self._ended.is_set()
 
     def kill(self) -> None:
         """End it at once, wherever it is."""
@@ -76,12 +87,12 @@ class Export:
 
     def wait(self) -> int:
         """Return its exit code, once it has ended."""
-        self._waiting.join()
+        self._ended.wait()
         return self._code
 
 
 class Exporter:
-    """Starts exports, one after the other."""
+    """Starts exports, one after the other or side by side."""
 
     def __init__(self) -> None:
         reading, writing = os.pipe()
@@ -95,6 +106,18 @@ class Exporter:
             cwd=Path(__file__).parents[2],
         )
         os.close(writing)
+        self._started: Queue[Export] = Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        exports: dict[str, Export] = {}
+        for line in self._answers:
+            pid, *code = line.split()
+            if code:
+                exports.pop(pid).end(int(code[0]))
+            else:
+                exports[pid] = Export(int(pid))
+                self._started.put(exports[pid])
 
     @contextmanager
     def start(self, api_url: str, place: Place, name: str) -> Iterator[Export]:
@@ -102,7 +125,7 @@ class Exporter:
         assert self._process.stdin is not None
         self._process.stdin.write("\t".join([api_url, f"{place.url}/{name}", place.conn_id]) + "\n")
         self._process.stdin.flush()
-        export = Export(self._answers)
+        export = self._started.get(timeout=START_S)
         yield export
         export.wait()
 
