@@ -100,10 +100,9 @@ class UnorderedReader:
                     raise
                 limit = longest = self._fetcher.shrink(limit)
                 continue
-            # Nothing new is no end by itself: the order may have changed, and several rows may have an id and time.
-            if not len(page) or (
-                number * limit == shown and seen.issuperset(row_keys(page)) and not self._has_row(shown, low, high)
-            ):
+            # So many rows, and nothing new: the last page again, or several rows with the same id and time.
+            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(row_keys(page))
+            if not len(page) or (is_known and not self._has_row(shown, low, high)):
                 return
             size = limit
             reached = number * size + len(page)
