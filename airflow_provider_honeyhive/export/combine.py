@@ -197,6 +197,11 @@ class _Combination:
     def _whole_sessions(self) -> bool:
         return self._shards[0].manifest.request.sessions is not None
 
+    @property
+    def _total_trusted(self) -> bool:
+        """Whether each shard was compared with the server's total."""
+        return all(shard.manifest.total_trusted for shard in self._shards)
+
     def _check_windows(self) -> None:
         end = self._window.end
         for shard in self._shards:
@@ -239,11 +244,13 @@ class _Combination:
         request = ExportRequest.parse(
             project=facts.project, filters=facts.filters, window=self._window, evaluation_id=facts.evaluation_id
         )
-        fetcher = RangeFetcher(client, request, ReadStats(), trust_total=self._shards[0].manifest.total_trusted)
-        now = count_rows(fetcher, self._window.start_us, self._window.end_us)
+        trusted = client.settings.trust_total and self._total_trusted
+        now = count_rows(
+            RangeFetcher(client, request, ReadStats(), trust_total=trusted), self._window.start_us, self._window.end_us
+        )
         self._reported = now if self._plan is None else self._plan.total
         received = sum(shard.manifest.event_count for shard in self._shards)
-        expected = min((total for total in (self._reported, now) if total is not None), default=0)
+        expected = min((total for total in (self._reported, now) if total is not None), default=0) if trusted else 0
         if received < expected:
             raise IncompleteExportError(expected, received)
         if now is not None and received < now:
@@ -283,6 +290,7 @@ class _Combination:
             "start_time": start,
             "end_time": end,
             "reported_total": self._reported,
+            "total_trusted": self._total_trusted,
             "misfits": dict(sum((Counter(manifest.misfits) for manifest in manifests), Counter())),
             "project_names": sorted({names for manifest in manifests for names in manifest.project_names}, key=str),
             "started_at": min(manifest.started_at for manifest in manifests),

@@ -118,7 +118,10 @@ class Destination:
         self._prepare(finals, manifest)
         if not self._swap():
             raise DestinationError(f"another export was published to {self.url()} meanwhile; a retry begins anew")
-        recover(self.store, self.layout)
+        current = recover(self.store, self.layout)
+        if self.layout.object_name is not None and current.data != self._data:
+            # The copy of the object may have come over a later one.
+            raise DestinationError(f"another export to {self.url()} replaced this one at once; a retry begins anew")
 
     def _prepare(self, finals: Mapping[str, str], manifest: Manifest) -> None:
         """Write down what is to happen, then put everything beside what is there already."""

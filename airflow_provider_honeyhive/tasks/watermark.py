@@ -22,8 +22,9 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     InvalidArgumentError,
 )
-from airflow_provider_honeyhive.manifest import Manifest, locate_manifest
+from airflow_provider_honeyhive.export.recovery import recover
 from airflow_provider_honeyhive.models.filters import parse_filters
+from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
 from airflow_provider_honeyhive.storage.paths import open_store
 from airflow_provider_honeyhive.tasks.arguments import storage_path
@@ -165,17 +166,15 @@ class RememberedWindow(BaseModel):
     def has_manifest(self) -> bool:
         """Return whether there is a manifest of exactly this window where it was to be published.
 
+        What a try that died has begun there is finished first.
+
         :raises DestinationError: the place cannot be read.
         """
         if self.output_path is None:
             return False
-        folder, name = locate_manifest(storage_path(self.output_path, self.output_conn_id))
-        store = open_store(folder)
-        data = store.get(name)
-        if data is None:
-            return False
-        manifest = Manifest.from_json(data, store.url(name))
-        return (manifest.start_time, manifest.end_time) == (self.start_time, self.end_time)
+        folder, layout = choose_layout(storage_path(self.output_path, self.output_conn_id))
+        manifest = recover(open_store(folder), layout).manifest
+        return manifest is not None and (manifest.start_time, manifest.end_time) == (self.start_time, self.end_time)
 
 
 class WatermarkState(BaseModel):

@@ -286,6 +286,11 @@ def test_events_without_a_time_in_more_than_one_part_publish_nothing(client, tmp
 # ------------------------------------------------------------------------------------------- counts
 
 
+def window_of(url: str) -> Window:
+    manifest = Manifest.read(url)
+    return Window.parse(manifest.start_time, manifest.end_time)
+
+
 def lose(path: Path, url: str) -> int:
     """Make a part say that it holds an event less; return how many all hold then."""
     name = path / url / "_manifest.json"
@@ -302,6 +307,14 @@ def test_fewer_events_than_the_server_reported_before_and_reports_now_publish_no
         combine(client, tmp_path, urls)
     assert (caught.value.expected, caught.value.received) == (300, 299)
     assert published(tmp_path) == {}
+
+
+def test_parts_of_which_one_was_not_compared_with_a_total_are_not_compared_together(client, tmp_path, urls):
+    options = ExportOptions(trust_total=False)
+    export_events(client, DEMO.model_copy(update={"window": window_of(urls[0])}), urls[0], options)
+    lose(tmp_path, urls[0])
+    manifest = combine(client, tmp_path, urls)
+    assert (manifest.event_count, manifest.reported_total, manifest.total_trusted) == (299, 300, False)
 
 
 def test_events_that_came_late_are_no_loss(sandbox, client, tmp_path, urls, caplog):

@@ -199,6 +199,13 @@ def test_what_stays_lost_is_told_with_the_numbers_of_the_window(
 # ------------------------------------------------------------------------------- answers cut by bytes
 
 
+@by_concurrency
+def test_two_empty_answers_one_after_the_other_are_no_empty_window(serve, export, assert_whole, concurrency):
+    sandbox = serve(traffic(sessions=2))
+    sandbox.fault_at = {number: Fault.empty() for number in (1, 2)}
+    assert_whole(export(sandbox, concurrency=concurrency), sandbox)
+
+
 @by_kind
 @by_concurrency
 @by_total

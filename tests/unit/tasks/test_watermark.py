@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from itertools import pairwise
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.export.recovery import Commit
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, locate_manifest
+from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.window import Window, format_time
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS, Watermark, watermark_key
@@ -179,6 +182,24 @@ def test_what_a_dead_run_has_published_is_not_exported_again(store, tmp_path, na
     assert export(store, "next", at(9)) == Window(at(8), at(9))
     # It may be tried again all the same, as any run that has published.
     assert dead.take(at(8)) == Window(at(6), at(8))
+
+
+def test_the_object_that_a_dead_run_has_published_but_not_copied_is_put_in_place(store, tmp_path):
+    path = tmp_path / "a.jsonl"
+    dead = watermark(store, "dead", str(path))
+    publish(str(path), dead.take(at(8)))
+    folder, layout = choose_layout(path)
+    manifest = folder / layout.manifest_name
+    commit = Commit(
+        manifest_name=manifest.name, manifest_sha256=sha256(manifest.read_bytes()).hexdigest(), source="commit-1.data"
+    )
+    staging = folder / layout.staging_name("ab" * 32, None)
+    staging.mkdir()
+    (staging / "commit-1.json").write_text(commit.model_dump_json())
+    (staging / "commit-1.data").write_bytes(b"{}\n")
+    assert export(store, "next", at(9)) == Window(at(8), at(9))
+    assert path.read_bytes() == b"{}\n"
+    assert not staging.exists()
 
 
 def test_what_a_dead_first_run_has_published_is_continued(tmp_path):
