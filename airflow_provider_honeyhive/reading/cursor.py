@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.exceptions import IncompleteExportError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
-from airflow_provider_honeyhive.reading.rows import row_keys
+from airflow_provider_honeyhive.reading.rows import has_twins, row_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable
 
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.exceptions import IncompleteExportError
     from airflow_provider_honeyhive.reading.fetcher import ReadStats
     from airflow_provider_honeyhive.reading.rows import RowKey, SharedKeys
 
@@ -42,6 +42,7 @@ class Cursor:
     :param expect_seam: the next answer must show a known row.
     :param unit: the finest step the server's date bounds obey, in microseconds.
     :param any_order: the answers come in any order; such a slice cannot be shared.
+    :param by_content: several rows may have the same id and time.
     :param taken: rows of the slice that were taken.
     :param done: the slice has been read.
     """
@@ -52,6 +53,7 @@ class Cursor:
     expect_seam: bool = False
     unit: int = MILLISECOND_US
     any_order: bool = False
+    by_content: bool = False
     taken: int = 0
     done: bool = False
 
@@ -129,7 +131,8 @@ class SliceState:
         self._untimed.remove(self._own_untimed())
         with self._lock:
             self._reached = None
-            self.cursor = Cursor(upper=self.high, unit=self.cursor.unit, any_order=any_order)
+            old = self.cursor
+            self.cursor = Cursor(upper=self.high, unit=old.unit, any_order=any_order, by_content=old.by_content)
 
     # ------------------------------------------------------------------------------- what is left
 
@@ -181,21 +184,32 @@ class SliceState:
 
     # ------------------------------------------------------------------------------- taking
 
-    def take(self, page: Page, low: int | None, keys: Sequence[RowKey] | None = None) -> Batch | None:
+    def keys(self, page: Page) -> list[RowKey]:
+        """Return the key of each row of an answer."""
+        return row_keys(page, by_content=self.cursor.by_content)
+
+    def again(self, reason: str) -> ReadAgainError:
+        """Return what to raise where what was taken cannot be trusted to be whole."""
+        return ReadAgainError(reason, IncompleteExportError(None, self.cursor.seen, reason))
+
+    def take(self, page: Page, low: int | None) -> Batch | None:
         """Return the rows of the answer that are new and inside the slice, and remember all of its rows.
 
         A row without a time counts as inside: the server gave it for this range, and leaving it out would lose it.
 
         :param page: the answer.
         :param low: what it was asked from on.
-        :param keys: of its rows; None: what they are by this answer alone.
         :returns: None where the answer shows nothing new.
+        :raises ReadAgainError: the rows have to be told apart by their contents.
         """
+        if has_twins(page) and not self.cursor.by_content:
+            self.cursor.by_content = True
+            raise self.again("several events have the same id and time")
         cursor, stats = self.cursor, self._stats
         raws: list[RawEvent] = []
         times: list[int | None] = []
         taken: list[RowKey] = []
-        keys = row_keys(page) if keys is None else keys
+        keys = self.keys(page)
         with self._lock:
             known = cursor.known
             known_before = len(known)

@@ -13,15 +13,26 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
 
 
-#: What tells a row of the server from others: event id, time (None: it has none), and a number from the second of those
-#: on that have both alike, in the order in which the server shows them. An id alone would not do: servers may hold one
-#: id in several rows.
+#: What tells a row of the server from others: event id and time (None: it has none); its content where several rows
+#: have both alike; and a number from the second of those on that are the same in every byte.
 RowKey: TypeAlias = "tuple[Any, ...]"
 
 
-def row_keys(page: Page) -> list[RowKey]:
-    """Return the key of each row of an answer."""
+def has_twins(page: Page) -> bool:
+    """Return whether several rows of an answer have the same id and time: servers may hold an event in several rows."""
+    return len(set(zip(page.ids, page.times, strict=True))) < len(page)
+
+
+def row_keys(page: Page, *, by_content: bool = False) -> list[RowKey]:
+    """Return the key of each row of an answer.
+
+    :param by_content: look at the content of each row, not only of those without a time.
+    """
     keys: list[RowKey] = list(zip(page.ids, page.times, strict=True))
+    if by_content or None in page.times:
+        for place, (key, raw) in enumerate(zip(keys, page.raw_events, strict=True)):
+            if by_content or key[1] is None:
+                keys[place] = (*key, blake2b(raw, digest_size=8).hexdigest())
     if len(set(keys)) == len(keys):
         return keys
     count: Counter[RowKey] = Counter()
@@ -29,21 +40,6 @@ def row_keys(page: Page) -> list[RowKey]:
         if count[key]:
             keys[place] = (*key, count[key])
         count[key] += 1
-    return keys
-
-
-def keys_by_content(page: Page, contents: dict[RowKey, list[bytes]]) -> list[RowKey]:
-    """Return the key of each row of an answer, where rows with the same id and time come in several answers.
-
-    :param contents: of such rows, in the order in which the answers show them; learns those of this one.
-    """
-    keys: list[RowKey] = list(zip(page.ids, page.times, strict=True))
-    for place, (key, raw) in enumerate(zip(keys, page.raw_events, strict=True)):
-        content, there = blake2b(raw, digest_size=8).digest(), contents.setdefault(key, [])
-        if content not in there:
-            there.append(content)
-        if number := there.index(content):
-            keys[place] = (*key, number)
     return keys
 
 

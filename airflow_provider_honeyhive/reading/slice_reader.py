@@ -12,10 +12,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.exceptions import IncompleteExportError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up
-from airflow_provider_honeyhive.reading.rows import row_keys
 from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader, goes_on_after
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ class SliceReader:
     :param end: microseconds since 1970, exclusive; None: until the end of time.
     :param cursor: where an earlier reading stopped; None begins at the end.
     :param expected: how many events there may be, where somebody has a guess.
+    :param by_content: tell rows apart by their contents from the start, for whoever cannot read again.
 
     ``state`` says what has been taken and what is left, and lets another reader have some of that.
     """
@@ -54,9 +53,12 @@ class SliceReader:
         end: int | None,
         cursor: Cursor | None = None,
         expected: float | None = None,
+        *,
+        by_content: bool = False,
     ) -> None:
         self._fetcher = fetcher
         self.state = SliceState(start, end, cursor, expected, stats=fetcher.stats, untimed=fetcher.untimed)
+        self.state.cursor.by_content |= by_content
         self._unordered = UnorderedReader(fetcher, self.state)
         self._readings = 1
         self._lost_at: int | None = None
@@ -176,7 +178,7 @@ class SliceReader:
         for wider in sorted({second, *(round_up(time, MILLISECOND_US) for time in further)}):
             page = self._fetcher.fetch(low, wider)
             if self._shows_known(page):
-                if not seam.isdisjoint(row_keys(page)) or self._fetcher.may_hide_more(page):
+                if not seam.isdisjoint(self.state.keys(page)) or self._fetcher.may_hide_more(page):
                     # Still there, so it was the bound that hid it; or too far down to be shown.
                     cursor.unit = SECOND_US
                 cursor.upper = wider
@@ -185,7 +187,7 @@ class SliceReader:
 
     def _shows_known(self, page: Page) -> bool:
         # Events without a time prove nothing: a server may show them in every range.
-        keys = zip(page.ids, page.times, strict=True)
+        keys = self.state.keys(page) if self.cursor.by_content else zip(page.ids, page.times, strict=True)
         return not self.cursor.known.isdisjoint(key for key in keys if key[1] is not None)
 
     def _round_up(self, time: int) -> int:
@@ -207,7 +209,7 @@ class SliceReader:
 
     def _again(self, reason: str, *, any_order: bool = False) -> ReadAgainError:
         self.cursor.any_order = self.cursor.any_order or any_order
-        return ReadAgainError(reason, IncompleteExportError(None, self.cursor.seen, reason))
+        return self.state.again(reason)
 
 
 def _next_second(time: int) -> int:

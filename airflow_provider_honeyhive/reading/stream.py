@@ -62,7 +62,8 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
     :raises IncompleteExportError: what was yielded is not whole; nothing that was yielded is wrong, but
         events may be missing, so the caller has to begin again.
     """
-    reader = ProvedReader.of(RangeFetcher(client, request, ReadStats(), page_size), request.window)
+    # What was yielded cannot be taken back.
+    reader = ProvedReader.of(RangeFetcher(client, request, ReadStats(), page_size), request.window, by_content=True)
 
     def begin() -> tuple[Batch | None, Iterator[Batch]]:
         batches = reader.read()
@@ -76,7 +77,6 @@ def iter_batches(client: HoneyHiveClient, request: ExportRequest, page_size: int
     try:
         yield from batches
     except ReadAgainError as error:
-        # What was yielded cannot be taken back.
         raise error.incomplete from error
 
 
@@ -86,20 +86,22 @@ class ProvedReader:
     :param fetcher: asks for ranges.
     :param start: microseconds since 1970, inclusive; None: from the beginning of time.
     :param end: microseconds since 1970, exclusive; None: until the end of time.
+    :param by_content: as for :class:`.SliceReader`.
     """
 
-    def __init__(self, fetcher: RangeFetcher, start: int | None, end: int | None) -> None:
+    def __init__(self, fetcher: RangeFetcher, start: int | None, end: int | None, *, by_content: bool = False) -> None:
         self._fetcher = fetcher
         self._span = start, end
-        self._reader = SliceReader(fetcher, start, end)
+        self._reader = SliceReader(fetcher, start, end, by_content=by_content)
         self._proof: Proof | None = None
         #: What the server reported before the reading; None: no usable total.
         self.reported: int | None = None
 
     @classmethod
-    def of(cls, fetcher: RangeFetcher, window: Window | None) -> ProvedReader:
+    def of(cls, fetcher: RangeFetcher, window: Window | None, *, by_content: bool = False) -> ProvedReader:
         """Return what reads a window; None: all of time."""
-        return cls(fetcher, window.start_us if window else None, window.end_us if window else None)
+        span = (window.start_us, window.end_us) if window else (None, None)
+        return cls(fetcher, *span, by_content=by_content)
 
     def read(self) -> Iterator[Batch]:
         """Yield the events once each, newest first where the server sorts.

@@ -12,7 +12,7 @@ from airflow_provider_honeyhive.api.retries import is_heavy
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveRequestError, HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import sort_newest_first
-from airflow_provider_honeyhive.reading.rows import keys_by_content, row_keys
+from airflow_provider_honeyhive.reading.rows import row_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,7 @@ class UnorderedReader:
     def __init__(self, fetcher: RangeFetcher, state: SliceState) -> None:
         self._fetcher = fetcher
         self._state = state
+        self._refusal: HoneyHiveError | None = None
 
     def page_through(self, low: int | None, high: int | None) -> Iterator[Batch]:
         """Page by number through a range that cannot be divided.
@@ -53,32 +54,42 @@ class UnorderedReader:
         A pass ends where no row has its number, so it says how many there are. All have been seen when so many
         different ones were, by one answer or by a pass that brought nothing new: rows that appear or vanish, and an
         order that changes, move others past the pages.
+
+        :raises ReadAgainError: the rows have to be told apart by their contents.
+        :raises HoneyHiveRequestError: the server refuses page numbers that lie within the range.
         """
+        state = self._state
         seen: set[RowKey] = set()
         last_pass: list[RowKey] = []
         same = 0
-        # Then what comes twice in a pass, and differs, is several rows with the same id and time.
-        in_one_order = False
         for _ in range(MOST_PASSES):
             this_pass: list[RowKey] = []
             before, pages = len(seen), 0
-            contents: dict[RowKey, list[bytes]] = {}
+            self._refusal = None
             for page, again in self._pages(low, high, seen):
                 pages += 1
-                keys = keys_by_content(page, contents) if in_one_order else row_keys(page)
-                this_pass.extend(key[:2] for key in keys[again:])
+                fresh = state.take(page, low)
+                keys = state.keys(page)
+                this_pass.extend(keys[again:])
                 seen.update(keys)
-                fresh = self._state.take(page, low, keys)
                 del page
                 if fresh:
                     yield fresh
                 del fresh
             is_idle = len(seen) == before
-            if in_one_order or (len(seen) >= len(this_pass) and (pages <= 1 or is_idle)):
-                return
+            if len(seen) >= len(this_pass) and (pages <= 1 or is_idle):
+                break
             same = same + 1 if is_idle and this_pass == last_pass else 0
             last_pass = this_pass
-            in_one_order = same == SAME_PASSES
+            if same == SAME_PASSES:
+                if state.cursor.by_content:
+                    break
+                state.cursor.by_content = True
+                raise state.again("several events have the same id and time")
+        if self._refusal is not None:
+            rows = len(this_pass)
+            if not seen.issuperset(state.keys(_around(self._fetcher, rows, low, high))):
+                raise self._refusal
 
     def _pages(self, low: int | None, high: int | None, seen: set[RowKey]) -> Iterator[tuple[Page, int]]:
         """Yield the pages of one pass, each with how many of its rows the page before has shown.
@@ -93,16 +104,18 @@ class UnorderedReader:
                 page = self._fetcher.fetch(low, high, page=number + 1, limit=limit)
             except HoneyHiveError as error:
                 if shown and _is_refusal(error):
-                    if seen.issuperset(row_keys(_around(self._fetcher, shown, low, high))):
-                        return
-                    raise
+                    # The end, or out of reach: which of the two shows when all else has been seen.
+                    self._refusal = error
+                    return
                 if limit == 1 or not is_heavy(error):
                     raise
                 limit = longest = self._fetcher.shrink(limit)
                 continue
-            # So many rows, and nothing new: the last page again, or several rows with the same id and time.
-            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(row_keys(page))
-            if not len(page) or (is_known and not self._has_row(shown, low, high)):
+            # So many rows, and nothing new: the last page again, or others in another order.
+            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(self._state.keys(page))
+            if not len(page) or (
+                is_known and (shown >= 2 * len(seen) or _has_ended(self._fetcher, shown, longest, low, high))
+            ):
                 return
             size = limit
             reached = number * size + len(page)
@@ -115,10 +128,6 @@ class UnorderedReader:
                 again, shown = shown - number * size, reached
                 yield page, again
             del page
-
-    def _has_row(self, shown: int, low: int | None, high: int | None) -> bool:
-        """Return whether there is another row behind those shown, where the last page may have been shown again."""
-        return len(_around(self._fetcher, shown, low, high)) > shown % _size_around(shown)
 
     def halve(self) -> Iterator[Batch]:
         """Read the slice in any order.
@@ -140,6 +149,7 @@ class UnorderedReader:
             if fresh:
                 yield sort_newest_first(fresh)
             return
+        keys = self._state.keys
         unit = SECOND_US if high - low > 2 * SECOND_US else self._state.cursor.unit
         middle = (low + high) // 2 // unit * unit
         # Events without a time may show in both halves: where they are most of an answer, halving makes it no shorter.
@@ -148,7 +158,7 @@ class UnorderedReader:
             return
         upper, lower = self._fetcher.fetch(middle, high), self._fetcher.fetch(low, middle)
         if unit < SECOND_US and (
-            not {*row_keys(upper), *row_keys(lower)}.issuperset(row_keys(page))
+            not {*keys(upper), *keys(lower)}.issuperset(keys(page))
             or any(time is not None and time < middle for time in upper.times)
         ):
             # The halves lack events of the whole, or overlap: the server's bounds are coarser than this range.
@@ -173,14 +183,26 @@ def goes_on_after(fetcher: RangeFetcher, page: Page, low: int | None, high: int 
     """
     if not len(page):
         return False
+    shown = set(row_keys(page))
     try:
         more = fetcher.fetch(low, high, page=len(page) + 1, limit=1)
     except HoneyHiveRequestError as error:
         if not _is_refusal(error):
             raise
-        more = _around(fetcher, len(page), low, high)
-    # Some servers show the last page again.
-    return not set(row_keys(page)).issuperset(row_keys(more))
+        return not shown.issuperset(row_keys(_around(fetcher, len(page), low, high)))
+    if not len(more) or not shown.issuperset(row_keys(more)):
+        return len(more) > 0
+    # The last page again, or another row in another order.
+    return not _has_ended(fetcher, len(page), len(page), low, high)
+
+
+def _has_ended(fetcher: RangeFetcher, shown: int, longest: int, low: int | None, high: int | None) -> bool:
+    """Return whether there is no row behind those shown; False where that cannot be told.
+
+    :param longest: as many rows the server gives at once.
+    """
+    size = _size_around(shown)
+    return size <= longest and len(_around(fetcher, shown, low, high)) <= shown % size
 
 
 def _around(fetcher: RangeFetcher, shown: int, low: int | None, high: int | None) -> Page:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
+#: Late events come until so many requests: with one for each there would be no end to some readings.
+LAST_INSERT = 300
+
+
 @dataclass(frozen=True)
 class Oddities:
     """How this server differs from a friendly one."""
@@ -155,7 +159,7 @@ class ModelClient:
         return ids
 
     def _change(self) -> None:
-        for _ in range(self.oddities.inserts):
+        for _ in range(self.oddities.inserts if len(self.requests) < LAST_INSERT else 0):
             self.events[f"late-{len(self.requests)}-{self._random.random()}"] = self._random.randint(*self.span)
         for _ in range(min(self.oddities.deletes, len(self.events))):
             gone = self._random.choice(sorted(self.events))

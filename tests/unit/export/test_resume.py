@@ -410,7 +410,7 @@ def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
 CHECKPOINT = (
     '{"start":0,"end":100,"files":[{"path":"s/00003-00000","sha256":"ab","members":[[8,2,1,10,20,"event_type=x",'
     '{"duration":1}]]}],"cursor":{"upper":50,"known":"[[1, false, null]]","elsewhere":"[[2, false, null]]",'
-    '"expect_seam":false,"unit":1000,"any_order":true,"taken":1,"done":false},"sessions":null}'
+    '"expect_seam":false,"unit":1000,"any_order":true,"by_content":false,"taken":1,"done":false},"sessions":null}'
 )
 
 
