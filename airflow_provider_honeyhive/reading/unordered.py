@@ -144,7 +144,7 @@ class UnorderedReader:
         """Halve the range until an answer holds all of it, which works in any order."""
         if page is None:
             page = self._fetcher.fetch(low, high)
-        if not self._fetcher.may_hide_more(page) and not goes_on_after(self._fetcher, page, low, high):
+        if not self._fetcher.is_long(page) and not goes_on_after(self._fetcher, page, low, high):
             fresh = self._state.take(page, low)
             if fresh:
                 yield sort_newest_first(fresh)

@@ -22,7 +22,6 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
     InvalidArgumentError,
 )
-from airflow_provider_honeyhive.export.recovery import recover
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
@@ -170,6 +169,9 @@ class RememberedWindow(BaseModel):
 
         :raises DestinationError: the place cannot be read.
         """
+        # Here, because the sensor needs none of it.
+        from airflow_provider_honeyhive.export.recovery import recover  # noqa: PLC0415
+
         if self.output_path is None:
             return False
         folder, layout = choose_layout(storage_path(self.output_path, self.output_conn_id))

@@ -45,7 +45,7 @@ KINDS = {"events": DEMO, "sessions": DEMO.model_copy(update={"sessions": "comple
 MILLISECOND = timedelta(milliseconds=1)
 NOON = DAY.start + timedelta(hours=12)
 #: After so many requests of an export the sandbox refuses the key: what does not come to an end fails at once.
-ENOUGH_REQUESTS = 1_000
+ENOUGH_REQUESTS = 4_000
 
 by_kind = pytest.mark.parametrize("kind", KINDS)
 by_concurrency = pytest.mark.parametrize("concurrency", [1, 4])
