@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.export.checkpoint import Plan, StagedFile
+from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, FsspecStore
@@ -27,6 +27,7 @@ from .test_exporter import DAY, event_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from airflow_provider_honeyhive.export.checkpoint import Plan
     from airflow_provider_honeyhive.manifest import Manifest
 
 # ------------------------------------------------------------------------------------------------ what is exported
@@ -67,7 +68,7 @@ class Client:
 class Reading:
     """Stages a file for each slice, and goes on from what earlier tries have staged; takes the place of reading."""
 
-    slice_count = 2
+    slice_count, repeated_ids = 2, 0
 
     def __init__(self, window: Any, *, client: Client, staging: Any, **_: Any) -> None:
         self._window, self._client, self._staging = window, client, staging
@@ -76,13 +77,12 @@ class Reading:
         place = self._staging.destination
         checkpoints = place.checkpoints
         plan = checkpoints.read_plan()
-        slices = None if plan is None else checkpoints.read(plan)
+        slices = None if plan is None else checkpoints.go_on(plan)
         if plan is None or slices is None:
             place.clear_staging()
             bounds = sorted(((part.start_us, part.end_us) for part in self._window.split(2)), reverse=True)
-            plan = Plan(started_at=datetime.now(UTC), total=None, endpoint=None, slices=bounds)
-            checkpoints.write_plan(plan)
-            slices = checkpoints.read(plan) or {}
+            plan = checkpoints.begin(datetime.now(UTC), None, None, bounds)
+            slices = checkpoints.go_on(plan) or {}
         staged = []
         for number, piece in slices.items():
             files = piece.files or self._stage(number, piece.start, piece.end)
