@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.reading.rows import RowKey
 
 
-#: Passes in the same order that bring nothing new, before what comes twice in one counts as several rows.
+#: Passes in the same order that bring nothing new and show fewer different rows than places, before the rows are told
+#: apart by their contents.
 SAME_PASSES = 12
 
 #: Passes at most, where the order of the answers changes: each misses a given row with a probability below 1/e.
