@@ -14,12 +14,19 @@ from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.storage import lease
 from airflow_provider_honeyhive.storage.local import LocalStore
 
 from .test_exporter import DAY, DEMO, GENERATED, event_at, tree
 
 RUN = AirflowFacts(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1)
 PARTS = ("part-00000-0123456789ab.jsonl.gz", "_index-0123456789ab.bin")
+
+
+@pytest.fixture(autouse=True)
+def nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no lease wait for others."""
+    monkeypatch.setattr(lease, "SETTLE_S", 0.0)
 
 
 def window_of(days: int, length: int = 1) -> Window:
