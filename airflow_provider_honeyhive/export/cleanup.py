@@ -62,6 +62,5 @@ def remove_leftover(path: Any, leftover: Leftover) -> None:
     elif name.startswith(SHARDS_PREFIX):
         remove_shards(store, name)
     else:
-        commits = read_commits(store, name)
-        manifest_name = next((commit.manifest_name for commit in commits), MANIFEST_NAME)
-        finish(store, object_name_of(manifest_name), {name: commits}, Current.read(store, manifest_name))
+        manifest_name = next((commit.manifest_name for commit in read_commits(store, name)), MANIFEST_NAME)
+        finish(store, object_name_of(manifest_name), [name], Current.read(store, manifest_name))

@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Store, Version
@@ -85,7 +85,7 @@ def recover(store: Store, layout: Layout) -> Current:
     folders = [name for name in store.folders() if name.startswith(layout.staging_prefix)]
     current = Current.read(store, layout.manifest_name)
     dead = [folder for folder in folders if layout.is_dead(folder, current.data)]
-    finish(store, layout.object_name, {folder: read_commits(store, folder) for folder in dead}, current)
+    finish(store, layout.object_name, dead, current)
     return current
 
 
@@ -99,15 +99,21 @@ def read_commits(store: Store, folder: str) -> list[Commit]:
     return found
 
 
-def finish(store: Store, object_name: str | None, commits: dict[str, list[Commit]], current: Current) -> None:
+def finish(store: Store, object_name: str | None, folders: Sequence[str], current: Current) -> None:
     """Complete or take back what is in staging folders, and remove them.
 
     :param store: the folder that they are in.
     :param object_name: name of the one object, None where the place is a folder of parts.
-    :param commits: of each staging folder, none of which can publish any more.
+    :param folders: staging folders from which nothing can be published any more.
     :param current: the manifest that is in place.
     """
     named = {} if current.manifest is None else current.manifest.sizes
+    for folder in folders:
+        # First what somebody who sleeps could still give names to, then what is written down of such names.
+        for name in store.files(folder):
+            if not name.startswith(COMMIT_PREFIX):
+                store.delete(f"{folder}/{name}")
+    commits = {folder: read_commits(store, folder) for folder in folders}
     # The commit that counts comes last: who has lost its place could still copy its object while its source is there.
     for folder in sorted(commits, key=lambda name: any(commit.is_of(current.data) for commit in commits[name])):
         for commit in commits[folder]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
-from airflow_provider_honeyhive.reading.proof import count_rows
+from airflow_provider_honeyhive.reading.proof import A_FEW, count_rows
 from airflow_provider_honeyhive.reading.stream import iter_batches
 
 if TYPE_CHECKING:
@@ -64,13 +64,12 @@ def count_and_newest(client: HoneyHiveClient, request: ExportRequest) -> tuple[i
         raise ValueError("only a window can be looked at")
     fetcher = RangeFetcher(client, request, ReadStats())
     exact = window.start_us % MILLISECOND_US == 0 == window.end_us % MILLISECOND_US
-    last = window.end_us - MILLISECOND_US
     for _ in range(GLANCES if exact and fetcher.trusts_total else 0):
-        seen = _glance(fetcher, window, last)
+        seen = _glance(fetcher, window, window.end_us - MILLISECOND_US)
         if seen is None:
             break
         total, newest = seen
-        if _nothing_above(fetcher, newest, MILLISECOND_US, last):
+        if _nothing_above(fetcher, newest, window):
             return total, from_micros(newest)
         seen = _count_by_seconds(fetcher, window)
         if seen is not None:
@@ -103,12 +102,20 @@ def _count_by_seconds(fetcher: RangeFetcher, window: Window) -> tuple[int, int] 
     if window.start_us % SECOND_US or window.end_us % SECOND_US:
         return None
     seen = _glance(fetcher, window, window.end_us)
-    return seen if seen is not None and _nothing_above(fetcher, seen[1], SECOND_US, window.end_us) else None
+    if seen is None or len(fetcher.fetch(_above(seen[1], SECOND_US), window.end_us, limit=1)):
+        return None
+    return seen
 
 
-def _nothing_above(fetcher: RangeFetcher, time: int, unit: int, last: int) -> bool:
-    low = time // unit * unit + unit
-    return low > last or not len(fetcher.fetch(low, last, limit=1))
+def _nothing_above(fetcher: RangeFetcher, time: int, window: Window) -> bool:
+    """Return whether no event of the window is above a time: only some, at most, on its end, which is none of it."""
+    low = _above(time, MILLISECOND_US)
+    page = fetcher.fetch(low, window.end_us, limit=A_FEW) if low <= window.end_us else None
+    return page is None or (len(page) < A_FEW and all(at is not None and at >= window.end_us for at in page.times))
+
+
+def _above(time: int, unit: int) -> int:
+    return time // unit * unit + unit
 
 
 def _second_of(time: int, window: Window) -> Window:

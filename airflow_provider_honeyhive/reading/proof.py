@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
+#: Events to look at where the total is as many as the answer has.
+A_FEW = 10
+
 #: Why something is read again.
 FEWER = "fewer events were read than the server reports"
 
@@ -36,8 +39,8 @@ def count_rows(fetcher: RangeFetcher, start: int | None, end: int | None) -> int
         return None
     page = _glance(fetcher, low, high, 2)
     if len(page) == page.total == page.limit:
-        # Either there are no others, or the number is that of the answer's events.
-        page = _glance(fetcher, low, high, page.limit + 1)
+        # Either there are no others, or the number is that of the answer's events: events that come meanwhile are few.
+        page = _glance(fetcher, low, high, A_FEW)
     if page.total is None:
         fetcher.trusts_total = False  # there is none to ask for again
         return None

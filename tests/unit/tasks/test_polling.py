@@ -11,6 +11,7 @@ from airflow_provider_honeyhive.exceptions import WrongProjectError
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.reading.counting import count_and_newest
+from airflow_provider_honeyhive.reading.proof import A_FEW
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.tasks.polling import Condition, Snapshot, Unchanged
 from tests.unit.programs import modules_loaded_by
@@ -47,7 +48,7 @@ def test_the_usual_server_is_asked_two_small_questions(sandbox_with, client_of):
     sandbox = sandbox_with(EVENTS)
 
     assert snapshot_of(client_of(sandbox), DEMO) == FOUND
-    assert [(request.body["limit"], request.event_count) for request in sandbox.requests] == [(1, 1), (1, 0)]
+    assert [(request.body["limit"], request.event_count) for request in sandbox.requests] == [(1, 1), (A_FEW, 0)]
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,14 @@ def test_an_event_that_comes_between_the_two_questions_counts(sandbox_with, clie
     sandbox = sandbox_with(EVENTS, behaviour=Behaviour(before_request=add))
 
     assert snapshot_of(client_of(sandbox), DEMO) == Snapshot(6, END - S)
-    read = [request.body["dateRange"]["$gte"] for request in sandbox.requests if request.body["limit"] > 1]
+    read = [request.body["dateRange"]["$gte"] for request in sandbox.requests if request.body["limit"] > A_FEW]
     assert set(read) == {"2026-11-22T23:59:59.000Z"}, "more than the newest event's second was read"
+
+
+def test_an_event_in_the_last_fraction_of_the_window_counts(sandbox_with, client_of):
+    last = END - timedelta(microseconds=500)
+    event = {**event_at(last, "last"), "start_time": last.isoformat()}
+    assert snapshot_of(client_of(sandbox_with([*EVENTS, event])), DEMO) == Snapshot(6, last)
 
 
 def test_where_events_never_stop_coming_the_window_is_read(sandbox_with, client_of):
