@@ -70,7 +70,7 @@ def count_and_newest(client: HoneyHiveClient, request: ExportRequest) -> tuple[i
             break
         total, newest = seen
         if _nothing_above(fetcher, newest, window):
-            return total, from_micros(newest)
+            return total, from_micros(newest) if total else None
         seen = _count_by_seconds(fetcher, window)
         if seen is not None:
             # A server that cuts the bounds of its ranges to seconds: only the newest event's second is in doubt.
@@ -88,8 +88,13 @@ def lean(client: HoneyHiveClient, request: ExportRequest) -> ExportRequest:
 
 
 def _glance(fetcher: RangeFetcher, window: Window, last: int) -> tuple[int, int] | None:
-    """Return the total up to a time and the newest event's time, None where the answer does not say both."""
+    """Return the total up to a time and the newest event's time, None where the answer does not say both.
+
+    Where there is no event, the time is one before the window.
+    """
     page = fetcher.fetch(window.start_us, last, limit=1)
+    if not len(page) and page.total == 0:
+        return 0, window.start_us - MILLISECOND_US
     newest = page.times[0] if page.times else None
     # A total that is not above the number of events in the answer may be just that number.
     if page.total is None or page.total <= 1 or newest is None or not window.start_us <= newest < window.end_us:
