@@ -89,9 +89,9 @@ def test_one_export_is_meant_by_its_folder_its_object_or_its_manifest(tmp_path, 
 
 
 def test_what_is_staged_locked_or_hidden_is_no_export(tmp_path):
-    for name in ("_staging-0123/_manifest.json", ".tool/_manifest.json", "_publishing-x.jsonl.manifest.json"):
+    for name in ("_staging-0123/_manifest.json", ".tool/_manifest.json", "_lease-x.jsonl.manifest.json"):
         write(tmp_path, name, manifest(0, HOUR))
-    (tmp_path / "_publishing-manifest.json").write_text("{}")
+    (tmp_path / "_lease-manifest.json").write_text("{}")
     assert list(verify_exports(tmp_path)) == []
 
 
