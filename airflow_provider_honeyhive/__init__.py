@@ -2,6 +2,7 @@
 
 In the order in which data flows; each may import what stands above it, and nothing below::
 
+    display         how texts of others are shown in logs, errors, and on terminals
     exceptions      every way an export can fail
     models          what a user asks for: window, filters, fields, layout, options
     events          the JSON text of one event

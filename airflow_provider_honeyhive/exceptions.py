@@ -29,8 +29,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.display import LONGEST_ERROR, shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+#: Most characters of an argument's value.
+_LONGEST_VALUE = 200
 
 
 class HoneyHiveError(Exception):
@@ -41,7 +47,7 @@ class HoneyHiveError(Exception):
     attempts: int = 1
 
     def __str__(self) -> str:
-        text = self._text()
+        text = shown(self._text(), LONGEST_ERROR)
         return f"{text} (gave up after {self.attempts} attempts)" if self.attempts > 1 else text
 
     def _text(self) -> str:
@@ -85,8 +91,7 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
         return InvalidArgumentError(argument, self.value, *pieces)
 
     def _text(self) -> str:
-        shown = repr(self.value)
-        return f"{self.argument}: got {shown if len(shown) <= 200 else shown[:200] + '…'}; {self.allowed}"
+        return f"{self.argument}: got {shown(repr(self.value), _LONGEST_VALUE)}; {self.allowed}"
 
 
 class HoneyHiveConnectionError(HoneyHiveError):

@@ -6,7 +6,6 @@ what may pass then, as :mod:`.retries` says. Knows nothing of windows, seams and
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from airflow_provider_honeyhive.api.failures import is_missing_route, no_endpoin
 from airflow_provider_honeyhive.api.pages import Page, decode_page
 from airflow_provider_honeyhive.api.retries import retrying
 from airflow_provider_honeyhive.api.transport import Transport
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, HoneyHiveRequestError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: A response of more bytes than this (decompressed) is refused: pages aim for 16 MB.
 LARGEST_ANSWER = 1024**3

@@ -5,11 +5,11 @@ One policy for all requests. It knows the errors of :mod:`~airflow_provider_hone
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import tenacity
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     ExportStoppedError,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds that are waited on the spot, whoever waits; for more a task leaves its worker slot, where it can.
 LONG_WAIT_S = 60.0

@@ -7,13 +7,13 @@ memory, some hundred bytes for a window, however many events it has.
 from __future__ import annotations
 
 import json
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Manifests that are read side by side: most of the time is waiting for the store.
 LOOKED_AT_ONCE = 16

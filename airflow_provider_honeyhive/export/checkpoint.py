@@ -8,7 +8,6 @@ only those of the one that wrote the plan last count: those of two that ran at o
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.formats.encoder import Block  # noqa: TC001 - pydantic needs it at run time
 from airflow_provider_honeyhive.reading.cursor import Cursor
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Where nothing was staged for longer, all is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)

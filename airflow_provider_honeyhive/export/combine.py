@@ -6,13 +6,13 @@ retry after any kind of death does the same again. Plain Python, no Airflow.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
 from airflow_provider_honeyhive.export.assembly import AssembledFile
 from airflow_provider_honeyhive.export.claim import check_above
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: What of a manifest is the sum of what the shards' manifests say.
 _SUMS = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.claim import check_claim, check_folders, task_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NOTHING = Current(None, None, None)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveError,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.window import Window
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def export_events(

@@ -6,7 +6,6 @@ to the checkpoints what a slice is where a window's own events are read.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import IncompleteExportError, InvalidArgumentError
 from airflow_provider_honeyhive.export.checkpoint import ReadSessions
 from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.reading.session_roots import Root
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from functools import partial
 from os import cpu_count
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
     ExportStoppedError,
     HoneyHiveConnectionError,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.reading.rows import RowKey
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -6,12 +6,12 @@ cannot come late. What earlier runs have written is known from the destination a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.export.catalog import Export, find_exports
 from airflow_provider_honeyhive.export.claim import asked_alike
 from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Reason(StrEnum):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from airflow_provider_honeyhive.display import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds between two lines.
 INTERVAL_S = 30.0

@@ -6,7 +6,6 @@ Between client and reader: the reader decides which range comes next, this modul
 
 from __future__ import annotations
 
-import logging
 import threading
 from copy import copy
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
 from airflow_provider_honeyhive.api.endpoints import DateRange
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, HoneyHiveError, WrongProjectError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, from_micros
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MEGABYTE = 1_000_000
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from math import ceil
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.retries import is_heavy
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveRequestError
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.exceptions import HoneyHiveError
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIRST_LIMIT = 1000
 

@@ -5,12 +5,12 @@ Only the balance of the shards depends on the server's numbers: whatever it answ
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.options import MOST_SHARDS, check_number
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: A bound is good enough when so much of a shard's events, at most, lie on its wrong side.
 TOLERANCE = 0.05

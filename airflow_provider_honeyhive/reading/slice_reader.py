@@ -9,9 +9,9 @@ that takes it; whether everything was seen is for :mod:`.proof` to say. Knows no
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up
 from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader, goes_on_after
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Events of the seam, as a rule few, that a page shows again.
 SEAM_EVENTS = 10

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.reading.cursor import Batch, ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.proof import FEWER, Proof, count_rows
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.window import Window
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 T = TypeVar("T")

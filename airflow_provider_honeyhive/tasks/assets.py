@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_honeyhive._compat import ASSETS, Asset, AssetAlias
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink, events_url
 from airflow_provider_honeyhive.models.window import parse_time
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.manifest import Manifest
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: What stands in URLs as it is; all else is percent-encoded, because assets take ASCII only.
 _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"

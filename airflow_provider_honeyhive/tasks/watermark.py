@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
     DestinationError,
     DestinationTakenError,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.tasks.state import StateStore
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.api.retries import pause_asked_by
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.models.window import SECOND_US, format_time, from_micros
 from airflow_provider_honeyhive.tasks.polling import in_thread
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.tasks.state import StateStore
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Opening:
