@@ -2,42 +2,152 @@
 
 Servers, stores, folders and other tasks decide what their names and messages hold: line breaks that forge a line,
 escapes that a terminal obeys, marks that turn the direction of writing, a key that is said back. So whatever is
-shown goes through here: the texts of all errors of this package, the arguments of its log lines, and what the command
-line prints.
+shown goes through here: the texts of all errors of this package, the arguments of its log lines, what Airflow shows of
+an export, and what the command line prints.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import sys
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
 
 
-#: Most characters of one argument of a log line, and of one error.
+#: Most characters of one argument of a log line, and of one error or line of output.
 LONGEST_ARGUMENT, LONGEST_ERROR = 2_000, 10_000
 
-_HIDDEN = "***"
+#: Characters beyond the last one that is shown in which the end of a secret is looked for.
+_BEYOND = 4_096
+
+HIDDEN = "***"
+
+#: Most escapes of one character, one around the other, that are seen through.
+_MOST_ESCAPES = 16
+
+#: A secret of fewer characters cannot be told from a word.
+_SHORTEST_SECRET = 5
+
+#: Names of values that are secrets, in whatever comes before an equals sign or stands in JSON.
+_NAMES = (
+    r"sig|signature|(?:x-)?(?:amz|goog)-[a-z-]+|awsaccesskeyid|googleaccessid|credential|"
+    r"shared-?access-?signature|sas-?token|upload-?id|passw(?:or)?d|pwd|secret|token|authorization|"
+    r"(?:account|access|api|secret|private|shared-?access|secret-?access)-?key(?:-id)?|connection-?string"
+).replace("-", "[-_]")
+
+_NOT_IN_URL = r"\s'\"<>"
+
+#: What holds a secret by its shape -> what is shown of it. ``KEY`` is the word that our own texts have in its place.
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # A user and a password before a host; a password may hold @ or /, but is no port.
+    (
+        re.compile(
+            rf"//[^{_NOT_IN_URL}/@:?#]{{0,200}}:(?!KEY@|\d{{1,5}}(?![^{_NOT_IN_URL}/?#]))"
+            rf"(?:[^{_NOT_IN_URL}/]{{0,500}}@|[^{_NOT_IN_URL}@]{{0,500}}@)"
+        ),
+        f"//{HIDDEN}@",
+    ),
+    # A token before a host. (In abfs://container@account it would be no secret.)
+    (re.compile(rf"(https?://)[^{_NOT_IN_URL}/@:?#]{{1,500}}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    # The query of a signed URL, and the token of an upload.
+    (
+        re.compile(rf"(https?://[^{_NOT_IN_URL}?]{{0,2000}}\?)[^{_NOT_IN_URL}]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(rf"(?<![a-z0-9])((?:{_NAMES})=)[^\s&'\";,]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # JSON or Python's own, quoted once more or not.
+    (
+        re.compile(
+            rf"(['\"](?:[\w-]{{0,50}}[-_])?(?:{_NAMES})\\{{0,8}}['\"]\s{{0,9}}:\s{{0,9}}(\\{{0,8}})(['\"]))"
+            r"(?:(?!\2\3)(?:\\.|[^\\]))+",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    # A word after the name of the scheme is no secret: those hold digits or such marks.
+    (
+        re.compile(
+            rf"(\b(?:bearer|basic|sharedkey\w{{0,9}})\s{{1,9}})(?=[^{_NOT_IN_URL}]{{0,500}}[\d_=])[^{_NOT_IN_URL},;]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)
+
+#: Secrets of this process, and what finds them.
+_secrets: dict[str, re.Pattern[str]] = {}
+
+
+# -------------------------------------------------------------------------------------------------- one text
 
 
 def shown(text: object, longest: int = LONGEST_ARGUMENT) -> str:
-    """Return a text on one line: what does not print is escaped, and the rest of a long text is left out.
+    """Return a text on one line, without secrets: what does not print is escaped, the rest of a long one left out.
+
+    Left out are the secrets that :func:`hide` was told of, and what is a secret by its shape, such as the signature of
+    a URL or a password before a host.
 
     :param text: anything; an object is turned into its text.
     :param longest: most characters, the mark of what is left out included.
     """
     text = str(text)
+    head = text[: longest + _BEYOND]
+    cut = _without_secrets(head)
+    if len(head) < len(text) and len(cut) <= longest:
+        # It may end in the middle of a secret, which holds no space.
+        cut = f"{cut[: cut.rfind(' ') + 1]}…"
     # Escapes make it longer only: what is cut here would be cut below.
-    cut = text[: longest + 1]
+    cut = cut[: longest + 1]
     if not cut.isprintable():
         cut = "".join(one if one.isprintable() else _escaped(one) for one in cut)
     return cut if len(cut) <= longest else f"{cut[: longest - 1]}…"
 
 
+def described(error: BaseException) -> str:
+    """Return an error as its type and its text, as :func:`shown` shows it."""
+    return shown(f"{type(error).__name__}: {error}", LONGEST_ERROR)
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error was raised, innermost last: files, lines and functions, and nothing of what they held."""
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=False)
+    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:])
+
+
+def listed(texts: Sequence[str], separator: str = "; ", most: int = 20) -> str:
+    """Return texts as one, which is still read where they are many.
+
+    :param texts: that belong into one message.
+    :param separator: between two of them.
+    :param most: of them; the rest is counted.
+    """
+    more = len(texts) - most
+    return separator.join(texts[:most]) + (f"{separator}and {more:,} more" if more > 0 else "")
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+# --------------------------------------------------------------------------------------------------- secrets
+
+
+def hide(secret: str | None) -> None:
+    """Let nothing that is shown in this process hold a secret from now on.
+
+    For good, since an error is shown when the client that met it is long gone.
+
+    :param secret: ASCII, such as the API key; None, or a text too short to be one, hides nothing.
+    """
+    if secret is not None and len(secret) >= _SHORTEST_SECRET:
+        _secrets.setdefault(secret, _pattern_of(secret))
 
 
 def without_secret(text: str, secret: str) -> str:
@@ -46,20 +156,37 @@ def without_secret(text: str, secret: str) -> str:
     :param text: that may hold it.
     :param secret: ASCII; as it is, or with any of its characters as an escape of JSON, a URL or HTML.
     """
-    return re.sub("".join(map(_spellings, secret)), _HIDDEN, text) if secret else text
+    return _pattern_of(secret).sub(HIDDEN, text) if secret else text
+
+
+def _without_secrets(text: str) -> str:
+    # A copy, since another thread may hide one more.
+    for pattern in tuple(_secrets.values()):
+        text = pattern.sub(HIDDEN, text)
+    for shape, replacement in _SHAPES:
+        text = shape.sub(replacement, text)
+    return text
+
+
+def _pattern_of(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(map(_spellings, secret)))
 
 
 def _spellings(character: str) -> str:
     """Return a pattern for one character as it is, or escaped in JSON, a URL or HTML."""
     number = ord(character)
+    # Counted, so that a text of nothing but escapes is no work without end.
     escapes: Iterable[str] = (
-        rf"\\+(?i:u{number:04x}|x{number:02x})",
-        rf"\\+{re.escape(character)}",
-        rf"%(?:25)*(?i:{number:02x})",
-        rf"&\#0*{number};?",
-        rf"(?i:&\#x0*{number:x});?",
+        rf"\\{{1,{_MOST_ESCAPES}}}(?i:u{number:04x}|x{number:02x})",
+        rf"\\{{1,{_MOST_ESCAPES}}}{re.escape(character)}",
+        rf"%(?:25){{0,{_MOST_ESCAPES}}}(?i:{number:02x})",
+        rf"&\#0{{0,{_MOST_ESCAPES}}}{number};?",
+        rf"(?i:&\#x0{{0,{_MOST_ESCAPES}}}{number:x};?)",
     )
     return f"(?:{re.escape(character)}|{'|'.join(escapes)})"
+
+
+# ------------------------------------------------------------------------------------------------------ logs
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -73,15 +200,50 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def _show_arguments(record: logging.LogRecord) -> bool:
-    arguments: Any = record.args
+    arguments: tuple[object, ...] | Mapping[str, object] | None = record.args
     if isinstance(arguments, tuple):
         record.args = tuple(map(_argument, arguments))
+    elif arguments:
+        record.args = {name: _argument(value) for name, value in arguments.items()}
     return True
 
 
 def _argument(value: Any) -> Any:
-    # Formats of numbers need numbers; what prints as it is keeps its own %r.
-    if isinstance(value, int | float):
-        return value
-    text = str(value)
-    return value if len(text) <= LONGEST_ARGUMENT and text.isprintable() else shown(text)
+    # Formats of numbers need numbers.
+    return value if isinstance(value, int | float) else shown(value)
+
+
+class LineFormatter(logging.Formatter):
+    """Formats a log line of whatever library as one line that may be shown."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return shown(super().format(record), LONGEST_ERROR)
+
+
+# ------------------------------------------------------------------------------------------------- terminals
+
+
+def write_line(line: str) -> None:
+    """Write a line to stdout as :func:`shown` shows it, at once, whatever the encoding of stdout."""
+    _write(sys.stdout, shown(line, LONGEST_ERROR))
+
+
+def write_error(line: str) -> None:
+    """Write a line to stderr, as :func:`write_line` does to stdout."""
+    _write(sys.stderr, shown(line, LONGEST_ERROR))
+
+
+def write_json(value: object) -> None:
+    """Write a value to stdout as one line of JSON, ASCII that prints.
+
+    It is for programs, so nothing is left out of it.
+    """
+    # json escapes all other controls by itself.
+    _write(sys.stdout, json.dumps(value).replace("\x7f", r"\u007f"))
+
+
+def _write(stream: TextIO, line: str) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()

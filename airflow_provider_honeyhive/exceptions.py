@@ -22,12 +22,14 @@
         └── DestinationTakenError        it holds another export, or one that must not be replaced
 
 ``retryable`` says whether the same call may succeed later; the operator turns the others into
-``AirflowFailException``. All of them survive pickling. None of them ever holds the key.
+``AirflowFailException``. All of them survive pickling. None of them ever shows the key, nor what it was made of: the
+texts of stores and libraries may hold secrets, so an error says all there is to know, and no traceback goes on to the
+original.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_honeyhive.display import LONGEST_ERROR, shown
 
@@ -45,6 +47,15 @@ class HoneyHiveError(Exception):
     retryable: bool = True
     #: How many times the request was sent before giving up.
     attempts: int = 1
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make an error that is shown without the one while which it was raised, also where it is not ``from None``."""
+        error = super().__new__(cls, *args, **kwargs)
+        error.__suppress_context__ = True
+        return error
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __str__(self) -> str:
         text = shown(self._text(), LONGEST_ERROR)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.display import listed
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.formats.content_index import IndexFile, index_problems
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile, problems_of
@@ -234,7 +235,7 @@ class Manifest(BaseModel):
         store, name = self._known_place()
         problems = find_problems(self, store, name)
         if problems:
-            raise DestinationError(f"{store.url(name)} does not hold: " + "; ".join(problems))
+            raise DestinationError(f"{store.url(name)} does not hold: " + listed(problems))
 
 
 def object_name_of(manifest_name: str) -> str | None:

@@ -15,7 +15,7 @@ from airflow_provider_honeyhive.api.failures import is_missing_route, no_endpoin
 from airflow_provider_honeyhive.api.pages import Page, decode_page
 from airflow_provider_honeyhive.api.retries import retrying
 from airflow_provider_honeyhive.api.transport import Transport
-from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.display import get_logger, hide
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, HoneyHiveRequestError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class HoneyHiveClient:
     ) -> None:
         self.settings = settings
         self.retries = 0
+        # Whatever the server says from now on may hold it.
+        hide(settings.api_key.get_secret_value())
+        hide(settings.redact_secret.get_secret_value() if settings.redact_secret else None)
         self._transport = Transport(settings, user_agent)
         self._leaves_long_waits = leaves_long_waits
         self._sleep = sleep or self._transport.sleep

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
-from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.display import get_logger, listed
 from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
 from airflow_provider_honeyhive.export.assembly import AssembledFile
 from airflow_provider_honeyhive.export.claim import check_above
@@ -156,7 +156,7 @@ class _Combination:
     def run(self, client: HoneyHiveClient, *, replace: bool) -> Manifest:
         """Check that all shards are there, belong together, and are the whole; then publish them as one."""
         if self._missing:
-            urls = ", ".join(map(self._store.url, self._missing))
+            urls = listed(list(map(self._store.url, self._missing)), ", ")
             raise DestinationError(f"parts of the export are missing: clear the tasks that exported them, {urls}")
         self._check_requests(client.settings.api_host)
         self._check_windows()

@@ -44,7 +44,7 @@ class AzureStore(ConditionalStore):
                 stream = await client.download_blob()
             except Exception as error:
                 if getattr(error, "status_code", None) == 404:
-                    raise FileNotFoundError(key) from error
+                    raise FileNotFoundError(key) from None
                 raise
             return await stream.readall(), stream.properties.etag
 

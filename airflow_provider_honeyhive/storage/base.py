@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_honeyhive.display import get_logger, place_of, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 #: Characters of a store's own message in an error.
 LONGEST_REASON = 400
 
-#: Queries carry signatures and the tokens of uploads, what stands before an ``@`` passwords of proxies.
-_SECRET = re.compile(r"(?<=\?)[^\s'\"<>]+|(?<=//)[^\s'\"<>/@]+(?=@)")
+log = get_logger(__name__)
 
 
 @contextmanager
@@ -34,15 +33,16 @@ def failing(what: str, where: str) -> Iterator[None]:
         yield
     except DestinationError:
         raise
-    except Exception as error:
-        # Each store has its own tree of errors; all of them mean the same here.
-        raise DestinationError(f"cannot {what} {where}: {type(error).__name__}: {_reason(error)}") from error
+    except Exception as error:  # noqa: BLE001 - each store has its own tree of errors
+        kind = type(error).__name__
+        log.debug("Cannot %s %s: %s was raised at %s", what, where, kind, place_of(error))
+        # Without the original, whose text may hold a signature or a password: Airflow's log shows those that follow.
+        raise DestinationError(f"cannot {what} {where}: {kind}: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = "; ".join(part.strip() for part in _SECRET.sub("…", text).splitlines() if part.strip())
-    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
+    return shown("; ".join(part.strip() for part in text.splitlines() if part.strip()), LONGEST_REASON)
 
 
 #: Bytes that an upload holds in memory before they go out as one part of it.
