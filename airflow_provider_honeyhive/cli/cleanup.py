@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from datetime import timedelta
 
 from airflow_provider_honeyhive.cli.terminal import OK
+from airflow_provider_honeyhive.display import write_line
 from airflow_provider_honeyhive.storage.paths import path_of
 
 
@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
         if args.delete:
             remove_leftover(path, leftover)
         verb = "removed" if args.delete else "would remove"
-        sys.stdout.write(f"{verb} {leftover.name}, last written {leftover.newest:%Y-%m-%dT%H:%M:%SZ}\n")
-    sys.stdout.write(f"leftovers: {len(leftovers)}\n")
+        write_line(f"{verb} {leftover.name}, last written {leftover.newest:%Y-%m-%dT%H:%M:%SZ}")
+    write_line(f"leftovers: {len(leftovers)}")
     return OK
 
 
 def _days(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days; allowed: 1 or more")
+        raise argparse.ArgumentTypeError("no number of days; allowed: 1 or more")
     return int(text)

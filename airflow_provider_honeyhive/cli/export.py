@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.cli.terminal import Signals, reporting
+from airflow_provider_honeyhive.display import hide, write_error, write_json, write_line
 from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import (
     COMPRESSIONS,
@@ -221,9 +220,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
-    from airflow_provider_honeyhive.cli.connection import find_settings  # noqa: PLC0415
+    from airflow_provider_honeyhive.cli.connection import KEY_VARIABLE, find_settings  # noqa: PLC0415
     from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
 
+    # In case it was typed in the wrong place.
+    hide(os.environ.get(KEY_VARIABLE))
     options = ExportOptions.of(args)
     path = path_of(args.output, "--output")
     settings = find_settings(args.connection_uri, os.environ)
@@ -235,12 +236,12 @@ def _export(args: argparse.Namespace) -> int:
         except (ExportStoppedError, KeyboardInterrupt):
             if signals.received is None:
                 raise
-            sys.stderr.write(
+            write_error(
                 f"stopped by {signal.Signals(signals.received).name} before the export was done. What is staged "
-                "stays, and the same command goes on from there\n"
+                "stays, and the same command goes on from there"
             )
             return 128 + signals.received
-    sys.stdout.write(_result(manifest, as_json=args.json) + "\n")
+    _write_result(manifest, as_json=args.json)
     return 0
 
 
@@ -263,13 +264,14 @@ def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportReques
     )
 
 
-def _result(manifest: Manifest, *, as_json: bool) -> str:
+def _write_result(manifest: Manifest, *, as_json: bool) -> None:
     from airflow_provider_honeyhive.export.result import summarize  # noqa: PLC0415
 
     summary = summarize(manifest)
     if as_json:
-        return json.dumps(summary)
-    return (
+        write_json(summary)
+        return
+    write_line(
         f"Exported {manifest.event_count:,} events of project {manifest.project}, window [{manifest.start_time}, "
         f"{manifest.end_time}), to {summary['output_path']}: files: {len(manifest.files)}, "
         f"{manifest.size_bytes / 1e6:,.1f} MB"
@@ -296,5 +298,5 @@ def _text(text: str) -> str:
 def _bytes(text: str) -> int:
     match = _SIZE.fullmatch(text.strip().upper())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; allowed: bytes, or such as 500kB, 128MiB, 1.5GB")
+        raise argparse.ArgumentTypeError("no size; allowed: bytes, or such as 500kB, 128MiB, 1.5GB")
     return int(float(match[1]) * _UNITS[match[2]])

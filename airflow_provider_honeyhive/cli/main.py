@@ -6,16 +6,22 @@ Results go to stdout, all else to stderr; what exit codes mean is in :mod:`.term
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.cli import cleanup as cleanup_command
 from airflow_provider_honeyhive.cli import export as export_command
 from airflow_provider_honeyhive.cli import verify as verify_command
-from airflow_provider_honeyhive.cli.terminal import INTERRUPTED, MEANINGS, OUTPUT_CLOSED, code_of
+from airflow_provider_honeyhive.cli.terminal import (
+    INTERRUPTED,
+    MEANINGS,
+    OUTPUT_CLOSED,
+    code_of,
+    leave_output,
+    tell_error,
+)
+from airflow_provider_honeyhive.display import shown, write_error
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.sandbox import command as sandbox_command
 
@@ -23,11 +29,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_OPTION = re.compile(r"--[a-z]+(?:-[a-z]+)*|-[A-Za-z]")
+
+#: A text in quotes, as argparse and our own checks repeat what was typed.
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors do not repeat a key."""
+    """A parser whose errors name the option, and do not repeat what was typed: it may be a key, or a connection."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(re.sub(r"honeyhive:\S+", "honeyhive:…", message))
+        # What was typed stands before what is allowed, which is in quotes, too.
+        super().error(shown(_QUOTED.sub("(not shown)", message, count=1)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,21 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        # Only names: what stands behind a mistyped option may be a key.
-        names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        # Only what is written as names of options are: all else may be a key.
+        names = [name for name in (word.partition("=")[0] for word in unknown) if _OPTION.fullmatch(name)]
         parser.error(f"unrecognized arguments: {' '.join(names) or len(unknown)}")
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
     except HoneyHiveError as error:
-        sys.stderr.write(f"error: {error}\n")
+        tell_error(error)
         return code_of(error)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        write_error("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_output()
         return OUTPUT_CLOSED
     return code
 

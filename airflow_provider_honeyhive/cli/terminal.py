@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import signal
 import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.display import HIDDEN, LineFormatter, get_logger, write_error
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.export.progress import Progress
 
@@ -39,6 +42,24 @@ def code_of(error: HoneyHiveError) -> int:
     if isinstance(error, InvalidArgumentError):
         return USAGE
     return AGAIN if error.retryable else FAILED
+
+
+#: A connection, and a key by its beginning. Not the words that our own errors have in their place, nor a folder such
+#: as ``hh_exports``.
+_TYPED = re.compile(r"honeyhive:(?!//:KEY@)\S+|\bhh_(?:ingst_|fgdp_)?+(?:(?=\w*\d)\w{4,}|\w{17,})")
+
+
+def tell_error(error: object) -> None:
+    """Write why a command failed to stderr, without a key that was typed in a wrong place.
+
+    :param error: or its text, which may repeat what was typed.
+    """
+    write_error(f"error: {_TYPED.sub(HIDDEN, str(error))}")
+
+
+def leave_output() -> None:
+    """Write to stdout no more, since nobody reads it: Python flushes it once more at its end, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Signals:
@@ -88,11 +109,11 @@ def reporting(*, quiet: bool) -> Iterator[Progress]:
 
 @contextmanager
 def _logging_to_stderr(level: int) -> Iterator[None]:
-    root, package = logging.getLogger(), logging.getLogger(__package__.partition(".")[0])
+    root, package = logging.root, get_logger(__package__.partition(".")[0])
     before = package.level
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(level)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
     with ExitStack() as stack:
         root.addHandler(handler)
         stack.callback(root.removeHandler, handler)

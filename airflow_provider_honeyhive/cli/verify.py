@@ -6,11 +6,11 @@ one file in ``formats/datafile`` (``problems_of``).
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.cli.terminal import AGAIN, FAILED, OK
+from airflow_provider_honeyhive.cli.terminal import AGAIN, FAILED, OK, tell_error
+from airflow_provider_honeyhive.display import write_error, write_line
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.storage.paths import path_of
 
@@ -59,29 +59,27 @@ def run(args: argparse.Namespace) -> int:
             with suppress(InvalidArgumentError):
                 timeline.add(verdict.manifest, verdict.place)
     if not totals["exports"]:
-        sys.stderr.write(f"error: there is no manifest at or below {args.path}\n")
+        tell_error(f"there is no manifest at or below {args.path}")
         return FAILED
     for seam in timeline.seams():
         totals[f"{seam.kind}s"] += 1
-        (sys.stdout if args.allow_gaps else sys.stderr).write(f"{seam.kind}: {seam.text}\n")
+        (write_line if args.allow_gaps else write_error)(f"{seam.kind}: {seam.text}")
         if not args.allow_gaps:
             code = FAILED
-    sys.stdout.write(", ".join(f"{name}: {number}" for name, number in totals.items()) + "\n")
+    write_line(", ".join(f"{name}: {number}" for name, number in totals.items()))
     return code
 
 
 def _print(verdict: Verdict) -> None:
     if verdict.problems:
-        sys.stdout.write(f"FAILED {verdict.place}\n")
+        write_line(f"FAILED {verdict.place}")
     elif verdict.manifest is not None:
         manifest: Any = verdict.manifest
         window = f"[{manifest.start_time}, {manifest.end_time})" if manifest.start_time else "all of time"
         corrections = sum(part.event_count for part in manifest.corrections)
-        sys.stdout.write(
+        write_line(
             f"ok     {verdict.place}: {manifest.event_count} events in {len(manifest.files)} files, {window}"
-            f"{f', and {corrections} corrections' if corrections else ''}\n"
+            f"{f', and {corrections} corrections' if corrections else ''}"
         )
-    # At once, since the next export may take long.
-    sys.stdout.flush()
     for problem in verdict.problems:
-        sys.stderr.write(f"error: {verdict.place}: {problem}\n")
+        write_error(f"error: {verdict.place}: {problem}")

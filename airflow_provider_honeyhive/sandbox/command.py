@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.display import write_line
 from airflow_provider_honeyhive.sandbox.behaviour import ALL_ENDPOINTS, Behaviour
 from airflow_provider_honeyhive.sandbox.server import Sandbox
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         sandbox.on_request = _print_request
     with sandbox:
         window = f"{sandbox.start_time.isoformat()}/{sandbox.end_time.isoformat()}"
-        _print(
+        write_line(
             f"HoneyHive sandbox url={sandbox.url} project={sandbox.project} key={sandbox.key} "
             f"events={len(sandbox.events())} window={window}"
         )
@@ -61,25 +61,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _print_request(request: LoggedRequest) -> None:
-    _print(f"{request.number} {request.method} {request.path} -> {request.status}, {request.event_count} events")
+    write_line(f"{request.number} {request.method} {request.path} -> {request.status}, {request.event_count} events")
 
 
 def _time(text: str) -> datetime:
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time") from None
+        raise argparse.ArgumentTypeError("not an ISO 8601 time") from None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _endpoints(text: str) -> frozenset[str]:
     names = frozenset(name.strip() for name in text.split(","))
     if names - ALL_ENDPOINTS:
-        raise argparse.ArgumentTypeError(f"{text!r}: not among {', '.join(sorted(ALL_ENDPOINTS))}")
+        raise argparse.ArgumentTypeError(f"not all among {', '.join(sorted(ALL_ENDPOINTS))}")
     return names
