@@ -40,7 +40,8 @@ class HoneyHiveEventsLink(BaseOperatorLink):
             from airflow.providers.common.compat.sdk import XCom  # noqa: PLC0415
 
             url = XCom.get_value(ti_key=ti_key, key=self.xcom_key)
-        return url or ""
+        # Any task can push that key.
+        return url if isinstance(url, str) and _is_web_address(url) else ""
 
 
 #: The ranges of time that the web app can show: all of them end now.
@@ -56,6 +57,9 @@ RANGES = {
 
 ALL_TIME = "AllTime"
 
+#: Characters of a project's id at the most.
+LONGEST_ID = 200
+
 #: How long after the export the range still reaches back to the window.
 FOLLOWED_WITHIN = timedelta(days=7)
 
@@ -66,7 +70,8 @@ def events_url(app_url: str, result: ExportResult, now: datetime) -> str:
     Assumed is the form that HoneyHive's own guide to shareable links gives (cookbook, "Trace Link", 2026):
     ``{app_url}/p/{project id}/traces/events?range={range}``. It takes ranges that end now only, so the shortest one
     is chosen that reaches back to the window's start for a week to come. The id is the one that the exported events
-    name; where there is none, because the window was empty, the address is that of the app itself.
+    name; where there is none, because the window was empty, or it cannot be an id, the address is that of the app
+    itself.
 
     :param app_url: base URL of the web app; without a scheme: https.
     :param result: of the export.
@@ -76,7 +81,7 @@ def events_url(app_url: str, result: ExportResult, now: datetime) -> str:
     base = (app_url if "://" in app_url else f"https://{app_url}").strip().rstrip("/")
     if not _is_web_address(base):
         raise InvalidArgumentError("app_url", app_url, "allowed: a base URL such as https://app.us.honeyhive.ai")
-    if result.project_id is None:
+    if result.project_id is None or not _can_be_id(result.project_id):
         return base
     query = urlencode({"range": _range(result.start_time, now)})
     return f"{base}/p/{quote(result.project_id, safe='')}/traces/events?{query}"
@@ -89,10 +94,17 @@ def _range(start_time: str | None, now: datetime) -> str:
     return next((name for name, length in RANGES.items() if length >= age), ALL_TIME)
 
 
+def _can_be_id(text: str) -> bool:
+    # What a server says may be anything. Dots alone would lead to another page, however they are encoded.
+    return len(text) <= LONGEST_ID and text.isprintable() and bool(text.strip(". "))
+
+
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises for one that is no number
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    # urlsplit leaves out line breaks without a word, and a browser takes a backslash for a slash.
+    is_plain = url.isprintable() and not set(url) & set(' "<>\\^`{|}')
+    return is_plain and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.links.honeyhive import events_url
+from airflow_provider_honeyhive.links.honeyhive import LONGEST_ID, HoneyHiveEventsLink, events_url
 from airflow_provider_honeyhive.models.window import format_time
 from tests.unit.export import test_result
 
@@ -55,7 +57,34 @@ def test_an_id_cannot_lead_elsewhere():
     assert url == "https://app/p/..%2Fx%3Fy%23z/traces/events?range=30d"
 
 
-@pytest.mark.parametrize("app_url", ["javascript:alert(1)", "javascript://alert(1)", "ftp://app", "https://", "://app"])
+@pytest.mark.parametrize("project_id", ["", ".", "..", " . ", "a\nb", "\u202ea", "\ud800", "x" * (LONGEST_ID + 1)])
+def test_what_can_be_no_id_leads_to_the_app(project_id):
+    assert events_url("https://app", replace(RESULT, project_id=project_id), NOW) == "https://app"
+
+
+@pytest.mark.parametrize("project_id", ["a b", "é漢", "javascript:alert(1)", "%2e%2e", "<b>", '"x', "x" * LONGEST_ID])
+def test_an_odd_id_is_quoted(project_id):
+    url = events_url("https://app", replace(RESULT, project_id=project_id), NOW)
+    assert url == f"https://app/p/{quote(project_id, safe='')}/traces/events?range=30d"
+
+
+NO_WEB_ADDRESSES = [
+    *("javascript:alert(1)", "javascript://alert(1)", "ftp://app", "https://", "://app", "data:text/html,x"),
+    *("https://user:S3cr3t@app", "https://S3cr3t@app", "https://app\n.evil", "https://app/\u202e", "https://a b"),
+    *("https://good\\@evil", 'https://app/"onclick', "https://app/<b>", "java\nscript:alert(1)", "https://app:x"),
+]
+
+
+@pytest.mark.parametrize("app_url", NO_WEB_ADDRESSES)
 def test_what_is_no_web_address_is_refused(app_url):
-    with pytest.raises(InvalidArgumentError, match="app_url"):
+    with pytest.raises(InvalidArgumentError, match="app_url") as caught:
         events_url(app_url, RESULT, NOW)
+    assert "S3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stored", [*NO_WEB_ADDRESSES, None, 7, {"url": "https://app"}])
+def test_what_another_task_has_put_in_the_place_of_the_link_is_no_link(monkeypatch, stored):
+    from airflow.providers.common.compat import sdk
+
+    monkeypatch.setattr(sdk, "XCom", SimpleNamespace(get_value=lambda **_: stored), raising=False)
+    assert HoneyHiveEventsLink().get_link(object(), ti_key=None) == ""
