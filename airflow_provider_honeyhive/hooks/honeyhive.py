@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive._compat import BaseHook, airflow_version
 from airflow_provider_honeyhive.api import connection_form
 from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
+from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import (
@@ -258,4 +259,4 @@ def _describe_last_day(client: HoneyHiveClient, project: str | None) -> str:
 
     now = datetime.now(UTC)
     name, count = describe(client, ExportRequest(project=project, window=Window(now - timedelta(days=1), now)))
-    return f"Connected: project {project or name or 'of this key'}, {count} events in the last day"
+    return f"Connected: project {shown(project or name or 'of this key')}, {count} events in the last day"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import BaseOperator
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client
 from airflow_provider_honeyhive.models.fields import check_fields, parse_paths
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.tasks.watermark import Watermark
+
+log = get_logger(__name__)
 
 #: How long events may take until the API shows them; HoneyHive speaks of a few minutes.
 DEFAULT_DELAY = timedelta(minutes=5)
@@ -237,7 +240,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                     min_events=self.min_events,
                     trust_total=self.trust_total,
                 )
-                self.log.info(
+                log.info(
                     "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
                 )
                 self.report(
@@ -297,7 +300,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         left = (moment - datetime.now(UTC)).total_seconds()
         if left <= 0:
             return
-        self.log.info("Waiting until %s to export the window %s", format_time(moment), window)
+        log.info("Waiting until %s to export the window %s", format_time(moment), window)
         if left > SHORT_WAIT_S:
             # Where there is no triggerer the task fails, and a retry has nothing to wait for any more.
             self.defer(

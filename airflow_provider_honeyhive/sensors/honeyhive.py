@@ -16,6 +16,7 @@ from airflow_provider_honeyhive._compat import (
     conf,
     task_state_store,
 )
+from airflow_provider_honeyhive.display import LONGEST_ERROR, described, get_logger, shown
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.filters import parse_filters
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.models.window import Window
+
+log = get_logger(__name__)
 
 #: How often a poke sends a request again; the next poke asks anyway.
 POKE_RETRIES = 2
@@ -134,16 +137,16 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         :raises AirflowException: the trigger met an error that is none of this package.
         """
         said = event if isinstance(event, Mapping) else {}
-        status, result = said.get("status"), said.get("result")
+        status, result, message = said.get("status"), said.get("result"), shown(said.get("message"), LONGEST_ERROR)
         if status == "success" and isinstance(result, Mapping):
             return dict(result)
         if status == "timeout":
-            raise AirflowSensorTimeout(f"Waited for {self.timeout:g} s: {said.get('message')}")
+            raise AirflowSensorTimeout(f"Waited for {self.timeout:g} s: {message}")
         if status == "error":
-            raise AirflowException(said.get("message"))
+            raise AirflowException(message)
         if status == "failed":
-            raise AirflowFailException(said.get("message"))
-        raise AirflowFailException(f"The trigger sent an event that is not known here, of status {status!r}")
+            raise AirflowFailException(message)
+        raise AirflowFailException(f"The trigger sent an event that is not known here, of status {shown(status)!r}")
 
     def on_kill(self) -> None:
         """End soon."""
@@ -156,7 +159,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         except HoneyHiveError as error:
             if not error.retryable:
                 raise
-            self.log.warning("The next look will tell, after %s: %s", type(error).__name__, error)
+            log.warning("The next look will tell, after %s", described(error))
             return None
 
     def _look(self, context: Context, window: Window) -> dict[str, Any] | None:
@@ -178,9 +181,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
                 snapshot, request = polling_client.snapshot()
                 now = datetime.now(UTC)
                 unchanged = Unchanged.follow(last, snapshot, now)
-                self.log.info(
-                    "Window %s of project %s: %s", window, request.project, condition.describe(unchanged, now)
-                )
+                log.info("Window %s of project %s: %s", window, request.project, condition.describe(unchanged, now))
                 if condition.is_reached(unchanged, now):
                     self._forget(context)
                     return snapshot.result(request)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_honeyhive._compat import ASSETS, Asset, AssetAlias
-from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink, events_url
 from airflow_provider_honeyhive.models.window import parse_time
@@ -31,7 +31,7 @@ _URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
 
 
 def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
-    """Return what an asset event says of an export, as a flat object.
+    """Return what an asset event says of an export, as a flat object; its texts are such as may be shown.
 
     No list of files, which may be long, and which aliases of Airflow 2.11 could not carry: the manifest has it.
     """
@@ -43,10 +43,10 @@ def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
     }
     manifest = result.manifest
     if manifest is None:
-        return facts
+        return _shown(facts)
     if manifest.lookback is not None:
         facts |= {"late_count": manifest.lookback.late_count, "changed_count": manifest.lookback.changed_count}
-    return facts | {
+    facts |= {
         "reported_total": manifest.reported_total,
         "output_path": manifest.url(),
         "manifest_path": manifest.manifest_url,
@@ -55,6 +55,11 @@ def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
         "file_format": manifest.file_format,
         "compression": manifest.compression,
     }
+    return _shown(facts)
+
+
+def _shown(facts: dict[str, str | int | None]) -> dict[str, str | int | None]:
+    return {name: shown(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
 
 
 def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: ExportResult) -> None:
@@ -85,6 +90,8 @@ def asset_uri(url: str) -> str:
 
     :param url: a URL or a local path.
     """
+    # What does not print is escaped, and the escapes are encoded: an asset's URI is ASCII that prints.
+    url = shown(url)
     return quote(url, safe=_URL_CHARACTERS) if "://" in url else PurePosixPath(url).as_uri()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.formats.columns import COLUMNS
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ def operator_lineage(result: ExportResult | None) -> Any:
 
 
 def dataset_name(url: str) -> tuple[str, str]:
-    """Return what OpenLineage calls a file or a folder: namespace and name.
+    """Return what OpenLineage calls a file or a folder: namespace and name, which may be shown.
 
     :param url: a URL or a local path.
     """
+    url = shown(url)
     parts = urlsplit(url) if "://" in url else None
     if parts is None or parts.scheme == "file":
         return "file", (url if parts is None else parts.path).rstrip("/") or "/"
@@ -60,8 +62,8 @@ def _input(result: ExportResult) -> Any:
         columnMetrics={"start_time": ColumnMetrics(nullCount=manifest.events_without_time if manifest else 0)},
     )
     return InputDataset(
-        namespace=f"honeyhive://{result.api_host}",
-        name=result.project or "",
+        namespace=shown(f"honeyhive://{result.api_host}"),
+        name=shown(result.project or ""),
         inputFacets={"dataQualityMetrics": metrics, **_window(result)},
     )
 

@@ -14,6 +14,7 @@ from airflow_provider_honeyhive._compat import (
     RetryPolicy,
 )
 from airflow_provider_honeyhive.api.retries import pause_asked_by
+from airflow_provider_honeyhive.display import described
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def fail_if_permanent() -> Iterator[None]:
     except HoneyHiveError as error:
         if error.retryable:
             raise
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        raise AirflowFailException(described(error)) from error
 
 
 class HoneyHiveRetryPolicy(RetryPolicy):

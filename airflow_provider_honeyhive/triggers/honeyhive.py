@@ -17,6 +17,7 @@ from airflow_provider_honeyhive._compat import (
     TriggerEvent,
 )
 from airflow_provider_honeyhive.api.retries import pause_asked_by
+from airflow_provider_honeyhive.display import described, get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.filters import parse_filters
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from airflow_provider_honeyhive.tasks.state import StateStore
+
+log = get_logger(__name__)
 
 DEFAULT_POLL_INTERVAL_S = 60.0
 DEFAULT_LOOKBACK_S = 3_600.0
@@ -110,9 +113,9 @@ class HoneyHiveEventsTrigger(BaseTrigger):
         try:
             payload = await self._wait()
         except HoneyHiveError as error:
-            payload = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
+            payload = {"status": "failed", "message": described(error)}
         except Exception as error:  # noqa: BLE001 - on Airflow 2.11 dag.test() starts a trigger that raises for ever
-            payload = {"status": "error", "message": f"{type(error).__name__}: {error}"}
+            payload = {"status": "error", "message": described(error)}
         yield _event(payload)
 
     async def _wait(self) -> dict[str, Any]:
@@ -131,7 +134,7 @@ class HoneyHiveEventsTrigger(BaseTrigger):
                 left = (deadline - datetime.now(UTC)).total_seconds()
                 if payload["status"] != "timeout" or left <= 0:
                     return payload
-                self.log.info("Window [%s, %s): %s", self.start_time, self.end_time, payload["message"])
+                log.info("Window [%s, %s): %s", self.start_time, self.end_time, payload["message"])
                 # The last look is at the deadline.
                 await asyncio.sleep(min(max(self.poke_interval, pause), left))
         finally:
@@ -144,7 +147,7 @@ class HoneyHiveEventsTrigger(BaseTrigger):
         except HoneyHiveError as error:
             if not error.retryable:
                 raise
-            return {"status": "timeout", "message": f"{type(error).__name__}: {error}"}, pause_asked_by(error)
+            return {"status": "timeout", "message": described(error)}, pause_asked_by(error)
         condition, now = Condition(self.min_events, self.settled_for), datetime.now(UTC)
         last = Unchanged.from_json(self.still) if self.still else None
         unchanged = Unchanged.follow(last, snapshot, now)

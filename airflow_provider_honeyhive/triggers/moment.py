@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import BaseTrigger, TriggerEvent
 from airflow_provider_honeyhive.api.retries import asks_for_long_wait, pause_asked_by
+from airflow_provider_honeyhive.display import described, get_logger
 from airflow_provider_honeyhive.models.window import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.exceptions import HoneyHiveError
 
+
+log = get_logger(__name__)
 
 #: Seconds beyond the end of a wait after which Airflow ends it where there is no triggerer.
 BACKSTOP_S = 300.0
@@ -45,10 +48,10 @@ def defer_if_asked(task: BaseOperator, client: HoneyHiveClient, error: HoneyHive
     client.stop()
     pause = pause_asked_by(error)
     moment = format_time(datetime.now(UTC) + timedelta(seconds=pause))
-    task.log.warning(
+    log.warning(
         "HoneyHive asks for a long wait: going on at %s, in %.0f s, from what is staged; until then without a worker "
-        "slot (wait %d of at most %d). %s: %s",
-        *(moment, pause, waits + 1, most, type(error).__name__, error),
+        "slot (wait %d of at most %d). %s",
+        *(moment, pause, waits + 1, most, described(error)),
     )
     task.defer(
         # In the event, since "airflow dags test" leaves out arguments of the method.

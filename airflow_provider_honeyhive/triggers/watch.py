@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.api.retries import pause_asked_by
-from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.display import described, get_logger, place_of
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.models.window import SECOND_US, format_time, from_micros
 from airflow_provider_honeyhive.tasks.polling import in_thread
@@ -153,11 +153,11 @@ class Watch:
             await step()
         except HoneyHiveError as error:
             level = logging.WARNING if error.retryable else logging.ERROR
-            log.log(level, "Watching goes on after %s: %s", type(error).__name__, error)
+            log.log(level, "Watching goes on after %s", described(error))
             return max(self._poll_interval, pause_asked_by(error))
-        except Exception:
+        except Exception as error:  # noqa: BLE001
             # Raising would end the watcher, and Airflow would start it again at once, over and over.
-            log.exception("Watching goes on after an error")
+            log.error("Watching goes on after %s (raised at %s)", described(error), place_of(error))
             return self._poll_interval
         return 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 import json
@@ -9,6 +10,7 @@ import logging
 import pickle
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,7 +44,7 @@ from airflow_provider_honeyhive.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: What a hostile name may hold, and how it is shown.
 HOSTILE = "a\nOK: fine\r\x1b[31m\u202ebc\u2066\u200b\ud800\x00\x7f\x9b\u2028\ufeff"
@@ -338,3 +340,131 @@ def test_json_is_ascii_that_prints_and_nothing_is_left_out_of_it(capsys):
     assert (json.loads(line), end) == (value, "")
     assert line.isascii()
     assert line.isprintable()
+
+
+# ----------------------------------------------------------------------- nothing in the package goes past it
+
+PACKAGE = Path(display.__file__).parent
+MODULES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+DOOR, TERMINAL = "display.py", "cli/terminal.py"
+LEVELS = {"debug", "info", "warning", "error", "critical", "log"}
+OURS = {name for name, kind in vars(exceptions).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+#: Errors that hold an error of ours, and no text of others.
+CARRIERS = {"ReadAgainError"}
+
+
+def found(test: Callable[[ast.AST], bool], *, but: tuple[str, ...] = (DOOR,)) -> list[str]:
+    """Return the places in the package's source at which a test holds."""
+    return [
+        f"{name}:{getattr(node, 'lineno', 0)}: {ast.unparse(node)[:100]}"
+        for name, tree in MODULES.items()
+        if name not in but
+        for node in ast.walk(tree)
+        if test(node)
+    ]
+
+
+def dotted(node: ast.AST) -> str:
+    return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+
+
+def called(node: ast.AST) -> str:
+    return dotted(node.func) if isinstance(node, ast.Call) else ""
+
+
+def imports(node: ast.AST, module: str) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.module == module
+    return isinstance(node, ast.Import) and any(alias.name == module for alias in node.names)
+
+
+def test_the_walk_sees_the_package():
+    assert {DOOR, TERMINAL, "triggers/watch.py", "operators/honeyhive.py"} <= MODULES.keys()
+    assert "HoneyHiveError" in OURS
+    assert found(lambda node: called(node) == "get_logger")
+
+
+def test_all_loggers_are_ours():
+    assert found(lambda node: called(node).endswith("getLogger") or called(node) == "logging.Logger") == []
+    # Of an operator, a sensor or a trigger: it is Airflow's own.
+    assert (
+        found(lambda node: isinstance(node, ast.Attribute) and node.attr == "log" and dotted(node) != "log.log") == []
+    )
+    functions = LEVELS | {"exception", "basicConfig"}
+    assert found(lambda node: called(node) in {f"logging.{name}" for name in functions}) == []
+
+
+def test_no_log_line_shows_a_traceback_which_goes_on_to_the_original():
+    assert found(lambda node: called(node).endswith(".exception") and dotted(node).startswith("log")) == []
+    assert found(lambda node: called(node) == "log.exception") == []
+    assert found(lambda node: isinstance(node, ast.keyword) and node.arg in {"exc_info", "stack_info"}) == []
+    assert found(lambda node: imports(node, "traceback")) == []
+
+
+def test_what_a_log_line_says_of_others_is_an_argument():
+    def says_it_itself(node: ast.AST) -> bool:
+        if called(node) not in {f"log.{level}" for level in LEVELS}:
+            return False
+        text = node.args[1 if called(node) == "log.log" else 0]
+        return not (isinstance(text, ast.Constant) and isinstance(text.value, str))
+
+    assert found(says_it_itself) == []
+
+
+def test_only_the_door_writes_to_a_terminal():
+    assert found(lambda node: called(node) in {"print", "input"}) == []
+    streams = {"stdout", "stderr", "__stdout__", "__stderr__"}
+    # It only looks what stderr is, hands it to the log and the bar, and leaves stdout.
+    assert found(lambda node: isinstance(node, ast.Attribute) and node.attr in streams, but=(DOOR, TERMINAL)) == []
+    assert found(lambda node: called(node).startswith(("sys.stdout.write", "sys.stderr.write"))) == []
+    assert found(lambda node: called(node) in {"warnings.warn", "warn"}) == []
+
+
+def handlers(tree: ast.AST) -> Iterator[tuple[ast.ExceptHandler, ast.Raise]]:
+    for handler in ast.walk(tree):
+        if isinstance(handler, ast.ExceptHandler):
+            yield from ((handler, node) for node in ast.walk(handler) if isinstance(node, ast.Raise))
+
+
+def kinds_of(handler: ast.ExceptHandler) -> set[str]:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {ast.unparse(kind) if kind else "everything" for kind in kinds}
+
+
+def test_no_error_is_raised_from_one_whose_text_is_not_ours():
+    wrong = []
+    for name, tree in MODULES.items():
+        for handler, node in handlers(tree):
+            if node.exc is None or ast.unparse(node.exc) == handler.name:
+                continue
+            has_no_cause = isinstance(node.cause, ast.Constant) and node.cause.value is None
+            if not has_no_cause and not kinds_of(handler) <= OURS | CARRIERS:
+                wrong.append(f"{name}:{node.lineno}: {ast.unparse(node)}")
+    assert wrong == []
+
+
+def test_an_error_of_airflows_own_says_only_what_is_shown():
+    shows = {"shown", "described"}
+
+    def is_shown(node: ast.AST) -> bool:
+        if isinstance(node, ast.Constant) or called(node) in shows:
+            return True
+        if isinstance(node, ast.JoinedStr):
+            return all(is_shown(one.value if isinstance(one, ast.FormattedValue) else one) for one in node.values)
+        # A name that was given a shown text in the same function, and numbers of the task.
+        return dotted(node) in {"message", "self.timeout"}
+
+    def says_more(node: ast.AST) -> bool:
+        raised = node.exc if isinstance(node, ast.Raise) else None
+        is_airflows = raised is not None and called(raised).startswith("Airflow")
+        return is_airflows and isinstance(raised, ast.Call) and not all(map(is_shown, raised.args))
+
+    assert found(lambda node: called(node).startswith("Airflow"))
+    assert found(says_more) == []
+
+
+def test_what_a_trigger_says_of_an_error_is_shown():
+    def names_an_error(node: ast.AST) -> bool:
+        return isinstance(node, ast.FormattedValue) and dotted(node.value) == "error"
+
+    assert found(names_an_error, but=tuple(name for name in MODULES if not name.startswith("triggers/"))) == []

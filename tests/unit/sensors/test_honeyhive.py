@@ -14,14 +14,16 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 
+from airflow_provider_honeyhive.display import LONGEST_ERROR
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sensors import honeyhive as sensors
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
-from tests.unit.conftest import CONN_ID
+from tests.unit.conftest import CONN_ID, KEY
 from tests.unit.programs import modules_loaded_by
+from tests.unit.test_display import HOSTILE
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -282,6 +284,26 @@ def test_anything_else_fails(event, kind, said):
         sensor(timeout=60).resume(CONTEXT, event)
     assert type(caught.value) is kind
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("status", ["timeout", "failed", "error", HOSTILE])
+def test_what_a_trigger_says_is_shown_on_one_line_without_a_secret(status):
+    # Events of triggers lie in Airflow's database on their way.
+    event = {"status": status, "message": f"{HOSTILE} http://u:S3cr3t@proxy {'x' * 100_000}"}
+    with pytest.raises(AirflowException) as caught:
+        sensor(timeout=60).resume(CONTEXT, event)
+    assert str(caught.value).isprintable()
+    assert "S3cr3t" not in str(caught.value)
+    assert len(str(caught.value)) < 2 * LONGEST_ERROR
+
+
+def test_a_look_that_fails_is_logged_as_it_may_be_shown(sandbox, clock, caplog):
+    sandbox.faults += [Fault.answer(503, {"message": f"{HOSTILE} {KEY}"})] * 3
+    assert not sensor().poke(CONTEXT).is_done
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_honeyhive")]
+    assert any(one.startswith("The next look will tell, after HoneyHiveServerError: HTTP 503") for one in said)
+    assert all(map(str.isprintable, said))
+    assert not any(KEY in one for one in said)
 
 
 def test_on_kill_ends_a_poke(sandbox):

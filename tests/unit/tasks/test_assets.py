@@ -16,6 +16,7 @@ from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.manifest import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts, asset_uri, tell_outlets
 from tests.unit.export.test_result import manifest
+from tests.unit.test_display import HOSTILE
 
 
 def result_of(**facts: Any) -> ExportResult:
@@ -140,7 +141,23 @@ def test_all_of_time_is_no_partition():
         ("s3://bucket/Tag %41/ä", "s3://bucket/Tag%20%41/%C3%A4"),
         ("/data/day", "file:///data/day"),
         ("/data/ein Tag/ä", "file:///data/ein%20Tag/%C3%A4"),
+        ("s3://bucket/a\nb\u202e", "s3://bucket/a%5Cnb%5Cu202e"),
+        ("/data/a\x1b\udcff", "file:///data/a%5Cx1b%5Cudcff"),
+        ("sftp://user:S3cr3t@host/a", "sftp://***@host/a"),
     ],
 )
 def test_uris_are_ascii(url, uri):
     assert asset_uri(url) == uri
+
+
+def test_what_an_asset_says_may_be_shown():
+    bucket: Any = SimpleNamespace(url=lambda name="": f"sftp://u:S3cr3t@host/{HOSTILE}{name}")
+    hostile = manifest(project=HOSTILE, file_format=HOSTILE).placed(bucket, "_manifest.json")
+    for result in (ExportResult.of_files(hostile), replace(RESULT, manifest=None, project=HOSTILE)):
+        given, alias = context(), AssetAlias("days")
+        tell_outlets([EVENTS, alias], given, result)
+        said = [*given["outlet_events"][EVENTS].extra.values()]
+        for event in given["outlet_events"][alias].asset_alias_events:
+            said += [event.dest_asset_key.uri, *event.extra.values()]
+        assert all(map(str.isprintable, map(str, said)))
+        assert "S3cr3t" not in str(said)

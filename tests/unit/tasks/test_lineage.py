@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,10 +12,13 @@ pytest.importorskip("airflow.providers.openlineage")
 
 from openlineage.client.serde import Serde
 
+from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.formats.columns import COLUMNS
 from airflow_provider_honeyhive.manifest import RequestFacts
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin
 from airflow_provider_honeyhive.tasks.lineage import dataset_name, operator_lineage
+from tests.unit.export.test_result import manifest
+from tests.unit.test_display import HOSTILE
 
 from .test_assets import RESULT, result_of
 
@@ -112,3 +116,18 @@ def test_a_task_that_has_exported_nothing_has_no_datasets():
 )
 def test_datasets_are_called_as_openlineage_calls_them(url, name):
     assert dataset_name(url) == name
+
+
+def test_names_of_others_may_be_shown():
+    bucket = SimpleNamespace(url=lambda name="": f"sftp://u:S3cr3t@host/{HOSTILE}{name}")
+    result = ExportResult.of_files(manifest(project=HOSTILE).placed(bucket, "_manifest.json"))
+    lineage = operator_lineage(replace(result, api_host=f"u:S3cr3t@host{HOSTILE}"))
+    names = [text for dataset in (*lineage.inputs, *lineage.outputs) for text in (dataset.namespace, dataset.name)]
+    assert names[2].startswith("sftp://***@host")
+    assert all(map(str.isprintable, names))
+    assert "S3cr3t" not in str(names)
+
+
+def test_a_container_of_azure_is_no_user():
+    url = "abfs://container@account.dfs.core.windows.net/day"
+    assert dataset_name(url) == ("abfs://container@account.dfs.core.windows.net", "day")

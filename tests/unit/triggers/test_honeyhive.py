@@ -13,13 +13,14 @@ import pytest
 from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager, SharedStreamProducer
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveServerError, InvalidArgumentError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.triggers import honeyhive as triggers
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger, HoneyHiveNewEventsTrigger
 from airflow_provider_honeyhive.triggers.watch import WatchProducer
 from tests.unit.conftest import CONN_ID
+from tests.unit.test_display import HOSTILE
 
 from .test_watch import Accessors
 
@@ -199,6 +200,22 @@ def test_an_error_of_another_kind_is_an_event_too(sandbox_with, connect, monkeyp
     monkeypatch.setattr(triggers, "PollingClient", lambda *_, **__: 1 / 0)
 
     assert payloads(waiting()) == [{"status": "error", "message": "ZeroDivisionError: division by zero"}]
+
+
+@pytest.mark.parametrize("kind", [HoneyHiveError, ValueError, HoneyHiveServerError])
+def test_what_it_says_of_an_error_is_one_line_without_a_secret(sandbox_with, connect, clock, monkeypatch, kind, caplog):
+    def fail(*_, **__):
+        raise kind(f"{HOSTILE} http://u:S3cr3t@proxy")
+
+    caplog.set_level("INFO")
+    connect(sandbox_with([]))
+    monkeypatch.setattr(triggers.PollingClient, "snapshot", fail)
+
+    (payload,) = payloads(waiting(deadline="2026-11-23T01:00:00Z"))
+
+    said = [payload["message"], *caplog.messages]
+    assert all(map(str.isprintable, said))
+    assert not any("S3cr3t" in one for one in said)
 
 
 def test_the_event_loop_goes_on_while_the_server_is_silent(sandbox_with, connect):

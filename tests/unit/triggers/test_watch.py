@@ -23,6 +23,7 @@ from airflow_provider_honeyhive.models.window import to_micros
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 from airflow_provider_honeyhive.triggers.watch import Watch
+from tests.unit.test_display import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,6 +242,29 @@ def test_no_error_ends_the_watch(sandbox, stage, error, caplog):
     assert first(stage.watch()) == [["a"]]
     assert stage.pauses == [INTERVAL] * 2
     assert str(error) in caplog.text
+
+
+def test_an_error_is_logged_with_its_place_and_neither_its_secrets_nor_what_it_came_from(sandbox, stage, caplog):
+    def fail() -> None:
+        try:
+            raise KeyError("http://u:S3cr3t@proxy")
+        except KeyError:
+            raise RuntimeError(f"{HOSTILE} http://u:S3cr3t@proxy") from None
+
+    error: Any = None
+    try:
+        fail()
+    except RuntimeError as caught:
+        error = caught
+    sandbox.add([failed("a")])
+    stage.polling_client.errors = [error]
+
+    assert first(stage.watch()) == [["a"]]
+    assert "Watching goes on after RuntimeError: a\\nOK: fine" in caplog.text
+    assert "test_watch.py:" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert "S3cr3t" not in caplog.text
+    assert all(map(str.isprintable, caplog.text.splitlines()))
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(10, INTERVAL), (300, 300), (10_000_000, LONGEST_PAUSE_S)])
