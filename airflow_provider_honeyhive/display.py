@@ -239,8 +239,7 @@ def write_json(value: object) -> None:
 
     It is for programs, so nothing is left out of it.
     """
-    # json escapes all other controls by itself.
-    _write(sys.stdout, json.dumps(value).replace("\x7f", r"\u007f"))
+    _write(sys.stdout, json.dumps(value))
 
 
 def _write(stream: TextIO, line: str) -> None:

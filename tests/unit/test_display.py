@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_honeyhive import display, exceptions
+from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.display import (
     HIDDEN,
     LONGEST_ARGUMENT,
@@ -185,6 +187,15 @@ def test_what_is_too_short_for_a_secret_hides_nothing():
     hide("")
     hide(None)
     assert shown("the key of it") == "the key of it"
+
+
+def test_what_a_client_knows_is_hidden_from_then_on():
+    hashes = "secret of the hashes"
+    assert shown(f"{KEY} {hashes}") == f"{KEY} {hashes}"
+    HoneyHiveClient(ClientSettings.parse(api_key=KEY, redact_secret=hashes)).close()
+    assert shown(f"{KEY} {hashes}") == f"{HIDDEN} {HIDDEN}"
+    # A project that a server gives the name of the key.
+    assert "S3cr3t" not in f"{WrongProjectError('demo', KEY)}"
 
 
 # ----------------------------------------------------------------------------------------------------- errors

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_honeyhive.cli.progress_bar import ProgressBar
 from airflow_provider_honeyhive.cli.terminal import Signals, reporting
 from airflow_provider_honeyhive.export.progress import Progress
+from tests.unit.test_display import HOSTILE
 
 log = logging.getLogger("airflow_provider_honeyhive.somewhere")
 
@@ -70,6 +71,16 @@ def test_without_a_terminal_the_log_is_the_progress(monkeypatch, quiet, shown):
     # Behind the time.
     lines = [line.split(" ", 2)[2] for line in sys.stderr.getvalue().splitlines()]
     assert lines == shown
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_lines_of_other_libraries_are_shown_as_ours_are(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream())
+    with reporting(quiet=False):
+        logging.getLogger("another").warning("%s //u:S3cr3t@h", HOSTILE)
+    lines = sys.stderr.getvalue().splitlines()
+    assert [line.strip("\r").isprintable() for line in lines] == [True]
+    assert "S3cr3t" not in lines[0]
 
 
 def test_on_a_terminal_there_is_a_bar_and_warnings_stand_above_it(monkeypatch):
