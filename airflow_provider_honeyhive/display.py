@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Most characters of one argument of a log line, and of one error or line of output.
 LONGEST_ARGUMENT, LONGEST_ERROR = 2_000, 10_000
 
+#: Most characters of one value within an error, so that what to do about it is still read.
+LONGEST_VALUE = 200
+
 #: Characters beyond the last one that is shown in which the end of a secret is looked for.
 _BEYOND = 4_096
 
@@ -108,6 +111,11 @@ def shown(text: object, longest: int = LONGEST_ARGUMENT) -> str:
     if not cut.isprintable():
         cut = "".join(one if one.isprintable() else _escaped(one) for one in cut)
     return cut if len(cut) <= longest else f"{cut[: longest - 1]}…"
+
+
+def quoted(value: object) -> str:
+    """Return a value for the middle of a message, in quotes where it is a text: short, as :func:`shown` shows it."""
+    return shown(repr(value), LONGEST_VALUE)
 
 
 def described(error: BaseException) -> str:

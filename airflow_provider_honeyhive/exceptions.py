@@ -31,14 +31,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_honeyhive.display import LONGEST_ERROR, shown
+from airflow_provider_honeyhive.display import LONGEST_ERROR, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-#: Most characters of an argument's value.
-_LONGEST_VALUE = 200
 
 
 class HoneyHiveError(Exception):
@@ -102,7 +98,7 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
         return InvalidArgumentError(argument, self.value, *pieces)
 
     def _text(self) -> str:
-        return f"{self.argument}: got {shown(repr(self.value), _LONGEST_VALUE)}; {self.allowed}"
+        return f"{self.argument}: got {quoted(self.value)}; {self.allowed}"
 
 
 class HoneyHiveConnectionError(HoneyHiveError):
@@ -188,10 +184,11 @@ class WrongProjectError(HoneyHiveResponseError):
         self.received = received
 
     def _text(self) -> str:
+        asked, received = quoted(self.asked), quoted(self.received)
         return (
-            f"asked for project {self.asked!r}, but the server sent events of project {self.received!r}: "
+            f"asked for project {asked}, but the server sent events of project {received}: "
             "the key decides which project is read. Use a connection whose key belongs to "
-            f"{self.asked!r}, or set project to {self.received!r}"
+            f"{asked}, or set project to {received}"
         )
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout
@@ -113,6 +113,9 @@ _ANY_PARTS = Layout("jsonl", "none", None)
 #: Facts of a request that say how it was answered, not what was asked; and the project, told apart by itself.
 _NOT_ASKED = {"project", "endpoint", "api_host"}
 
+#: Characters of what an export asked for, in the text of a gap or an overlap.
+LONGEST_ASKED = 1_000
+
 _ENDLESS = {-inf: "the beginning of time", inf: "the end of time"}
 
 
@@ -209,8 +212,8 @@ class Timeline:
 
     def seams(self) -> Iterator[Seam]:
         """Yield the gaps and overlaps, by project and request, and in the order of time."""
-        for asked in sorted(self._windows):
-            windows = sorted(self._windows[asked])
+        for key in sorted(self._windows):
+            asked, windows = shown(key, LONGEST_ASKED), sorted(self._windows[key])
             _, reach, before = windows[0]
             for start, end, place in windows[1:]:
                 if start > reach:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.display import LONGEST_VALUE, quoted, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.export.recovery import read_commits
 from airflow_provider_honeyhive.manifest import Manifest
@@ -38,9 +39,10 @@ def check_claim(store: Store, layout: Layout, current: Current, wanted: Manifest
             f"{where} already holds an export, and replace is False: give another output_path, or let it be replaced"
         )
     elif not _same_export(old, wanted):
+        host, task = (shown(text, LONGEST_VALUE) for text in (old.request.api_host, task_of(old)))
         raise DestinationTakenError(
-            f"{where} already holds another export: of project {old.project!r} at {old.request.api_host}, window "
-            f"[{old.start_time}, {old.end_time}), by task {task_of(old)}. It is not replaced, or its events would be "
+            f"{where} already holds another export: of project {quoted(old.project)} at {host}, window "
+            f"[{old.start_time}, {old.end_time}), by task {task}. It is not replaced, or its events would be "
             "lost: make output_path different for each window, task and deployment, for example with {{ run_id }} in it"
         )
     check_folders(store, old, keys=wanted.partition_by)

@@ -7,7 +7,7 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.claim import check_claim, check_folders, task_of
@@ -201,7 +201,7 @@ class Destination:
         if current.manifest is None:
             return f"{text}. Its manifest was removed again"
         run = None if current.manifest.airflow is None else current.manifest.airflow.run_id
-        by = f"task {task_of(current.manifest)}" + (f", run {run}" if run else "")
+        by = shown(f"task {task_of(current.manifest)}" + (f", run {run}" if run else ""), LONGEST_VALUE)
         return f"{text}. It is by {by}, finished at {current.manifest.finished_at}"
 
     def clear_staging(self) -> None:

@@ -234,6 +234,18 @@ def test_no_error_shows_what_is_hostile_or_secret_and_all_are_pickled_as_they_ar
         assert len(str(one)) <= LONGEST_ERROR
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (WrongProjectError("x" * 100_000, "y" * 100_000), "Use a connection whose key belongs to"),
+        (InvalidArgumentError("filters", ["x" * 100_000], "allowed: a text"), "allowed: a text"),
+    ],
+)
+def test_what_to_do_is_read_however_long_the_facts_are(error, remedy):
+    assert remedy in str(error)
+    assert len(str(error)) < 1_500
+
+
 def test_every_kind_of_error_is_one_of_ours():
     for _, kind in inspect.getmembers(exceptions, lambda it: isinstance(it, type) and issubclass(it, Exception)):
         assert issubclass(kind, HoneyHiveError)
