@@ -39,7 +39,7 @@ RULES = tuple(
         (IDLE, r"/(threading|queue|selectors)\.py$|concurrent/futures/", ""),
         (IDLE, r"(api/transport|export/(?:slice_queue|threads))\.py$", r"\bwait\("),
         ("receive", r"/(socket|ssl)\.py$|/http/client\.py$|/urllib3/|/requests/", ""),
-        ("receive", r"api/(client|transport)\.py$", r"iter_content|body\[|_session|chunk"),
+        ("receive", r"api/(bodies|client|connections|transport)\.py$", r"read1|readinto|_adapter|chunk"),
         ("fsync", "airflow_provider_honeyhive", "fsync"),
         ("join", "airflow_provider_honeyhive", r"\.join\("),
         ("compress", r"formats/(compression|parquet|columns|tokens|values|rows)\.py$", ""),

@@ -16,7 +16,12 @@ from airflow_provider_honeyhive.api.pages import Page, decode_page
 from airflow_provider_honeyhive.api.retries import retrying
 from airflow_provider_honeyhive.api.transport import Transport
 from airflow_provider_honeyhive.display import get_logger, hide
-from airflow_provider_honeyhive.exceptions import ExportStoppedError, HoneyHiveRequestError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import (
+    AnswerTooLargeError,
+    ExportStoppedError,
+    HoneyHiveRequestError,
+    InvalidArgumentError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +33,6 @@ if TYPE_CHECKING:
 
 
 log = get_logger(__name__)
-
-#: A response of more bytes than this (decompressed) is refused: pages aim for 16 MB.
-LARGEST_ANSWER = 1024**3
 
 
 class HoneyHiveClient:
@@ -105,7 +107,8 @@ class HoneyHiveClient:
         :param date_range: inclusive bounds, or None for all of time.
         :param page: number of the page, from 1.
         :param limit: most events in the page, at most what the endpoint gives.
-        :param max_bytes: a response of more bytes (decompressed) is refused as too large; None: 1 GiB.
+        :param max_bytes: a response of more bytes (decompressed) is refused as too large; None: as many as
+            ``max_response_bytes`` of the settings allows, which is the most in any case.
         :param concurrency: of those who ask at the same time for the same export; None: no limit.
         :raises AnswerTooLargeError: the response is larger.
         :raises HoneyHiveAuthError: the key is refused.
@@ -115,7 +118,8 @@ class HoneyHiveClient:
         :raises HoneyHiveServerError: the server still fails at the last attempt, or asks for a wait that is left.
         :raises HoneyHiveResponseError: the response is still not a page of events at the last attempt.
         """
-        wanted = _Wanted(request, date_range, page, limit, max_bytes or LARGEST_ANSWER, concurrency)
+        largest = self.settings.max_response_bytes
+        wanted = _Wanted(request, date_range, page, limit, min(max_bytes or largest, largest), concurrency)
         policy = retrying(
             max_retries=self.settings.max_retries,
             total_time=self._transport.total_time,
@@ -162,7 +166,14 @@ class HoneyHiveClient:
         limit = min(wanted.limit, endpoint.max_limit)
         body = endpoint.body(request, wanted.date_range, page=wanted.page, limit=limit)
         path = endpoint.url_path(request.project)
-        return decode_page(self._transport.post(path, body, wanted.max_bytes, wanted.concurrency), limit)
+        try:
+            return decode_page(self._transport.post(path, body, wanted.max_bytes, wanted.concurrency), limit)
+        except MemoryError:
+            pass  # What was read goes before the error is made, which would keep it.
+        raise AnswerTooLargeError(
+            "the worker has not enough memory for an answer: leave out large fields (projections, exclude_fields), "
+            "lower concurrency, or give it more"
+        )
 
     def _count_retry(self) -> None:
         with self._lock:

@@ -16,6 +16,8 @@ DEFAULT_TIMEOUT_S = 300
 
 DEFAULT_MAX_RETRIES = 8
 
+DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES = 64 * 1024**2, 1024**2
+
 HOOK_NAME = "HoneyHive"
 
 HOOK_CLASS = "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
@@ -32,6 +34,7 @@ PLACEHOLDERS = {
     "endpoint": "auto",
     "timeout": str(DEFAULT_TIMEOUT_S),
     "max_retries": str(DEFAULT_MAX_RETRIES),
+    "max_response_bytes": str(DEFAULT_MAX_RESPONSE_BYTES),
     "verify": "true",
     "proxy": "http://proxy.example.com:3128",
     "app_url": "https://app.us.honeyhive.ai",
@@ -91,6 +94,16 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Compare what was read with the number that the server reports beside the events. Off only where that number "
         "is no total of what was asked for: then nothing shows that events are missing.",
         {"type": ["boolean", "null"], "default": True},
+    ),
+    "max_response_bytes": (
+        "Largest response (bytes)",
+        "A response of more bytes, decompressed, is refused. Each reader of an export may hold one in memory. "
+        f"Default {DEFAULT_MAX_RESPONSE_BYTES:,}.",
+        {
+            "type": ["integer", "null"],
+            "minimum": LEAST_MAX_RESPONSE_BYTES,
+            "default": DEFAULT_MAX_RESPONSE_BYTES,
+        },
     ),
 }
 

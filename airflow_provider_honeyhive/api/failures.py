@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -151,35 +153,87 @@ def _retry_after(header: str | None) -> float | None:
     return None if math.isnan(seconds) else max(0.0, seconds)
 
 
-#: Everything that a request can raise before its answer is whole.
-NETWORK_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
-
 _TIMEOUTS = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 
-_CUT_SHORT = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+_TLS = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
+
+#: The connection broke: before the response came, or, as urllib3 says it, while the body did.
+_NO_CONNECTION = (requests.exceptions.ConnectionError, OSError)
+_CUT_SHORT = (urllib3.exceptions.ProtocolError,)
+
+#: Something of the request itself is wrong: a host that cannot be one, a proxy of a kind that is not known.
+_NO_REQUEST = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    urllib3.exceptions.LocationValueError,
+    urllib3.exceptions.ProxySchemeUnknown,
+)
 
 _UNVERIFIED = "certificate verify failed"
 
+_PROXY_REFUSES = "Tunnel connection failed: 407"
 
-def connection_error(error: Exception, settings: ClientSettings) -> HoneyHiveConnectionError:
-    """Return the error for a request that got no whole answer.
 
-    Without the original's text where that may hold the URL of a proxy with its password.
+def connection_error(error: Exception, settings: ClientSettings, verify: bool | str) -> HoneyHiveConnectionError:
+    """Return the error for a request that got no whole response, whatever the layers below have raised.
+
+    Without the original's text where that may hold the URL of a proxy with its password, or what the server sent.
+
+    :param error: what was raised.
+    :param settings: of the client.
+    :param verify: what certificates were verified by.
     """
     host = settings.api_host
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(verify, str) and settings.api_url.startswith("https:") and not _is_bundle(verify):
+        return HoneyHiveConnectionError(
+            f"there are no CA certificates in {verify!r}: check the connection's extra 'verify', or REQUESTS_CA_BUNDLE "
+            "of the worker's environment",
+            retryable=False,
+        )
+    if isinstance(error, _NO_REQUEST):
+        return HoneyHiveConnectionError(
+            f"no request can be sent to {host}: check the connection's host and its extra 'proxy', or HTTPS_PROXY of "
+            f"the worker's environment ({type(error).__name__})",
+            retryable=False,
+        )
+    if isinstance(error, _TLS):
         return _tls_error(str(error), host)
     if isinstance(error, requests.exceptions.ProxyError):
-        return HoneyHiveConnectionError(f"the proxy on the way to {host} cannot be used")
+        return _proxy_error(str(error), host)
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return HoneyHiveConnectionError(f"{host} took no connection within {settings.connect_timeout:g} s")
     if isinstance(error, _TIMEOUTS) or "Read timed out" in str(error):
         return HoneyHiveConnectionError(f"{host} sent nothing for {settings.timeout:g} s", timed_out=True)
     if isinstance(error, _CUT_SHORT):
         return HoneyHiveConnectionError(f"the answer of {host} was cut short: {type(error).__name__}")
-    return HoneyHiveConnectionError(
-        f"cannot reach {host}: {_reason(error)}; check the connection's host, and the way there"
-    )
+    cause = _cause(error) if isinstance(error, _NO_CONNECTION) else error
+    if isinstance(cause, OSError | urllib3.exceptions.NewConnectionError):
+        reason = getattr(cause, "strerror", None) or type(cause).__name__
+        return HoneyHiveConnectionError(
+            f"cannot reach {host}: {reason}; check the connection's host, and the way there"
+        )
+    return HoneyHiveConnectionError(f"the answer of {host} was garbled: {type(cause).__name__}")
+
+
+def _is_bundle(path: str) -> bool:
+    """Return whether a file of certificates, or a folder, can be loaded."""
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(**{"capath" if os.path.isdir(path) else "cafile": path})
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _proxy_error(text: str, host: str) -> HoneyHiveConnectionError:
+    if _PROXY_REFUSES in text:
+        return HoneyHiveConnectionError(
+            f"the proxy on the way to {host} refuses its user or password: check the connection's extra 'proxy', or "
+            "HTTPS_PROXY of the worker's environment",
+            retryable=False,
+        )
+    return HoneyHiveConnectionError(f"the proxy on the way to {host} cannot be used")
 
 
 def _tls_error(text: str, host: str) -> HoneyHiveConnectionError:
@@ -193,7 +247,8 @@ def _tls_error(text: str, host: str) -> HoneyHiveConnectionError:
     )
 
 
-def _reason(error: BaseException) -> str:
+def _cause(error: BaseException) -> BaseException:
+    """Return what an error comes from: the last of its chain that the system named, else the first that was raised."""
     causes: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in causes:
@@ -201,4 +256,4 @@ def _reason(error: BaseException) -> str:
         reason = getattr(current, "reason", None)
         current = current.__cause__ or current.__context__ or (reason if isinstance(reason, BaseException) else None)
     named = [cause for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return str(named[-1].strerror) if named else type(causes[-1]).__name__
+    return named[-1] if named else causes[-1]

@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT_S
+from airflow_provider_honeyhive.api.connection_form import (
+    DEFAULT_API_URL,
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT_S,
+    LEAST_MAX_RESPONSE_BYTES,
+)
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
 
@@ -34,6 +40,7 @@ class ClientSettings(BaseModel):
     :param redact_secret: key of the hashes that replace redacted values.
     :param allow_http: let the key go over plain http to a host other than loopback.
     :param trust_total: compare what was read with the number that the server reports beside the events.
+    :param max_response_bytes: a response of more bytes, decompressed, is refused; each reader may hold one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -51,6 +58,7 @@ class ClientSettings(BaseModel):
     redact_secret: SecretStr | None = None
     allow_http: bool = False
     trust_total: bool = True
+    max_response_bytes: int = Field(default=DEFAULT_MAX_RESPONSE_BYTES, ge=LEAST_MAX_RESPONSE_BYTES)
 
     @classmethod
     def parse(cls, **values: Any) -> ClientSettings:
@@ -128,6 +136,11 @@ class ClientSettings(BaseModel):
     def api_host(self) -> str:
         """Host (and port) of the API, as manifests name it."""
         return urlsplit(self.api_url).netloc
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the API is on this machine."""
+        return _is_loopback(urlsplit(self.api_url).hostname)
 
 
 def base_url(host: str | None, schema: str | None, port: int | None) -> str | None:

@@ -1,39 +1,40 @@
-"""How requests go over the wire: one session with its key, redirects, bodies in bounds.
+"""How requests go over the wire: with the key, the right proxy and certificates, and responses in bounds.
 
-Knows nothing of endpoints and pages, and sends each request once.
+Knows nothing of endpoints and pages, and sends each request once. It has no session of requests: so there are no
+cookies, no ``.netrc``, no redirects followed behind its back, and no environment but what is asked for here.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import platform
 import threading
-import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.api.bodies import read_body
 from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
-from airflow_provider_honeyhive.api.failures import NETWORK_ERRORS, api_error, connection_error, redirect_target
+from airflow_provider_honeyhive.api.connections import BoundedAdapter, Budget, within
+from airflow_provider_honeyhive.api.failures import api_error, connection_error, redirect_target
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     HoneyHiveConnectionError,
+    HoneyHiveError,
     HoneyHiveRequestError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from requests.structures import CaseInsensitiveDict
 
     from airflow_provider_honeyhive.api.settings import ClientSettings
 
 
 MOST_CONNECTIONS = 64
-
-#: Small enough for a processor's cache.
-_CHUNK = 256 * 1024
 
 #: What a server answers that has too much to do.
 _TOO_MANY = (429, 503)
@@ -42,9 +43,22 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 _MOST_REDIRECTS = 3
 
+#: Bytes of the body of a response without events: it is an explanation at the best.
+LARGEST_ERROR_BODY = 64 * 1024
+
+#: On the wire a body may be longer than decompressed, in many small chunks say: so many times, and some bytes more.
+WIRE_FACTOR, WIRE_MARGIN = 2, 1024 * 1024
+
+#: What is asked for, and how responses that were asked so may be encoded. Codes within codes may swell without end.
+_ENCODING = "gzip"
+_ENCODINGS = ("", "identity", "gzip", "x-gzip")
+
+#: Where requests, too, looks for certificates.
+_BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
 
 class Transport:
-    """One pooled session with bearer authentication; threads may share it.
+    """Pooled connections with bearer authentication; threads may share them.
 
     :param settings: where and how.
     :param user_agent: what to add to the ``User-Agent`` header, such as Airflow's version.
@@ -53,26 +67,18 @@ class Transport:
     def __init__(self, settings: ClientSettings, user_agent: str = "") -> None:
         self._settings = settings
         self._stopped = threading.Event()
-        self._session = requests.Session()
-        self._session.headers.update(
-            {
-                "User-Agent": f"airflow-provider-honeyhive/{__version__} requests/{requests.__version__} "
-                f"python/{platform.python_version()} {user_agent}".strip(),
-                "Accept": "application/json",
-            }
-        )
-        # As "auth", so that no .netrc entry for the host can take the key's place.
-        self._session.auth = self._authorize
+        self._headers = {
+            "User-Agent": f"airflow-provider-honeyhive/{__version__} requests/{requests.__version__} "
+            f"python/{platform.python_version()} {user_agent}".strip(),
+            "Accept": "application/json",
+            "Accept-Encoding": _ENCODING,
+        }
         # Connections are made when they are needed: this only says how many are kept.
-        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=MOST_CONNECTIONS)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        if settings.proxy:
-            self._session.proxies = {"http": settings.proxy, "https": settings.proxy}
+        self._adapter = BoundedAdapter(pool_connections=2, pool_maxsize=MOST_CONNECTIONS)
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._session.close()
+        self._adapter.close()
 
     def stop(self) -> None:
         """End waits soon; safe to call from a signal handler."""
@@ -102,6 +108,7 @@ class Transport:
         :param max_bytes: a response of more bytes (decompressed) is refused.
         :param limit: waits for a place among the requests under way, and learns of 429 and 503; None: no limit.
         :raises AnswerTooLargeError: the response is larger.
+        :raises MemoryError: there is no memory for the response.
         :raises HoneyHiveAPIError: the status is not 200.
         :raises HoneyHiveRequestError: redirected to another host, to no URL, or in a circle.
         :raises HoneyHiveConnectionError: no whole response came.
@@ -128,87 +135,59 @@ class Transport:
 
     def _send(self, url: str, body: dict[str, Any], max_bytes: int) -> tuple[int, CaseInsensitiveDict[str], memoryview]:
         settings = self._settings
+        budget = Budget(settings.api_host, self.total_time, WIRE_FACTOR * max_bytes + WIRE_MARGIN)
         try:
-            with self._session.post(
-                url,
-                json=body,
-                timeout=(settings.connect_timeout, settings.timeout),
-                verify=settings.verify,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            request = requests.Request("POST", url, headers=self._headers, json=body, auth=self._authorize).prepare()
+            with within(budget):
+                response = self._adapter.send(
+                    request,
+                    stream=True,
+                    timeout=(settings.connect_timeout, settings.timeout),
+                    verify=self._verify(),
+                    proxies=self._proxies(url),
+                )
+            with response:
                 return response.status_code, response.headers, self._read(response, max_bytes)
-        except NETWORK_ERRORS as error:
-            raise connection_error(error, settings) from None
-        except ValueError:
-            # requests looks at where a redirect leads even when it is not to follow it.
-            raise HoneyHiveRequestError(
-                f"{settings.api_host} redirects to what is no URL, and the key is not sent on: check the "
-                "connection's host"
-            ) from None
+        except (HoneyHiveError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a garbled response may raise anything in the layers below
+            raise connection_error(error, settings, self._verify()) from None
 
     def _read(self, response: requests.Response, max_bytes: int) -> memoryview:
-        deadline = time.monotonic() + self.total_time
-        announced = _announced(response)
-        _refuse_beyond(max_bytes, announced)
-        body = BodyBuffer(announced)
-        for chunk in response.iter_content(_CHUNK):
-            body.append(chunk)
-            _refuse_beyond(max_bytes, body.size)
-            if time.monotonic() > deadline:
+        is_page = response.status_code == 200
+        if response.headers.get("Content-Encoding", "").strip().lower() not in _ENCODINGS:
+            if is_page:
                 raise HoneyHiveConnectionError(
-                    f"{self._settings.api_host} took more than {self.total_time:g} s for one answer", timed_out=True
+                    f"the answer of {self._settings.api_host} was garbled: it is encoded otherwise than by {_ENCODING}"
                 )
-        return body.view()
+            return memoryview(b"")
+        if not is_page:
+            return read_body(response.raw, LARGEST_ERROR_BODY).view()[:LARGEST_ERROR_BODY]
+        announced = response.raw.length_remaining or 0
+        if announced <= max_bytes:
+            body = read_body(response.raw, max_bytes)
+            if body.size <= max_bytes:
+                return body.view()
+            body.close()
+        raise self._too_large(max_bytes)
 
+    def _too_large(self, max_bytes: int) -> AnswerTooLargeError:
+        text = f"the answer is larger than {max_bytes} bytes"
+        if max_bytes < self._settings.max_response_bytes:
+            return AnswerTooLargeError(text)
+        return AnswerTooLargeError(
+            f"{text}: leave out large fields (projections, exclude_fields), or set the connection's extra "
+            "max_response_bytes higher where the worker has the memory"
+        )
 
-def _announced(response: requests.Response) -> int:
-    """Return the bytes that the response says it has; of a compressed one that is the least it can be."""
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
+    def _verify(self) -> bool | str:
+        """Return whether, or by what, certificates are verified."""
+        if self._settings.verify is not True:
+            return self._settings.verify
+        return next(filter(None, map(os.environ.get, _BUNDLE_VARIABLES)), True)
 
-
-def _refuse_beyond(max_bytes: int, size: int) -> None:
-    if size > max_bytes:
-        raise AnswerTooLargeError(f"the answer is larger than {max_bytes} bytes")
-
-
-_FIRST_BYTES = 1024 * 1024
-
-#: Linux's "use large pages", which spares most of the page faults of filling new memory; other systems lack it.
-_LARGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
-
-
-class BodyBuffer:
-    """Bytes that are appended until they are whole.
-
-    :param announced: how many there will be, where that is known; more are fine.
-    """
-
-    def __init__(self, announced: int = 0) -> None:
-        self._memory = _new_memory(announced or _FIRST_BYTES)
-        self.size = 0
-
-    def append(self, chunk: bytes) -> None:
-        """Add bytes at the end."""
-        end = self.size + len(chunk)
-        if end > len(self._memory):
-            grown = _new_memory(max(end, 2 * len(self._memory)))
-            grown[: self.size] = self._memory[: self.size]
-            self._memory.close()
-            self._memory = grown
-        self._memory[self.size : end] = chunk
-        self.size = end
-
-    def view(self) -> memoryview:
-        """Return the bytes without a copy; the memory lives as long as any view of it."""
-        return memoryview(self._memory)[: self.size].toreadonly()
-
-
-def _new_memory(size: int) -> mmap.mmap:
-    # Private, because shared memory gets no large pages but where the system is told to give it some.
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if _LARGE_PAGES is not None:
-        with suppress(OSError):  # a kernel may be built without them
-            memory.madvise(_LARGE_PAGES)
-    return memory
+    def _proxies(self, url: str) -> Mapping[str, str]:
+        """Return the proxies for a URL: the connection's, else, beyond this machine, the environment's."""
+        if self._settings.proxy:
+            return {"all": self._settings.proxy}
+        return {} if self._settings.is_loopback else get_environ_proxies(url)

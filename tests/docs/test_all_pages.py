@@ -259,7 +259,7 @@ def test_pages_and_examples_for_users_name_nothing_internal(page):
     [
         "`tests/docs/test_guarantees.py`",
         "as test_every_bound_is_the_one_in_the_code shows",
-        "`api.client.LARGEST_ANSWER` bytes",
+        "`api.connections.LARGEST_HEAD` bytes",
         "`airflow_provider_honeyhive.reading.slice_reader`",
         "`reading.slice_reader.SliceReader`",
         "`models.options.ExportOptions.concurrency`",

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_honeyhive.api import client, concurrency, failures, retries, transport
+from airflow_provider_honeyhive.api import concurrency, failures, retries, transport
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.export import checkpoint, extract_window, staging, threads
 from airflow_provider_honeyhive.formats import parquet
@@ -38,7 +38,7 @@ BOUNDS = {
     "Longest wait for which it does": retries.LONGEST_PAUSE_S,
     "Tries of a page that may be too heavy, before smaller ones are asked for (413: one)": retries.HEAVY_PAGE_TRIES,
     "Redirects of one request": transport._MOST_REDIRECTS,
-    "One answer, decompressed": client.LARGEST_ANSWER,
+    "One answer, decompressed": SETTINGS.max_response_bytes,
     "Bytes that an answer aims for": page_size.TARGET_BYTES,
     "Events in the first pages": page_size.FIRST_LIMIT,
     "Readings of a window before it is incomplete": slice_reader.READ_ATTEMPTS,
@@ -63,6 +63,7 @@ BOUNDS = {
 SET_BY = {
     "Silence of the server": "`timeout` of the connection",
     "How often a failed request is sent again": "`max_retries` of the connection",
+    "One answer, decompressed": "`max_response_bytes` of the connection",
     "Slices read at once, and so requests": "`concurrency` of the export",
     "A data file on disk": "`max_file_size` of the export",
 }
@@ -110,7 +111,7 @@ def test_numbers_in_sentences_are_those_of_the_code():
             f"Waits double with jitter, up to {lasting(retries.MAX_BACKOFF_S)}",
             f"Nothing was staged for more than {lasting(checkpoint.LONGEST_AGE)}",
             f"at most {failures._LONGEST_MESSAGE} characters of it",
-            f"refused at {client.LARGEST_ANSWER / 1024**3:g} GiB, decompressed",
+            f"refused at {SETTINGS.max_response_bytes / 1024**2:g} MiB, decompressed",
             f"by default {lasting((SETTINGS.max_retries + 1) * SETTINGS.timeout)}, or would have",
         ]
     )

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from airflow_provider_honeyhive.api.transport import BodyBuffer
+from airflow_provider_honeyhive.api.bodies import BodyBuffer
 from airflow_provider_honeyhive.exceptions import AnswerTooLargeError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions

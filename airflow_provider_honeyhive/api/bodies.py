@@ -1,0 +1,90 @@
+"""The body of a response, decompressed: held once, and never more of it than it may have."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+from contextlib import suppress
+from typing import Any
+
+#: Small enough for a processor's cache.
+_CHUNK = 256 * 1024
+
+_FIRST_BYTES = 1024 * 1024
+
+#: Linux's "use large pages", which spares most of the page faults of filling new memory; other systems lack it.
+_LARGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
+
+
+def read_body(raw: Any, most: int) -> BodyBuffer:
+    """Return a body, whole unless it is larger than it may be.
+
+    :param raw: the response, as urllib3 has it.
+    :param most: bytes; where the body has more, a little more than this comes back.
+    :raises MemoryError: there is no memory for it.
+    """
+    body = BodyBuffer(min(raw.length_remaining or 0, most), most)
+    try:
+        while body.size <= most and (chunk := raw.read1(_CHUNK, decode_content=True)):
+            body.append(chunk)
+    except BaseException:
+        # An error may live long, and its traceback keeps what this function knows.
+        body.close()
+        raise
+    return body
+
+
+class BodyBuffer:
+    """Bytes that are appended until they are whole.
+
+    :param announced: how many there will be, where that is known; more are fine.
+    :param most: how many it is worth making room for in advance.
+    """
+
+    def __init__(self, announced: int = 0, most: int = 2**62) -> None:
+        self._memory = _new_memory(announced or _FIRST_BYTES)
+        self._most = most
+        self.size = 0
+
+    def append(self, chunk: bytes) -> None:
+        """Add bytes at the end."""
+        end = self.size + len(chunk)
+        if end > len(self._memory):
+            self._resize(max(end, min(2 * len(self._memory), self._most)))
+        self._memory[self.size : end] = chunk
+        self.size = end
+
+    def view(self) -> memoryview:
+        """Return the bytes without a copy; the memory lives as long as any view of it. Nothing can follow them."""
+        if 0 < self.size < len(self._memory):
+            self._resize(self.size)
+        return memoryview(self._memory)[: self.size].toreadonly()
+
+    def close(self) -> None:
+        """Give the memory back at once."""
+        self._memory.close()
+
+    def _resize(self, size: int) -> None:
+        try:
+            # On Linux the pages move, and no byte is copied.
+            self._memory.resize(size)
+        except (SystemError, OSError):
+            resized = _new_memory(size)
+            kept = min(self.size, size)
+            resized[:kept] = self._memory[:kept]
+            self._memory.close()
+            self._memory = resized
+
+
+def _new_memory(size: int) -> mmap.mmap:
+    # Private, because shared memory gets no large pages but where the system is told to give it some.
+    try:
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from None
+        raise
+    if _LARGE_PAGES is not None:
+        with suppress(OSError):  # a kernel may be built without them
+            memory.madvise(_LARGE_PAGES)
+    return memory

@@ -1,0 +1,182 @@
+"""Where bytes of a server come in: sockets that keep to a budget, whatever the status and the framing of a response.
+
+The bounds are below ``http.client``, so they hold for status lines, headers, bodies, trailers, responses of redirects
+and of proxies alike. Nobody above needs to look at a clock, and no cookie comes further than this.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import threading
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+
+from airflow_provider_honeyhive.exceptions import AnswerTooLargeError, HoneyHiveConnectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from urllib3 import HTTPConnectionPool, PoolManager
+
+
+#: Most bytes before the body: status line and headers, those of interim responses (1xx) and of a proxy included.
+LARGEST_HEAD = 256 * 1024
+
+#: Bytes that are taken out of a socket at once where only a line is asked for.
+_BUFFER = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one response may take.
+
+    :param host: who sends it, as errors are to name it.
+    :param seconds: from now until its last byte.
+    :param body_bytes: most bytes of its body on the wire: compressed, and with the framing of chunks.
+    """
+
+    host: str
+    seconds: float
+    body_bytes: int
+    _began: float = field(default_factory=time.monotonic)
+
+    def time_left(self) -> float:
+        """Return the seconds that are left.
+
+        :raises HoneyHiveConnectionError: none are.
+        """
+        left = self._began + self.seconds - time.monotonic()
+        if left <= 0:
+            raise self.too_slow()
+        return left
+
+    def too_slow(self) -> HoneyHiveConnectionError:
+        """Return the error for a response that took all of its time."""
+        return HoneyHiveConnectionError(f"{self.host} took more than {self.seconds:g} s for one answer", timed_out=True)
+
+
+_budget: ContextVar[Budget] = ContextVar("budget of the response that is waited for")
+
+
+@contextmanager
+def within(budget: Budget) -> Iterator[None]:
+    """Let the responses to requests that this thread sends meanwhile keep to a budget."""
+    token = _budget.set(budget)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+class BoundedAdapter(HTTPAdapter):
+    """An adapter of requests whose connections keep to the budget that :func:`within` gives, also through proxies."""
+
+    def __init__(self, *, pool_connections: int, pool_maxsize: int) -> None:
+        self._lock = threading.Lock()
+        super().__init__(pool_connections, pool_maxsize)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of connections."""
+        super().init_poolmanager(*args, **kwargs)
+        _bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Return the pools of connections to a proxy."""
+        with self._lock:  # Another thread must not find it before it is bounded.
+            manager = super().proxy_manager_for(proxy, **kwargs)
+            _bound(manager)
+        return manager
+
+
+def _bound(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {scheme: _bounded(pool) for scheme, pool in manager.pool_classes_by_scheme.items()}
+
+
+@cache
+def _bounded(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Return a kind of pool whose connections read bounded responses."""
+    connection: Any = pool.ConnectionCls
+    if issubclass(connection.response_class, _BoundedResponse):
+        return pool
+    bounded = type(connection.__name__, (connection,), {"response_class": _BoundedResponse})
+    return type(pool.__name__, (pool,), {"ConnectionCls": bounded})
+
+
+class _BoundedSocket(io.RawIOBase):
+    """The bytes of one response, read out of a socket within a budget."""
+
+    def __init__(self, sock: Any, budget: Budget) -> None:
+        super().__init__()
+        self._socket = sock
+        self._bytes = sock.makefile("rb", buffering=0)
+        self._budget = budget
+        self._silence = sock.gettimeout()
+        self._received = 0
+        self._most = LARGEST_HEAD
+        self._in_head = True
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return what ``http.client`` reads from; it takes this for the socket."""
+        return io.BufferedReader(self, _BUFFER)
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def expect_body(self) -> None:
+        """Let the bytes of the body follow those of the head."""
+        self._in_head = False
+        self._most = self._received + self._budget.body_bytes
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what has come, or comes next."""
+        left = self._budget.time_left()
+        is_last_wait = left < self._silence
+        if is_last_wait:
+            self._socket.settimeout(left)
+        try:
+            count: int = self._bytes.readinto(buffer)
+        except TimeoutError:
+            # A server that said nothing at all is told as such.
+            if is_last_wait and self._received:
+                raise self._budget.too_slow() from None
+            raise
+        self._received += count
+        if self._received > self._most:
+            raise self._too_much()
+        return count
+
+    def _too_much(self) -> HoneyHiveConnectionError | AnswerTooLargeError:
+        if self._in_head:
+            return HoneyHiveConnectionError(
+                f"the answer of {self._budget.host} was garbled: it has more than {LARGEST_HEAD} bytes of headers"
+            )
+        return AnswerTooLargeError(f"the answer is larger than {self._budget.body_bytes} bytes on the wire")
+
+    def close(self) -> None:
+        """Leave the socket to its connection."""
+        self._bytes.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        self._bounded = _BoundedSocket(sock, _budget.get())
+        super().__init__(self._bounded, *args, **kwargs)  # type: ignore[arg-type]
+
+    def begin(self) -> None:
+        """Read the head."""
+        super().begin()
+        self._bounded.expect_body()
+        del self.headers["Set-Cookie"]
+        # urllib3 logs, word for word, what a server sent for headers and is none.
+        self.headers.defects.clear()
+        if not self.headers.is_multipart():
+            self.headers.set_payload("")
