@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
+from airflow_provider_honeyhive.models.stored import name_problem
 
 _TEXT = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -60,8 +61,12 @@ NO_MANIFEST = "0" * 8
 
 OBJECT_MANIFEST_SUFFIX = ".manifest.json"
 
+#: Folders are those of partitions, alone or in the folder of corrections.
+_FOLDERS = rf"(?:{CORRECTIONS_FOLDER}/{REASON_KEY}=[a-z]+/)?(?:(?:{'|'.join(PARTITION_KEYS)})=[^/]+/)*"
+
 _PART_NAME = re.compile(
-    rf"(?:.*/)?part-\d{{5,}}-[0-9a-f]{{12}}({'|'.join(map(re.escape, SUFFIXES))})|{INDEX_PARTITION}-[0-9a-f]{{12}}\.bin"
+    rf"{_FOLDERS}part-[0-9]{{5,}}-[0-9a-f]{{12}}(?:{'|'.join(map(re.escape, SUFFIXES))})"
+    rf"|{INDEX_PARTITION}-[0-9a-f]{{12}}\.bin"
 )
 
 
@@ -126,6 +131,11 @@ class Layout:
         return name == self.object_name if self.object_name else _PART_NAME.fullmatch(name) is not None
 
 
+def is_partition(name: str) -> bool:
+    """Return whether a name is that of a partition: folders with no slash at the end, or nothing."""
+    return name == INDEX_PARTITION or re.fullmatch(_FOLDERS, f"{name}/" if name else "") is not None
+
+
 def _digest(text: str | bytes, length: int) -> str:
     return sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:length]
 
@@ -152,6 +162,8 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
         _no_other_suffix(text, name)
         wanted = file_format or DEFAULT_FORMAT
         return path, Layout(wanted, _compression_for(wanted, compression), None)
+    if (problem := name_problem(name)) is not None:
+        raise InvalidArgumentError("output_path", text, f"the name of the file cannot be right; {problem}")
     by_suffix = SUFFIXES[suffix][0]
     if file_format not in (None, by_suffix):
         raise _contradiction("file_format", file_format, suffix, by_suffix)

@@ -35,8 +35,8 @@ EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=
 #: microseconds, nanoseconds (from 1973 on for each).
 LEAST_MILLISECONDS, END_OF_MILLISECONDS = 10**11, 10**14
 
-#: The year 1 in microseconds: Python and most databases know no earlier one. Unix times end before the year 9999.
-_FIRST_US = -62_135_596_800_000_000
+#: The years 1 to 9999 in microseconds: Python and most databases know no others. Unix times end before the year 9999.
+FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 _UNIX_UNITS = ((LEAST_MILLISECONDS, 1_000_000), (END_OF_MILLISECONDS, 1_000), (10**17, 1))
 
@@ -91,7 +91,7 @@ def _unix_micros(value: int | Decimal) -> int | None:
             break
     else:
         micros = math.floor(value / 1000) if isinstance(value, Decimal) else value // 1000
-    return micros if micros >= _FIRST_US else None
+    return micros if micros >= FIRST_US else None
 
 
 def _text_micros(text: str) -> int | None:
