@@ -6,9 +6,9 @@ Its facts come from :mod:`.exporter` and :mod:`.combine`; what ``verify`` checks
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.display import listed
@@ -16,12 +16,14 @@ from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgum
 from airflow_provider_honeyhive.formats.content_index import IndexFile, index_problems
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile, problems_of
 from airflow_provider_honeyhive.models.layout import (
+    DEFAULT_FORMAT,
     FORMATS,
     MANIFEST_NAME,
     OBJECT_MANIFEST_SUFFIX,
     Layout,
     choose_layout,
 )
+from airflow_provider_honeyhive.models.stored import Count, Plain, StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+_Span: TypeAlias = Annotated[tuple[TimeText, TimeText], Field(strict=False)]  # JSON has lists only
 
-class LookbackFacts(BaseModel):
+_ProjectNames: TypeAlias = Annotated[tuple[str | None, str | None], Field(strict=False)]
+
+
+class LookbackFacts(StoredModel):
     """What was read again.
 
     :param windows: how many times the window's length to look back.
@@ -45,17 +51,15 @@ class LookbackFacts(BaseModel):
     :param changed_count: events in corrections that said something else before.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    windows: int
-    start_time: str
-    end_time: str
-    read_again: list[tuple[str, str]] = []
-    late_count: int = 0
-    changed_count: int = 0
+    windows: Count
+    start_time: TimeText
+    end_time: TimeText
+    read_again: list[_Span] = []
+    late_count: Count = 0
+    changed_count: Count = 0
 
 
-class RequestFacts(BaseModel):
+class RequestFacts(StoredModel):
     """What was asked, and of whom; never the key.
 
     :param exclude_fields: paths of what was taken out.
@@ -66,10 +70,8 @@ class RequestFacts(BaseModel):
     :param api_host: host of the API.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     project: str | None = None
-    filters: list[dict[str, Any]] = []
+    filters: list[dict[str, Plain]] = []
     projections: list[str] | None = None
     evaluation_id: str | None = None
     exclude_fields: list[str] = []
@@ -80,19 +82,17 @@ class RequestFacts(BaseModel):
     api_host: str
 
 
-class AirflowFacts(BaseModel):
+class AirflowFacts(StoredModel):
     """The task that wrote the export."""
-
-    model_config = ConfigDict(frozen=True)
 
     dag_id: str | None = None
     task_id: str | None = None
     run_id: str | None = None
-    try_number: int | None = None
-    map_index: int | None = None
+    try_number: Count | None = None
+    map_index: Annotated[int, Field(ge=-1, lt=2**63)] | None = None
 
 
-class Manifest(BaseModel):
+class Manifest(StoredFile):
     """All about a published export.
 
     :param start_time: start of the window, inclusive, ISO 8601 in UTC.
@@ -120,29 +120,32 @@ class Manifest(BaseModel):
     :param index: of all events that were written; None where nothing was to be read again, or nothing was written.
     """
 
-    model_config = ConfigDict(frozen=True)
+    KIND: ClassVar[str] = "manifest"
+    VERSION: ClassVar[int] = SCHEMA_VERSION
+    VERSION_KEY: ClassVar[str] = "schema_version"
+    MARKS: ClassVar[frozenset[str]] = frozenset({"provider_version"})
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
     provider_version: str = __version__
     project: str | None
-    start_time: str | None
-    end_time: str | None
-    event_count: int
-    session_count: int | None = None
-    reported_total: int | None = None
+    start_time: TimeText | None
+    end_time: TimeText | None
+    event_count: Count
+    session_count: Count | None = None
+    reported_total: Count | None = None
     total_trusted: bool = True
-    duplicates_dropped: int = 0
-    repeated_ids: int = 0
-    events_without_time: int = 0
-    misfits: dict[str, int] = {}
+    duplicates_dropped: Count = 0
+    repeated_ids: Count = 0
+    events_without_time: Count = 0
+    misfits: dict[str, Count] = {}
     partition_by: list[str] = []
-    project_names: list[tuple[str | None, str | None]] = []
-    slice_count: int = 0
-    page_count: int = 0
-    bytes_read: int = 0
-    retries: int = 0
-    started_at: str
-    finished_at: str
+    project_names: list[_ProjectNames] = []
+    slice_count: Count = 0
+    page_count: Count = 0
+    bytes_read: Count = 0
+    retries: Count = 0
+    started_at: TimeText
+    finished_at: TimeText
     file_format: str
     compression: str
     request: RequestFacts
@@ -171,14 +174,31 @@ class Manifest(BaseModel):
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Manifest:
-        """Read a manifest's bytes.
+        """Read a manifest's bytes, wherever they are from.
 
-        :raises DestinationError: they are no manifest.
+        :param where: the manifest, for messages.
+        :raises DestinationError: they are no manifest, or that of a newer version.
         """
-        try:
-            return cls.model_validate(json.loads(data))
-        except (ValueError, ValidationError, RecursionError):
-            raise DestinationError(f"{where} is not a manifest of this provider") from None
+        return cls.load(data, where)
+
+    @classmethod
+    def at(cls, store: Store, name: str, data: bytes) -> Manifest:
+        """Read a manifest's bytes in its place: it may name only files that an export to this place gives.
+
+        :param store: a folder above it.
+        :param name: of the manifest, relative to that.
+        :param data: its bytes.
+        :raises DestinationError: they are no manifest, or that of a newer version, or it names other files.
+        """
+        manifest = cls.load(data, store.url(name))
+        if manifest.compression not in FORMATS.get(manifest.file_format, ()):
+            text = f"format {manifest.file_format!r} with compression {manifest.compression!r} is unknown"
+            raise cls._unfit(store.url(name), text)
+        layout = layout_at(name.rpartition("/")[2])
+        names = [part.path for part in (*manifest.files, *manifest.corrections, manifest.index) if part is not None]
+        if len(set(names)) < len(names) or not all(map(layout.owns, names)):
+            raise cls._unfit(store.url(name), "it names a file twice, or one that no export to this place has")
+        return manifest
 
     @classmethod
     def read(cls, path: Any) -> Manifest:
@@ -192,7 +212,7 @@ class Manifest(BaseModel):
         data = store.get(name)
         if data is None:
             raise DestinationError(f"there is no manifest at {store.url(name)}")
-        return cls.from_json(data, store.url(name)).placed(store, name)
+        return cls.at(store, name, data).placed(store, name)
 
     def placed(self, store: Store, name: str) -> Manifest:
         """Return this manifest, which knows from now on where it is.
@@ -243,6 +263,11 @@ def object_name_of(manifest_name: str) -> str | None:
     return None if manifest_name == MANIFEST_NAME else manifest_name.removesuffix(OBJECT_MANIFEST_SUFFIX)
 
 
+def layout_at(manifest_name: str) -> Layout:
+    """Return the layout of the export that a manifest is of: its names are right, whatever its format."""
+    return Layout(DEFAULT_FORMAT, "none", object_name_of(manifest_name))
+
+
 def locate_manifest(path: Any) -> tuple[Any, str]:
     """Return the folder and the name of the manifest that is meant.
 
@@ -276,9 +301,7 @@ def find_problems(
         bounds, back = (_bounds(manifest), _bounds(manifest.lookback)) if inside else (None, None)
     except ValueError as error:
         return [f"its window cannot be read: {error}"]
-    if manifest.compression not in FORMATS.get(manifest.file_format, ()):
-        return [f"format {manifest.file_format!r} with compression {manifest.compression!r} is unknown"]
-    layout = Layout(manifest.file_format, manifest.compression, object_name_of(manifest_name))
+    layout = layout_at(manifest_name)
     there = {*there, *_in_folders(manifest, store)}
     problems: list[str] = []
     looks: dict[str, Iterator[str]] = {

@@ -14,7 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_provider_honeyhive.display import get_logger, shown
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout
 from airflow_provider_honeyhive.models.window import format_time, from_micros
@@ -88,14 +88,15 @@ def _folders_above(folder: str) -> Iterator[str]:
 def _look(store: Store, wanted: Callable[[Manifest], bool], folder: str) -> Export | None:
     name = _join(folder, MANIFEST_NAME)
     data = store.get(name)
-    return None if data is None else _read(data, store.url(name), folder, wanted)
-
-
-def _read(data: bytes, where: str, folder: str, wanted: Callable[[Manifest], bool]) -> Export | None:
+    if data is None:
+        return None
     try:
-        manifest = Manifest.from_json(data, where)
+        manifest = Manifest.at(store, name, data)
         bounds = window_bounds(manifest)
+    except DestinationTakenError:
+        raise
     except (DestinationError, ValueError):
+        where = store.url(name)
         log.warning("%s is no manifest that can be read, so what it is about counts as not exported", where)
         return None
     if bounds is None or not wanted(manifest):
@@ -187,7 +188,7 @@ def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
     if data is None:
         return Verdict(place, None, [f"there is no manifest at {store.url(name)}"])
     try:
-        manifest = Manifest.from_json(data, store.url(name))
+        manifest = Manifest.at(store, name, data)
     except DestinationError as error:
         return Verdict(place, None, [str(error)])
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.display import LONGEST_VALUE, quoted, shown
@@ -117,10 +116,14 @@ def check_above(folder: Any) -> None:
         folder = folder.parent
         store = open_store(folder)
         data = store.get(MANIFEST_NAME)
-        with suppress(DestinationError):  # it may be another tool's manifest
-            manifest = None if data is None else Manifest.from_json(data, store.url(MANIFEST_NAME))
-            if manifest is not None and key in _keys(manifest):
-                break
+        try:
+            manifest = None if data is None else Manifest.at(store, MANIFEST_NAME, data)
+        except DestinationTakenError:
+            raise
+        except DestinationError:  # it may be another tool's manifest
+            continue
+        if manifest is not None and key in _keys(manifest):
+            break
     else:
         return
     raise DestinationTakenError(

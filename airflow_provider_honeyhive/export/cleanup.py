@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from airflow_provider_honeyhive.export.recovery import Current, finish, read_commits
+from airflow_provider_honeyhive.export.recovery import Current, finish, manifest_of, read_commits
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, remove_shards
-from airflow_provider_honeyhive.manifest import object_name_of
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, STAGING_PREFIX
+from airflow_provider_honeyhive.models.layout import STAGING_PREFIX
 from airflow_provider_honeyhive.storage.local import TEMPORARY_PREFIX
 from airflow_provider_honeyhive.storage.paths import open_store
 
@@ -62,5 +61,5 @@ def remove_leftover(path: Any, leftover: Leftover) -> None:
     elif name.startswith(SHARDS_PREFIX):
         remove_shards(store, name)
     else:
-        manifest_name = next((commit.manifest_name for commit in read_commits(store, name)), MANIFEST_NAME)
-        finish(store, object_name_of(manifest_name), [name], Current.read(store, manifest_name))
+        manifest_name = manifest_of(read_commits(store, name))
+        finish(store, manifest_name, [name], Current.read(store, manifest_name))

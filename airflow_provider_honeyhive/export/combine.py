@@ -133,7 +133,7 @@ class _Combination:
     def _read(self, folder: str) -> Manifest | None:
         name = f"{folder}/{MANIFEST_NAME}"
         data = self._store.get(name)
-        return None if data is None else Manifest.from_json(data, self._store.url(name))
+        return None if data is None else Manifest.at(self._store, name, data)
 
     def published_before(self) -> Manifest | None:
         """Return the manifest of the whole where an earlier try has published it, and died removing the shards."""

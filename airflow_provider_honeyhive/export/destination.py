@@ -12,12 +12,12 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.claim import check_claim, check_folders, task_of
 from airflow_provider_honeyhive.export.recovery import COMMIT_PREFIX, Commit, Current, delete_files, recover
+from airflow_provider_honeyhive.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
-    from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Store
 
@@ -115,6 +115,8 @@ class Destination:
         :raises DestinationError: as for :func:`.publish`.
         """
         self._data = manifest.to_json()
+        # What cannot be read back is not published.
+        Manifest.at(self.store, self.layout.manifest_name, self._data)
         self._prepare(finals, manifest)
         if not self._swap():
             raise DestinationError(f"another export was published to {self.url()} meanwhile; a retry begins anew")
@@ -136,7 +138,7 @@ class Destination:
             replaced=sorted(replaced.keys() - manifest.sizes.keys()),
             source=source if is_object and finals else None,
         )
-        self.store.put(f"{self.staging}/{record}", self._commit.model_dump_json().encode())
+        self.store.put(f"{self.staging}/{record}", self._commit.to_json())
         for present, final in finals.items():
             # The one object gets its name after the manifest: until then all tries may still lose.
             self.store.copy(present, f"{self.staging}/{source}" if is_object else final)

@@ -8,14 +8,15 @@ and what is left to do where one of them did publish, they wrote down before: se
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.manifest import Manifest, layout_at, object_name_of
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
+from airflow_provider_honeyhive.models.stored import FileName, Sha256, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store, Version
 
 
+log = get_logger(__name__)
+
 #: Begins the names of what a writer has in a staging folder that only itself and the recovery may remove.
 COMMIT_PREFIX = "commit-"
 
+_COMMIT_NAME = re.compile(rf"({COMMIT_PREFIX}[0-9a-z]+)\.json")
 
-class Commit(BaseModel):
+
+class Commit(StoredFile):
     """What one writer is about to publish, written before the first file gets its final name.
 
     :param manifest_name: name of its manifest.
@@ -38,17 +43,31 @@ class Commit(BaseModel):
     :param source: name, in the staging folder, of what becomes the one object; None for a folder of parts.
     """
 
-    model_config = ConfigDict(frozen=True)
+    KIND: ClassVar[str] = "commit record"
+    HAS_CHECKSUM: ClassVar[bool] = True
 
-    manifest_name: str
-    manifest_sha256: str
-    placed: list[str] = []
-    replaced: list[str] = []
-    source: str | None = None
+    manifest_name: FileName
+    manifest_sha256: Sha256
+    placed: list[FileName] = []
+    replaced: list[FileName] = []
+    source: FileName | None = None
 
     def is_of(self, manifest: bytes | None) -> bool:
         """Return whether this is the commit of a manifest."""
         return manifest is not None and self.manifest_sha256 == hashlib.sha256(manifest).hexdigest()
+
+    def belongs_to(self, folder: str, record: str) -> bool:
+        """Return whether the writer of a staging folder can have written this: only its own names are in it.
+
+        :param folder: the staging folder.
+        :param record: name of the commit record in it, without its suffix.
+        """
+        layout = layout_at(self.manifest_name)
+        return (
+            folder.startswith(layout.staging_prefix)
+            and all(map(layout.owns, (*self.placed, *self.replaced)))
+            and (self.source is None or self.source == f"{record}.data")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,7 @@ class Current:
         :raises DestinationError: it cannot be read, or is none.
         """
         data, version = store.read(name)
-        return cls(data, version, None if data is None else Manifest.from_json(data, store.url(name)))
+        return cls(data, version, None if data is None else Manifest.at(store, name, data))
 
 
 def recover(store: Store, layout: Layout) -> Current:
@@ -85,28 +104,52 @@ def recover(store: Store, layout: Layout) -> Current:
     folders = [name for name in store.folders() if name.startswith(layout.staging_prefix)]
     current = Current.read(store, layout.manifest_name)
     dead = [folder for folder in folders if layout.is_dead(folder, current.data)]
-    finish(store, layout.object_name, dead, current)
+    finish(store, layout.manifest_name, dead, current)
     return current
 
 
 def read_commits(store: Store, folder: str) -> list[Commit]:
-    """Return what writers of a staging folder were about to publish."""
+    """Return what writers of a staging folder were about to publish; what none of them can have written is left out.
+
+    :raises DestinationTakenError: one of them is of a newer version.
+    """
     found = []
     for name in store.files(folder):
-        if name.startswith(COMMIT_PREFIX) and name.endswith(".json"):
-            with suppress(ValidationError):
-                found.append(Commit.model_validate_json(store.get(f"{folder}/{name}") or b""))
+        record = _COMMIT_NAME.fullmatch(name)
+        data = store.get(f"{folder}/{name}") if record else None
+        if record is None or data is None:
+            continue
+        try:
+            commit = Commit.load(data, where := store.url(f"{folder}/{name}"))
+        except DestinationTakenError:
+            raise
+        except DestinationError as error:
+            log.warning("A commit record is passed over: %s", error)
+            continue
+        if commit.belongs_to(folder, record[1]):
+            found.append(commit)
+        else:
+            log.warning("A commit record is passed over, since it names files that are not its writer's: %s", where)
     return found
 
 
-def finish(store: Store, object_name: str | None, folders: Sequence[str], current: Current) -> None:
+def manifest_of(commits: Sequence[Commit]) -> str:
+    """Return the name of the manifest that commits in one staging folder are about.
+
+    :param commits: none: that of a folder of parts, since one object is never placed without a commit.
+    """
+    return next((commit.manifest_name for commit in commits), MANIFEST_NAME)
+
+
+def finish(store: Store, manifest_name: str, folders: Sequence[str], current: Current) -> None:
     """Complete or take back what is in staging folders, and remove them.
 
     :param store: the folder that they are in.
-    :param object_name: name of the one object, None where the place is a folder of parts.
+    :param manifest_name: name of the place's manifest.
     :param folders: staging folders from which nothing can be published any more.
     :param current: the manifest that is in place.
     """
+    object_name = object_name_of(manifest_name)
     named = {} if current.manifest is None else current.manifest.sizes
     for folder in folders:
         # First what somebody who sleeps could still give names to, then what is written down of such names.
@@ -117,12 +160,27 @@ def finish(store: Store, object_name: str | None, folders: Sequence[str], curren
     # The commit that counts comes last: who has lost its place could still copy its object while its source is there.
     for folder in sorted(commits, key=lambda name: any(commit.is_of(current.data) for commit in commits[name])):
         for commit in commits[folder]:
+            if commit.manifest_name != manifest_name:
+                continue
             if object_name is not None and commit.source is not None and commit.is_of(current.data):
                 copy_unless_gone(store, f"{folder}/{commit.source}", object_name)
             # Where no manifest is in place, nothing was replaced: somebody took it away.
             gone = {*commit.placed, *(commit.replaced if current.data is not None else ())} - named.keys()
-            delete_files(store, gone)
+            delete_files(store, _without_neighbours(store, gone))
         remove_folder(store, folder)
+
+
+def _without_neighbours(store: Store, names: Iterable[str]) -> list[str]:
+    """Return the names without those in folders that hold an export of their own: whoever names them is mistaken."""
+    owners: dict[str, bool] = {"": False}
+
+    def is_owned(folder: str) -> bool:
+        if folder not in owners:
+            is_below = is_owned(folder.rpartition("/")[0])
+            owners[folder] = is_below or store.get(f"{folder}/{MANIFEST_NAME}") is not None
+        return owners[folder]
+
+    return [name for name in names if not is_owned(name.rpartition("/")[0])]
 
 
 def copy_unless_gone(store: Store, source: str, target: str) -> None:

@@ -96,6 +96,3 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 #: Compression -> what gives the plain bytes of a file's bytes.
 DECOMPRESS: dict[str, Decompressor] = {"none": iter, "gzip": _gunzip, "zstd": _unzstd}
-
-#: What broken bytes raise.
-DECOMPRESSION_ERRORS = (zlib.error, zstandard.ZstdError, ValueError)

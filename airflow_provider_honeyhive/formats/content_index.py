@@ -16,10 +16,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_honeyhive.events.scan import member_spans, text_of
 from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.formats.temporary import temporary_space
+from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,11 +83,12 @@ class ExportedContent:
     """
 
     def __init__(self) -> None:
-        # The empty name stands for a file that nobody else sees.
-        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("CREATE TABLE exported (identity BLOB, content BLOB)")
+        with temporary_space():
+            # The empty name stands for a file that nobody else sees.
+            self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = OFF")
+            self._db.execute("CREATE TABLE exported (identity BLOB, content BLOB)")
 
     def __enter__(self) -> Self:
         return self
@@ -100,14 +102,18 @@ class ExportedContent:
         :param chunks: bytes of its index.
         :param index: what its manifest says of it.
         :param where: the index, for messages.
-        :raises DestinationError: they are not what the manifest says.
+        :raises DestinationError: they are not what the manifest says, or there is no room for them.
         """
-        digest = sha256()
-        self._db.execute("BEGIN")
-        for records in _whole_records(chunks):
-            digest.update(records)
-            self._db.executemany("INSERT INTO exported VALUES (?, ?)", _RECORD.iter_unpack(records))
-        self._db.execute("COMMIT")
+        digest, size = sha256(), 0
+        with temporary_space():
+            self._db.execute("BEGIN")
+            for records in _whole_records(chunks):
+                size += len(records)
+                if size > index.size_bytes:
+                    break
+                digest.update(records)
+                self._db.executemany("INSERT INTO exported VALUES (?, ?)", _RECORD.iter_unpack(records))
+            self._db.execute("COMMIT")
         if digest.hexdigest() != index.sha256:
             raise DestinationError(
                 f"{where} is not what its manifest says, so what came late or changed cannot be told; clear the task "
@@ -116,7 +122,8 @@ class ExportedContent:
 
     def finish(self) -> None:
         """Make it ready to be asked; to be called when all is added."""
-        self._db.execute("CREATE INDEX by_identity ON exported (identity)")
+        with temporary_space():
+            self._db.execute("CREATE INDEX by_identity ON exported (identity)")
 
     def contents_of(self, records: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield for each record what it says of the content, and what the newest one of the same event says.
@@ -124,7 +131,7 @@ class ExportedContent:
         :param records: of :func:`records_of`; the second is None for an event that was not exported.
         """
         query = "SELECT content FROM exported WHERE identity = ? ORDER BY rowid DESC LIMIT 1"
-        with self._lock, closing(self._db.cursor()) as cursor:
+        with temporary_space(), self._lock, closing(self._db.cursor()) as cursor:
             found = [
                 (content, cursor.execute(query, (identity,)).fetchone())
                 for identity, content in _RECORD.iter_unpack(records)
@@ -149,7 +156,7 @@ def count_records(size_bytes: int) -> int:
     return size_bytes // RECORD_BYTES
 
 
-class IndexFile(BaseModel):
+class IndexFile(StoredModel):
     """What was written, in short, for runs that look back.
 
     :param path: relative to the manifest.
@@ -158,12 +165,10 @@ class IndexFile(BaseModel):
     :param sha256: of the bytes on disk.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    record_count: int
-    size_bytes: int
-    sha256: str
+    path: FileName
+    record_count: Count
+    size_bytes: Count
+    sha256: Sha256
 
 
 def index_problems(index: IndexFile, chunks: Iterable[bytes]) -> Iterator[str]:

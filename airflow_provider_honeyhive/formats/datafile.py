@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
-import sys
 import tempfile
+from contextlib import ExitStack
 from hashlib import sha256
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.events.raw import time_of
-from airflow_provider_honeyhive.formats.compression import DECOMPRESS, DECOMPRESSION_ERRORS
-from airflow_provider_honeyhive.models.window import format_time, from_micros, parse_time, to_micros
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.formats.compression import DECOMPRESS
+from airflow_provider_honeyhive.formats.temporary import temporary_space
+from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel, TimeText
+from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, format_time, from_micros, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,17 +25,30 @@ if TYPE_CHECKING:
 #: The ``start_time`` of each event, microseconds since 1970.
 Times: TypeAlias = "Iterator[int | None]"
 
+#: Most bytes of one event in a data file: what is longer without an end was not written here.
+LONGEST_ROW = 128 * 1024**2
+
+#: Most characters of what a library says of damage.
+_LONGEST_REASON = 200
+
 
 def event_times(file_format: str, compression: str, chunks: Iterable[bytes]) -> Times:
     """Yield the time of each event of a data file, None for one that has none.
 
     :param chunks: the bytes of the file.
-    :raises ValueError: they are none of this format.
-    :raises KeyError: format or compression are unknown.
+    :raises ValueError: they are none of this format, or damaged in any way.
+    :raises DestinationError: the file cannot be read from its store, or there is no room for a temporary file.
     """
-    if file_format == "parquet":
-        return _of_parquet(chunks)
-    return _READERS[file_format](DECOMPRESS[compression](chunks))
+    try:
+        if file_format == "parquet":
+            yield from _of_parquet(chunks)
+        else:
+            yield from _READERS[file_format](DECOMPRESS[compression](chunks))
+    except (DestinationError, ValueError):
+        raise
+    except Exception as error:
+        # Of damaged bytes each library raises what it likes, pyarrow even errors of the operating system.
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _of_jsonl(chunks: Iterable[bytes]) -> Times:
@@ -54,33 +71,53 @@ def _of_json(chunks: Iterable[bytes]) -> Times:
 
 
 def _of_csv(chunks: Iterable[bytes]) -> Times:
-    csv.field_size_limit(sys.maxsize)
-    rows = csv.reader((line.decode() + "\n" for line in lines(chunks)), strict=True)
-    names = next(rows, [])
-    try:
-        at = names.index("start_time")
-        for row in rows:
-            yield to_micros(parse_time(row[at])) if row[at] else None
-    except (csv.Error, IndexError) as error:
-        raise ValueError(str(error)) from None
+    csv.field_size_limit(LONGEST_ROW)
+    size = 0  # of the row that is being read
+
+    def counted() -> Iterator[str]:
+        nonlocal size
+        for line in lines(chunks):
+            size += len(line)
+            if size > LONGEST_ROW:
+                raise ValueError(_TOO_LONG)
+            yield line.decode() + "\n"
+
+    rows = csv.reader(counted(), strict=True)
+    at = next(rows, []).index("start_time")
+    size = 0
+    for row in rows:
+        time = to_micros(row[at]) if row[at] else None
+        if row[at] and time is None:
+            raise ValueError("a start_time is no time")
+        yield time
+        size = 0
 
 
 def _of_parquet(chunks: Iterable[bytes]) -> Times:
-    # Here, because only Parquet needs it.
-    import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import parquet as pq  # noqa: PLC0415
+    try:
+        # Here, because only Parquet needs it.
+        import pyarrow as pa  # noqa: PLC0415
+        from pyarrow import parquet as pq  # noqa: PLC0415
+    except ImportError:
+        raise DestinationError(
+            "Parquet files cannot be read without pyarrow: install airflow-provider-honeyhive[parquet]"
+        ) from None
 
     # Its footer is read first, so it has to be there as a whole.
-    with tempfile.TemporaryFile() as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.seek(0)
-        try:
-            for batch in pq.ParquetFile(file).iter_batches(columns=["start_time"]):
-                yield from batch.column(0).cast(pa.int64()).to_pylist()
-        except pa.ArrowException as error:
-            raise ValueError(str(error)) from None
+    with ExitStack() as stack:
+        with temporary_space():
+            file = stack.enter_context(tempfile.TemporaryFile())
+            for chunk in chunks:
+                file.write(chunk)
+            file.seek(0)
+        for batch in pq.ParquetFile(file).iter_batches(columns=["start_time"]):
+            for time in batch.column(0).cast(pa.int64()).to_pylist():
+                if time is not None and not FIRST_US <= time <= LAST_US:
+                    raise ValueError("a start_time is no time")
+                yield time
 
+
+_TOO_LONG = f"it holds more than {LONGEST_ROW:,} bytes without the end of an event"
 
 _READERS: dict[str, Callable[[Iterable[bytes]], Times]] = {"jsonl": _of_jsonl, "json": _of_json, "csv": _of_csv}
 
@@ -88,22 +125,26 @@ _READERS: dict[str, Callable[[Iterable[bytes]], Times]] = {"jsonl": _of_jsonl, "
 def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield lines; joins the pieces of a long one once, at its end.
 
-    :raises ValueError: the last one has no end.
+    :raises ValueError: the last one has no end, or one is longer than an event may be.
     """
     pieces: list[bytes] = []
+    size = 0
     for chunk in chunks:
         end, newline, rest = chunk.partition(b"\n")
         pieces.append(end)
+        size += len(end)
+        if size > LONGEST_ROW:
+            raise ValueError(_TOO_LONG)
         if newline:
             yield b"".join(pieces)
             *whole, begun = rest.split(b"\n")
             yield from whole
-            pieces = [begun]
+            pieces, size = [begun], len(begun)
     if any(pieces):
         raise ValueError("it ends in the middle of a line")
 
 
-class PartFile(BaseModel):
+class PartFile(StoredModel):
     """One data file.
 
     :param path: relative to the manifest.
@@ -115,15 +156,13 @@ class PartFile(BaseModel):
     :param events_without_time: events of it that have no usable ``start_time``.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    event_count: int
-    size_bytes: int
-    sha256: str
-    min_start_time: str | None = None
-    max_start_time: str | None = None
-    events_without_time: int = 0
+    path: FileName
+    event_count: Count
+    size_bytes: Count
+    sha256: Sha256
+    min_start_time: TimeText | None = None
+    max_start_time: TimeText | None = None
+    events_without_time: Count = 0
 
 
 class CorrectionFile(PartFile):
@@ -132,7 +171,7 @@ class CorrectionFile(PartFile):
     :param reason: ``late`` or ``changed``.
     """
 
-    reason: str
+    reason: Annotated[str, Field(pattern="^(late|changed)$")]
 
 
 def problems_of(
@@ -162,8 +201,8 @@ def problems_of(
             if time is not None:
                 first = time if first is None else min(first, time)
                 last = time if last is None else max(last, time)
-    except DECOMPRESSION_ERRORS as error:
-        yield f"cannot be read: {error}"
+    except ValueError as error:
+        yield f"cannot be read: {shown(error, _LONGEST_REASON)}"
         return
     yield from (
         f"{what} is {found}, the manifest says {wanted}"

@@ -15,6 +15,7 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.text import TEXT_FORMATS
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
+from airflow_provider_honeyhive.models.stored import Count, Micros  # noqa: TC001 - pydantic needs them at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,13 +38,13 @@ class Block(NamedTuple):
     :param misfits: values that did not fit their columns, by column.
     """
 
-    size_bytes: int
-    event_count: int
-    without_time: int
-    min_us: int | None
-    max_us: int | None
+    size_bytes: Count
+    event_count: Count
+    without_time: Count
+    min_us: Micros | None
+    max_us: Micros | None
     partition: str = ""
-    misfits: dict[str, int] = {}
+    misfits: dict[str, Count] = {}
 
 
 #: What Hive, and whoever reads its partitions, calls the folder of NULL.

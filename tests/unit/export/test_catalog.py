@@ -29,8 +29,8 @@ def manifest(start: int | None, end: int | None, project: str = "demo", **asked:
         start_time=None if start is None else format_time(from_micros(start)),
         end_time=None if end is None else format_time(from_micros(end)),
         event_count=0,
-        started_at="",
-        finished_at="",
+        started_at="2026-11-22T06:00:00.000000Z",
+        finished_at="2026-11-22T06:00:00.000000Z",
         file_format="jsonl",
         compression="gzip",
         request=RequestFacts(**{"api_host": "h", **asked}),
@@ -126,7 +126,7 @@ def test_data_files_below_an_export_are_its_own_matter(tmp_path):
 def test_a_store_that_fails_is_told_from_an_export_that_is_wrong(tmp_path, monkeypatch, method):
     from airflow_provider_honeyhive.formats.datafile import PartFile
 
-    part = PartFile(path=PART, event_count=0, size_bytes=0, sha256="")
+    part = PartFile(path=PART, event_count=0, size_bytes=0, sha256="0" * 64)
     write(tmp_path, "a/_manifest.json", manifest(0, HOUR).model_copy(update={"files": [part]}))
     (tmp_path / "a" / PART).touch()
 

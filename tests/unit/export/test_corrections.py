@@ -71,7 +71,9 @@ def test_files_are_told_apart_by_their_names():
         "_corrections/reason=late/event_type=x/part-00003-0123456789ab.jsonl": 8,
         "_index-0123456789ab.bin": 3 * RECORD_BYTES,
     }
-    found = sort_out(PartFile(path=path, event_count=1, size_bytes=size, sha256="") for path, size in sizes.items())
+    found = sort_out(
+        PartFile(path=path, event_count=1, size_bytes=size, sha256="0" * 64) for path, size in sizes.items()
+    )
     assert [part.size_bytes for part in found.events] == [5, 6]
     assert [(part.reason, part.size_bytes) for part in found.corrections] == [(Reason.CHANGED, 7), (Reason.LATE, 8)]
     assert found.index is not None

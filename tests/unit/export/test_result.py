@@ -47,7 +47,9 @@ def manifest(**facts) -> Manifest:
             "file_format": "parquet",
             "compression": "zstd",
             "request": RequestFacts(project="demo", api_host="api.example.com"),
-            "files": [PartFile(path=f"part-{n}.parquet", event_count=2, size_bytes=30, sha256="") for n in range(2)],
+            "files": [
+                PartFile(path=f"part-{n}.parquet", event_count=2, size_bytes=30, sha256="0" * 64) for n in range(2)
+            ],
             **facts,
         }
     ).placed(LocalStore(Path("/bucket/day")), "_manifest.json")

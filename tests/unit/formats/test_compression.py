@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import random
+import zlib
 
 import pytest
 import zstandard
 
 from airflow_provider_honeyhive.formats import compression
-from airflow_provider_honeyhive.formats.compression import DECOMPRESS, DECOMPRESSION_ERRORS, PIECE_BYTES
+from airflow_provider_honeyhive.formats.compression import DECOMPRESS, PIECE_BYTES
 from airflow_provider_honeyhive.models.layout import FORMATS
 
 COMPRESS = {"none": bytes, "gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
@@ -56,7 +57,7 @@ def test_a_piece_stays_small_however_far_it_expands(compression):
 @pytest.mark.parametrize("harm", [lambda data: b"x" + data[1:], lambda data: data + b"garbage"], ids=["begin", "end"])
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_broken_bytes_are_an_error(compression, harm):
-    with pytest.raises(DECOMPRESSION_ERRORS):
+    with pytest.raises((ValueError, zlib.error, zstandard.ZstdError)):
         list(DECOMPRESS[compression]([harm(COMPRESS[compression](TEXT))]))
 
 

@@ -132,7 +132,7 @@ def test_memory_does_not_grow_with_the_number_of_events():
     digest = sha256()
     for chunk in chunks(200_000):
         digest.update(chunk)
-    index = index_of(b"", sha256=digest.hexdigest())
+    index = index_of(b"", size_bytes=200_000 * RECORD_BYTES, sha256=digest.hexdigest())
     tracemalloc.start()
     try:
         with ExportedContent() as found:

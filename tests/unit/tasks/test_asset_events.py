@@ -82,7 +82,7 @@ def test_files_are_folded_up_in_the_log(caplog):
         path="part-1.parquet",
         event_count=1_234,
         size_bytes=2_500_000,
-        sha256="",
+        sha256="0" * 64,
         min_start_time="2026-03-10T00:00:00.000000Z",
         max_start_time="2026-03-10T01:00:00.000000Z",
     )
@@ -97,7 +97,7 @@ def test_files_are_folded_up_in_the_log(caplog):
 def test_corrections_are_among_the_files_in_the_log(caplog):
     caplog.set_level(logging.INFO)
     late = CorrectionFile(
-        path="_corrections/reason=late/part-0.parquet", event_count=1, size_bytes=1, sha256="", reason="late"
+        path="_corrections/reason=late/part-0.parquet", event_count=1, size_bytes=1, sha256="0" * 64, reason="late"
     )
     log_files(manifest(files=[], corrections=[late]))
     assert caplog.messages[:2] == ["::group::Files: 1", "_corrections/reason=late/part-0.parquet: 1 events, 0.0 MB"]

@@ -70,7 +70,9 @@ def test_events_that_are_the_result_have_no_paths():
 
 
 def test_corrections_are_counted_where_earlier_windows_were_read_again():
-    lookback = LookbackFacts(windows=1, start_time="", end_time="", late_count=3, changed_count=4)
+    lookback = LookbackFacts(
+        windows=1, start_time=RESULT.start_time, end_time=RESULT.end_time, late_count=3, changed_count=4
+    )
     assert asset_facts(result_of(lookback=lookback)) == {**FACTS, "late_count": 3, "changed_count": 4}
 
 
