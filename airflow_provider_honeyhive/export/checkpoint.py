@@ -10,19 +10,32 @@ from __future__ import annotations
 import json
 import re
 import threading
-from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
 from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.encoder import Block  # noqa: TC001 - pydantic needs it at run time
+from airflow_provider_honeyhive.models.layout import is_partition
+from airflow_provider_honeyhive.models.stored import (
+    LARGEST_FILE,
+    Count,
+    FileName,
+    Instant,
+    Micros,
+    Sha256,
+    StoredFile,
+    StoredModel,
+)
+from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airflow_provider_honeyhive.reading.rows import RowKey
     from airflow_provider_honeyhive.storage.base import Store
@@ -33,10 +46,72 @@ log = get_logger(__name__)
 #: Where nothing was staged for longer, all is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)
 
-_CHECKPOINT_NAME = re.compile(r"(\d{5,})-(\w+)\.json")
+_CHECKPOINT_NAME = re.compile(r"([0-9]{5,9})-([0-9a-f]+)\.json")
+
+_STAGED_NAME = re.compile(r"([0-9]{5,9})-[0-9]{5,9}-[0-9a-f]+")
+
+_CONTENT_DIGEST = re.compile(r"[0-9a-f]{16}")
+
+#: Inclusive start and exclusive end of a slice.
+Bounds: TypeAlias = tuple[int | None, int | None]
 
 
-class StagedFile(BaseModel):
+def _dump_keys(keys: Iterable[RowKey]) -> str:
+    # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
+    return json.dumps(
+        [[id_.hex() if isinstance(id_, bytes) else id_, isinstance(id_, bytes), *rest] for id_, *rest in keys]
+    )
+
+
+def _load_keys(value: Any) -> Any:
+    """Return the keys of rows; those that are in a text are checked.
+
+    :raises ValueError: they are none.
+    """
+    if not isinstance(value, str):
+        return value
+    found = json.loads(value)
+    if not isinstance(found, list):
+        raise ValueError("allowed: a list of keys")
+    return set(map(_load_key, found))
+
+
+def _load_key(found: Any) -> RowKey:
+    if not isinstance(found, list) or len(found) < 3:
+        raise ValueError("allowed: keys of rows")
+    id_, is_hash, time, *rest = found
+    if is_hash is True and isinstance(id_, str):
+        id_ = bytes.fromhex(id_)
+    elif is_hash is not False or not isinstance(id_, str | int):
+        raise ValueError("allowed: ids that are texts or whole numbers")
+    if time is not None and not (type(time) is int and FIRST_US <= time <= LAST_US):
+        raise ValueError("allowed: times in microseconds")
+    digests, counts = [one for one in rest if isinstance(one, str)], [one for one in rest if type(one) is int]
+    if len(digests) > 1 or len(counts) > 1 or rest != [*digests, *counts]:
+        raise ValueError("allowed: a digest of the content, and a number")
+    if not all(map(_CONTENT_DIGEST.fullmatch, digests)) or not all(0 < one < 2**63 for one in counts):
+        raise ValueError("allowed: a digest of the content, and a number")
+    return (id_, time, *rest)
+
+
+#: Keys of rows; in files a text.
+_Keys: TypeAlias = Annotated[Any, BeforeValidator(_load_keys), PlainSerializer(_dump_keys)]
+
+_Bounds: TypeAlias = Annotated[tuple[Micros | None, Micros | None], Field(strict=False)]  # JSON has lists only
+
+
+def _slice_number(value: Any) -> Any:
+    """Return the number that a member's name stands for."""
+    return int(value) if isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,8}", value) else value
+
+
+class _StagingModel(StoredModel):
+    """What is not read at all where it has more than is known here: reading the events again costs little."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StagedFile(_StagingModel):
     """A whole file that is not published yet.
 
     :param path: relative to the destination's folder.
@@ -44,11 +119,18 @@ class StagedFile(BaseModel):
     :param blocks: its blocks, in order; in checkpoints their key is ``members``.
     """
 
-    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
-    path: str
-    sha256: str | None
+    path: FileName
+    sha256: Sha256 | None
     blocks: list[Block] = Field(validation_alias="members", serialization_alias="members")
+
+    @field_validator("blocks")
+    @classmethod
+    def _in_partitions(cls, blocks: list[Block]) -> list[Block]:
+        if not all(is_partition(block.partition) for block in blocks):
+            raise ValueError("allowed: folders of partitions")
+        return blocks
 
     @property
     def size_bytes(self) -> int:
@@ -61,7 +143,7 @@ class StagedFile(BaseModel):
         return sum(block.event_count for block in self.blocks)
 
 
-class ReadSessions(BaseModel):
+class ReadSessions(_StagingModel):
     """Whole sessions that are staged.
 
     :param names: short digests of their ids, and of the ids of those that turned out not to belong there.
@@ -69,14 +151,26 @@ class ReadSessions(BaseModel):
     :param reported: events that the server reported for them; None where it did not for one of them.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     names: list[str]
-    session_count: int
-    reported: int | None
+    session_count: Count
+    reported: Count | None
 
 
-class SliceCheckpoint(BaseModel):
+class StoredCursor(_StagingModel):
+    """What is kept of a :class:`~airflow_provider_honeyhive.reading.cursor.Cursor`; see there."""
+
+    upper: Micros | None
+    known: _Keys
+    elsewhere: _Keys
+    expect_seam: bool
+    unit: Literal[MILLISECOND_US, SECOND_US]  # type: ignore[valid-type]
+    any_order: bool
+    by_content: bool
+    taken: Count
+    done: bool
+
+
+class SliceCheckpoint(_StagingModel, StoredFile):
     """How far a slice has been staged.
 
     :param start: inclusive lower bound of the slice, microseconds since 1970.
@@ -86,38 +180,88 @@ class SliceCheckpoint(BaseModel):
     :param sessions: in the files, where whole ones are read.
     """
 
-    model_config = ConfigDict(frozen=True)
+    KIND: ClassVar[str] = "checkpoint"
+    HAS_CHECKSUM: ClassVar[bool] = True
 
-    start: int | None
-    end: int | None
+    start: Micros | None
+    end: Micros | None
     files: list[StagedFile] = []
-    cursor: dict[str, Any] | None = None
+    cursor: StoredCursor | None = None
     sessions: ReadSessions | None = None
 
     def load_cursor(self) -> Cursor | None:
         """Return where the reading stands."""
-        return None if self.cursor is None else _load_cursor(self.cursor)
+        cursor = self.cursor
+        if cursor is None:
+            return None
+        facts = {one.name: getattr(cursor, one.name) for one in fields(Cursor)}
+        return Cursor(**{**facts, "known": set(cursor.known), "elsewhere": set(cursor.elsewhere)})
+
+    def is_sound(self, number: int, folder: str) -> bool:
+        """Return whether its parts fit each other, and the slice: each row of the files was taken, and inside.
+
+        :param number: of the slice.
+        :param folder: the staging folder.
+        """
+        names = [file.path.removeprefix(f"{folder}/") for file in self.files]
+        matches = [_STAGED_NAME.fullmatch(name) for name in names]
+        if len(set(names)) < len(names) or not all(match and int(match[1]) == number for match in matches):
+            return False
+        if self.files and self.cursor is None:
+            return False
+        if self.cursor is not None and self.cursor.taken != sum(file.event_count for file in self.files):
+            return False
+        if (self.start is None) != (self.end is None):
+            return False
+        if self.start is None or self.end is None or self.sessions is not None:
+            return True
+        return self.start <= self.end and all(
+            self.start <= block.min_us and block.max_us < self.end
+            for file in self.files
+            for block in file.blocks
+            if block.min_us is not None and block.max_us is not None
+        )
 
 
-class Plan(BaseModel):
+class Plan(_StagingModel, StoredFile):
     """How a window was split at first, and what was known then.
 
     :param started_at: when the first try began.
     :param total: events the server reported for the window.
     :param endpoint: the endpoint that answered.
-    :param slices: bounds of the first slices in microseconds since 1970, newest first.
+    :param slices: bounds of the first slices in microseconds since 1970, newest first, each next to the other.
     :param writer: whose checkpoints count.
     :param inherited: checkpoints that an earlier try left to it, by the numbers of their slices.
     """
 
-    model_config = ConfigDict(frozen=True)
+    KIND: ClassVar[str] = "plan of an export"
+    HAS_CHECKSUM: ClassVar[bool] = True
 
-    started_at: datetime
-    total: int | None
+    started_at: Instant
+    total: Count | None
     endpoint: str | None
-    slices: list[tuple[int | None, int | None]]
+    slices: list[_Bounds] = Field(min_length=1)
     writer: str
-    inherited: dict[int, SliceCheckpoint] = {}
+    inherited: dict[Annotated[int, BeforeValidator(_slice_number), Field(ge=0)], SliceCheckpoint] = {}
+
+    @field_validator("slices")
+    @classmethod
+    def _meet(cls, slices: list[Bounds]) -> list[Bounds]:
+        if slices != [(None, None)]:
+            for start, end in slices:
+                if start is None or end is None or start >= end:
+                    raise ValueError("allowed: spans of time")
+            if any(newer[0] != older[1] for newer, older in pairwise(slices)):
+                raise ValueError("allowed: spans of time that meet, newest first")
+        return slices
+
+    @property
+    def span(self) -> Bounds:
+        """The window that is split."""
+        return self.slices[-1][0], self.slices[0][1]
+
+
+_Stored = TypeVar("_Stored", bound=StoredFile)
 
 
 class Checkpoints:
@@ -135,20 +279,30 @@ class Checkpoints:
         #: Held while a slice is split: no checkpoint may show less of a slice before another shows the rest.
         self.lock = threading.Lock()
 
-    def read_plan(self) -> Plan | None:
-        """Return the plan of an earlier try, None where there is none to go on from."""
+    def read_plan(self, span: Bounds) -> Plan | None:
+        """Return the plan of an earlier try, None where there is none to go on from.
+
+        :param span: start and end of the window, microseconds since 1970.
+        """
         newest = self._store.newest(self._folder)
-        if newest is None or datetime.now(UTC) - newest > LONGEST_AGE:
+        # A time to come is no age: a clock was wrong, and nobody knows for how long.
+        if newest is None or abs(datetime.now(UTC) - newest) > LONGEST_AGE:
             return None
-        data = self._store.get(f"{self._folder}/plan.json")
+        plan = self._load(Plan, "plan.json")
+        return plan if plan is not None and plan.span == span else None
+
+    def _load(self, kind: type[_Stored], name: str) -> _Stored | None:
+        """Return what a file holds; None where it is gone, or holds what cannot be gone on from."""
+        data = self._store.get(f"{self._folder}/{name}")
+        if data is None:
+            return None
         try:
-            return None if data is None else Plan.model_validate_json(data)
-        except ValidationError:
+            return kind.load(data, self._store.url(f"{self._folder}/{name}"))
+        except DestinationError as error:
+            log.warning("What it tells of is read again: %s", error)
             return None
 
-    def begin(
-        self, started_at: datetime, total: int | None, endpoint: str | None, slices: list[tuple[int | None, int | None]]
-    ) -> Plan:
+    def begin(self, started_at: datetime, total: int | None, endpoint: str | None, slices: list[Bounds]) -> Plan:
         """Write a new plan for this try and its retries; see :class:`Plan`."""
         return self._write_plan(
             Plan(started_at=started_at, total=total, endpoint=endpoint, slices=slices, writer=self._writer)
@@ -165,24 +319,36 @@ class Checkpoints:
         checkpoints |= plan.inherited
         for name in there:
             match = _CHECKPOINT_NAME.fullmatch(name)
-            if match and match[2] == plan.writer:
-                with suppress(ValidationError):
-                    data = self._store.get(f"{self._folder}/{name}") or b""
-                    checkpoints[int(match[1])] = SliceCheckpoint.model_validate_json(data)
-        whole = {number: _if_whole(number, checkpoint, there) for number, checkpoint in checkpoints.items()}
-        covering = _side_by_side(whole, plan.slices)
+            if match and match[2] == plan.writer and name == self._name(int(match[1]), plan.writer):
+                checkpoint = self._load(SliceCheckpoint, name)
+                if checkpoint is not None:
+                    checkpoints[int(match[1])] = checkpoint
+        covering = _side_by_side(checkpoints, plan.span)
+        if covering is not None:
+            covering = {number: self._if_whole(number, found, there) for number, found in covering.items()}
         if covering is not None and plan.writer != self._writer:
             self._write_plan(plan.model_copy(update={"writer": self._writer, "inherited": covering}))
         return covering
 
     def _write_plan(self, plan: Plan) -> Plan:
-        self._store.put(f"{self._folder}/plan.json", plan.model_dump_json().encode())
+        self._store.put(f"{self._folder}/plan.json", plan.to_json())
         return plan
+
+    def _if_whole(self, number: int, checkpoint: SliceCheckpoint, there: Mapping[str, int]) -> SliceCheckpoint:
+        is_there = all(there.get(file.path.rpartition("/")[2]) == file.size_bytes for file in checkpoint.files)
+        if is_there and checkpoint.is_sound(number, self._folder):
+            return checkpoint
+        log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
+        return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
+
+    @staticmethod
+    def _name(number: int, writer: str) -> str:
+        return f"{number:05d}-{writer}.json"
 
     def write(
         self,
         number: int,
-        bounds: tuple[int | None, int | None],
+        bounds: Bounds,
         files: Sequence[StagedFile] = (),
         cursor: Cursor | None = None,
         pending: Collection[RowKey] = (),
@@ -198,60 +364,35 @@ class Checkpoints:
         :param pending: rows that the cursor has taken, but that are not in these files.
         :param sessions: in the files, where whole ones are read.
         """
-        facts = None if cursor is None else _dump_cursor(cursor, set(pending))
+        stored = None if cursor is None else _stored(cursor, set(pending))
         checkpoint = SliceCheckpoint(
-            start=bounds[0],
-            end=bounds[1],
-            files=list(files),
-            cursor=facts,
-            sessions=sessions,
+            start=bounds[0], end=bounds[1], files=list(files), cursor=stored, sessions=sessions
         )
-        name = f"{self._folder}/{number:05d}-{self._writer}.json"
-        self._store.put(name, checkpoint.model_dump_json().encode())
+        data = checkpoint.to_json()
+        if len(data) > LARGEST_FILE:
+            log.warning("Slice %d has too many known rows to note how far it has been staged", number)
+            return
+        self._store.put(f"{self._folder}/{self._name(number, self._writer)}", data)
 
 
-def _if_whole(number: int, checkpoint: SliceCheckpoint, there: dict[str, int]) -> SliceCheckpoint:
-    if all(there.get(file.path.rpartition("/")[2]) == file.size_bytes for file in checkpoint.files):
-        return checkpoint
-    log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
-    return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
-
-
-def _side_by_side(
-    checkpoints: dict[int, SliceCheckpoint], planned: Sequence[tuple[int | None, int | None]]
-) -> dict[int, SliceCheckpoint] | None:
+def _side_by_side(checkpoints: dict[int, SliceCheckpoint], span: Bounds) -> dict[int, SliceCheckpoint] | None:
     """Return the checkpoints newest first, with no time in two of them; None where a time is in none.
 
     A slice that gave away its older part may have been recorded last before it did.
     """
-    if planned == [(None, None)]:
-        return checkpoints if len(checkpoints) == 1 else None
+    if span == (None, None):
+        return checkpoints if [(one.start, one.end) for one in checkpoints.values()] == [span] else None
     order = sorted(checkpoints, key=lambda number: checkpoints[number].end or 0, reverse=True)
     for newer, older in pairwise(order):
         start, end = checkpoints[newer].start, checkpoints[older].end
         if start is None or end is None or start > end:
             return None
         checkpoints[newer] = checkpoints[newer].model_copy(update={"start": end})
-    if checkpoints[order[0]].end != planned[0][1] or checkpoints[order[-1]].start != planned[-1][0]:
+    if (checkpoints[order[-1]].start, checkpoints[order[0]].end) != span:
         return None
     return {number: checkpoints[number] for number in order}
 
 
-def _dump_cursor(cursor: Cursor, pending: set[RowKey]) -> dict[str, Any]:
-    known, elsewhere = _dump_keys(cursor.known - pending), _dump_keys(cursor.elsewhere)
-    return {**vars(cursor), "known": known, "elsewhere": elsewhere, "taken": cursor.taken - len(pending)}
-
-
-def _load_cursor(facts: dict[str, Any]) -> Cursor:
-    return Cursor(**{**facts, "known": _load_keys(facts["known"]), "elsewhere": _load_keys(facts["elsewhere"])})
-
-
-def _dump_keys(keys: Iterable[RowKey]) -> str:
-    # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
-    return json.dumps(
-        [[id_.hex() if isinstance(id_, bytes) else id_, isinstance(id_, bytes), *rest] for id_, *rest in keys]
-    )
-
-
-def _load_keys(text: str) -> set[RowKey]:
-    return {(bytes.fromhex(id_) if is_hash else id_, *rest) for id_, is_hash, *rest in json.loads(text)}
+def _stored(cursor: Cursor, pending: set[RowKey]) -> StoredCursor:
+    taken = {"known": cursor.known - pending, "taken": cursor.taken - len(pending)}
+    return StoredCursor(**{**vars(cursor), **taken})

@@ -129,7 +129,7 @@ class SessionsExtraction(Extraction):
 
     def _begin(self) -> Plan:
         started = datetime.now(UTC)
-        plan = self._checkpoints.read_plan()
+        plan = self._checkpoints.read_plan((self._window.start_us, self._window.end_us))
         checkpoints = None if plan is None else self._checkpoints.go_on(plan)
         if plan is not None and checkpoints is not None:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))

@@ -145,7 +145,7 @@ class WindowExtraction(Extraction):
     # ------------------------------------------------------------------------------- the plan
 
     def _begin(self) -> tuple[Plan, list[Slice]]:
-        plan = self._checkpoints.read_plan()
+        plan = self._checkpoints.read_plan(self._span)
         checkpoints = None if plan is None else self._checkpoints.go_on(plan)
         if plan is None or checkpoints is None:
             self._destination.clear_staging()

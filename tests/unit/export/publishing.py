@@ -18,6 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX
+from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, FsspecStore
 
@@ -76,7 +77,7 @@ class Reading:
     def run(self) -> tuple[Plan, list[StagedFile]]:
         place = self._staging.destination
         checkpoints = place.checkpoints
-        plan = checkpoints.read_plan()
+        plan = checkpoints.read_plan((self._window.start_us, self._window.end_us))
         slices = None if plan is None else checkpoints.go_on(plan)
         if plan is None or slices is None:
             place.clear_staging()
@@ -86,7 +87,8 @@ class Reading:
         staged = []
         for number, piece in slices.items():
             files = piece.files or self._stage(number, piece.start, piece.end)
-            checkpoints.write(number, (piece.start, piece.end), files)
+            taken = sum(file.event_count for file in files)
+            checkpoints.write(number, (piece.start, piece.end), files, Cursor(upper=None, taken=taken, done=True))
             staged += files
         return plan, staged
 

@@ -399,32 +399,35 @@ def test_a_journal_keeps_ids_that_utf8_cannot_say(tmp_path):
     from airflow_provider_honeyhive.reading.cursor import Cursor
 
     checkpoints = Checkpoints(open_store(tmp_path), "_staging-x", "a")
-    known = {("\ud83d", 1), (7, None), (b"\x00\xff", 3), ("twice", 3, 1)}
-    cursor = Cursor(upper=5, known={*known, ("pending", 4)}, taken=5)
+    known = {("\ud83d", 1), (7, None), (b"\x00\xff", 3), ("twice", 3, 1), ("other", 3, "0123456789abcdef", 2)}
+    cursor = Cursor(upper=5, known={*known, ("pending", 4)}, taken=1)
     checkpoints.write(0, (1, 9), [], cursor, pending=[("pending", 4)])
     records = checkpoints.go_on(checkpoints.begin(datetime.now(UTC), None, None, [(1, 9)])) or {}
-    assert records[0].load_cursor() == Cursor(upper=5, known=known, taken=4)
+    assert records[0].load_cursor() == Cursor(upper=5, known=known, taken=0)
 
 
-#: As it stands on disk.
+#: As earlier releases have written it.
 CHECKPOINT = (
-    '{"start":0,"end":100,"files":[{"path":"s/00003-00000","sha256":"ab","members":[[8,2,1,10,20,"event_type=x",'
-    '{"duration":1}]]}],"cursor":{"upper":50,"known":"[[1, false, null]]","elsewhere":"[[2, false, null]]",'
-    '"expect_seam":false,"unit":1000,"any_order":true,"by_content":false,"taken":1,"done":false},"sessions":null}'
+    '{"start":0,"end":100,"files":[{"path":"s/00003-00000-ab","sha256":"' + "ab" * 32 + '","members":[[8,2,1,10,20,'
+    '"event_type=x",{"duration":1}]]}],"cursor":{"upper":50,"known":"[[1, false, null]]",'
+    '"elsewhere":"[[2, false, null]]","expect_seam":false,"unit":1000,"any_order":true,"by_content":false,"taken":2,'
+    '"done":false},"sessions":null}'
 )
 
 
 def test_checkpoints_say_where_a_reading_stands(tmp_path):
     block = Block(8, 2, 1, 10, 20, "event_type=x", {"duration": 1})
-    files = [StagedFile(path="s/00003-00000", sha256="ab", blocks=[block])]
-    cursor = Cursor(upper=50, known={("a", 60), (1, None)}, elsewhere={(2, None)}, any_order=True, taken=2)
+    files = [StagedFile(path="s/00003-00000-ab", sha256="ab" * 32, blocks=[block])]
+    cursor = Cursor(upper=50, known={("a", 60), (1, None)}, elsewhere={(2, None)}, any_order=True, taken=3)
     Checkpoints(LocalStore(tmp_path), "s", "a").write(3, (0, 100), files, cursor, [("a", 60)])
     written = json.loads((tmp_path / "s" / "00003-a.json").read_text())
-    assert written == json.loads(CHECKPOINT)
-    checkpoint = SliceCheckpoint.model_validate_json(CHECKPOINT)
+    checksum = written.pop("checksum")
+    assert written == json.loads(CHECKPOINT) | {"version": 1}
+    checkpoint = SliceCheckpoint.load(CHECKPOINT.encode(), "s/00003-a.json")
+    assert checkpoint == SliceCheckpoint.check(written | {"checksum": checksum}, "s/00003-a.json")
     assert checkpoint.files == files
     assert checkpoint.load_cursor() == Cursor(
-        upper=50, known={(1, None)}, elsewhere={(2, None)}, any_order=True, taken=1
+        upper=50, known={(1, None)}, elsewhere={(2, None)}, any_order=True, taken=2
     )
 
 
@@ -433,19 +436,19 @@ def test_checkpoints_of_two_processes_of_one_try_are_not_mixed(tmp_path):
     first, second, third = (Checkpoints(store, "s", writer) for writer in "abc")
 
     def stage(checkpoints: Checkpoints, number: int, bounds: tuple[int, int], lowest: int) -> None:
-        path = f"s/{number}-{id(checkpoints)}"
+        path = f"s/{number:05d}-00000-{id(checkpoints):x}"
         store.put(path, b"12345678")
         files = [StagedFile(path=path, sha256=None, blocks=[Block(8, 2, 0, lowest, bounds[1] - 1)])]
-        checkpoints.write(number, bounds, files, Cursor(upper=lowest))
+        checkpoints.write(number, bounds, files, Cursor(upper=lowest, taken=2))
 
     first.go_on(first.begin(datetime.now(UTC), None, None, [(0, 100)]))
     stage(first, 0, (0, 100), 80)
-    assert list(second.go_on(second.read_plan())) == [0]
+    assert list(second.go_on(second.read_plan((0, 100)))) == [0]
     stage(second, 0, (0, 100), 30)
     stage(first, 0, (50, 100), 60)
     stage(first, 1, (0, 50), 20)
-    found = third.go_on(third.read_plan())
-    assert {number: each.cursor["upper"] for number, each in found.items()} == {0: 30}
+    found = third.go_on(third.read_plan((0, 100)))
+    assert {number: each.cursor.upper for number, each in found.items()} == {0: 30}
 
 
 @pytest.mark.parametrize("other", ["_staging-54f6b320ba57b04d", "_staging-01234567-54f6b320-00000000"])
@@ -465,6 +468,7 @@ def test_an_export_that_takes_days_goes_on_as_long_as_tries_stage_something(half
     (plan,) = tmp_path.rglob("plan.json")
     facts = json.loads(plan.read_text())
     began = datetime.now(UTC) - timedelta(days=3)
+    del facts["checksum"]
     plan.write_text(json.dumps(facts | {"started_at": began.isoformat()}))
     requests = len(half_staged.requests)
     export_events(client_of(half_staged), DEMO, tmp_path / "out", SMALLER_PARTS)
@@ -487,7 +491,7 @@ def test_the_staging_folder_is_called_by_place_request_and_claimed_manifest(clie
     client = client_of(sandbox, max_retries=0)
     folders: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpoints, "read_plan", lambda checkpoints: folders.append(checkpoints._folder))
+        patch.setattr(Checkpoints, "read_plan", lambda checkpoints, span: folders.append(checkpoints._folder))
         patch.setattr(type(client.settings), "api_host", "api.dp1.us.honeyhive.ai")
         with pytest.raises(HoneyHiveServerError):
             export_events(
