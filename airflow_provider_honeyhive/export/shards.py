@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
+from airflow_provider_honeyhive.models.stored import Count, Instant, StoredFile
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -26,22 +26,28 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
+log = get_logger(__name__)
+
 SHARDS_PREFIX = "_shards-"
+
+#: By how much the clocks of two workers may differ.
+CLOCKS_APART = timedelta(days=1)
 
 _SHARD = re.compile(rf"({SHARDS_PREFIX}[0-9a-f]{{16}})/([0-9TZ_]+-[0-9TZ_]+)")
 
 
-class ShardPlan(BaseModel):
+class ShardPlan(StoredFile):
     """What was known when a window was split.
 
     :param made_at: when.
     :param total: events that the server reported for the window, None where it reported no usable total.
     """
 
-    model_config = ConfigDict(frozen=True)
+    KIND: ClassVar[str] = "plan of a split"
+    LARGEST: ClassVar[int] = 1024**2
 
-    made_at: datetime
-    total: int | None
+    made_at: Instant
+    total: Count | None
 
 
 def shards_folder(request: ExportRequest, api_host: str, owner: Iterable[str | None] = ()) -> str:
@@ -95,19 +101,28 @@ def write_plan(output_path: Any, folder: str, total: int | None) -> None:
     :raises DestinationError: it cannot be written.
     """
     plan = ShardPlan(made_at=datetime.now(UTC), total=total)
-    open_store(as_path(output_path)).put(f"{folder}/plan.json", plan.model_dump_json().encode())
+    open_store(as_path(output_path)).put(f"{folder}/plan.json", plan.to_json())
 
 
 def read_plan(store: Store, folder: str) -> ShardPlan | None:
-    """Return what the split knew, None where it left nothing.
+    """Return what the split knew, None where it left nothing that can be known.
 
     :param store: of the ``output_path``.
     :param folder: name of the shards' folder.
     """
-    try:
-        return ShardPlan.model_validate_json(store.get(f"{folder}/plan.json") or b"")
-    except ValidationError:
+    name = f"{folder}/plan.json"
+    data = store.get(name)
+    if data is None:
         return None
+    try:
+        plan = ShardPlan.load(data, store.url(name))
+    except DestinationError as error:
+        log.warning("What the split knew is not known any more: %s", error)
+        return None
+    if plan.made_at - datetime.now(UTC) > CLOCKS_APART:
+        log.warning("What the split knew is passed over, since it was made in the future: %s", store.url(name))
+        return None
+    return plan
 
 
 def remove_shards(store: Store, folder: str) -> None:
