@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
@@ -133,14 +135,12 @@ def _boolean(value: Any) -> bool:
 
 
 def _number(value: Any) -> int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
     if isinstance(value, str):
         for kind in (int, float):
-            try:
-                return kind(value)
-            except ValueError:
-                continue
+            with suppress(ValueError):
+                return _number(kind(value))
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return value
     raise ValueError(f"value {value!r} is not a number")
 
 
