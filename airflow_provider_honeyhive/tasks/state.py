@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.models.stored import LARGEST_FILE, parse_json
 from airflow_provider_honeyhive.storage.paths import open_store
 from airflow_provider_honeyhive.tasks.arguments import to_path
 
@@ -29,6 +30,9 @@ class StateStore(Protocol):
 
     def load(self) -> Any:
         """Return what was saved last, None where nothing was."""
+
+    def may_name(self, path: str) -> bool:
+        """Return whether the object may name a place that its reader then looks at."""
 
     def save(self, data: dict[str, Any]) -> None:
         """Replace the object."""
@@ -71,6 +75,10 @@ class AssetState:
                 "several assets share this trigger, so it is not clear with which of them its state belongs: give "
                 "state_path, or let the triggers of the assets differ",
             ) from None
+
+    def may_name(self, path: str) -> bool:
+        """Return True: only Airflow writes here."""
+        return True
 
     def save(self, data: dict[str, Any]) -> None:
         """Replace the object."""
@@ -118,14 +126,20 @@ class FileState:
     def _read(self, data: Any) -> Any:
         if data is None:
             return None
+        if len(data) > LARGEST_FILE:
+            raise DestinationTakenError(f"{self} is no state of this provider: it has {len(data):,} bytes")
         with suppress(ValueError):
-            data = json.loads(data)
+            data = parse_json(data)
         if self._watcher is not None and not (isinstance(data, dict) and data.get("watcher") == self._watcher):
             raise DestinationTakenError(
                 f"{self} is not the state of this watcher: after a change of its project, filters, "
                 "evaluation_id or connection give another state_path, or delete the file to begin again"
             )
         return data
+
+    def may_name(self, path: str) -> bool:
+        """Return whether a place is in the folder of the file: who may write there must not point elsewhere."""
+        return path.startswith(f"{self._path.rpartition('/')[0]}/") and ".." not in path.split("/")
 
     def save(self, data: dict[str, Any]) -> None:
         """Replace the file."""

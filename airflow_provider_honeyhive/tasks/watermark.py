@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import model_validator
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
@@ -24,7 +24,9 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.layout import choose_layout
+from airflow_provider_honeyhive.models.stored import StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
+from airflow_provider_honeyhive.storage.base import failing
 from airflow_provider_honeyhive.storage.paths import open_store
 from airflow_provider_honeyhive.tasks.arguments import storage_path
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
@@ -141,7 +143,7 @@ def steady_folder(template: str) -> str | None:
 MOST_RUNS = 100
 
 
-class RememberedWindow(BaseModel):
+class RememberedWindow(StoredModel):
     """The window that a run was given.
 
     :param published: its events are known to have been published.
@@ -149,13 +151,16 @@ class RememberedWindow(BaseModel):
     :param output_conn_id: Airflow connection of that store.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    start_time: str
-    end_time: str
+    start_time: TimeText
+    end_time: TimeText
     published: bool
     output_path: str | None = None
     output_conn_id: str | None = None
+
+    @model_validator(mode="after")
+    def _is_window(self) -> RememberedWindow:
+        Window.parse(self.start_time, self.end_time)
+        return self
 
     @property
     def window(self) -> Window:
@@ -174,21 +179,22 @@ class RememberedWindow(BaseModel):
 
         if self.output_path is None:
             return False
-        folder, layout = choose_layout(storage_path(self.output_path, self.output_conn_id))
+        with failing("open", self.output_path):
+            folder, layout = choose_layout(storage_path(self.output_path, self.output_conn_id))
         manifest = recover(open_store(folder), layout).manifest
         return manifest is not None and (manifest.start_time, manifest.end_time) == (self.start_time, self.end_time)
 
 
-class WatermarkState(BaseModel):
+class WatermarkState(StoredFile):
     """What is kept of a task's exports of one request.
 
     :param end_time: the watermark: everything before it is published; None where nothing is.
     :param runs: windows of the last runs, by run id.
     """
 
-    model_config = ConfigDict(frozen=True)
+    KIND: ClassVar[str] = "watermark"
 
-    end_time: str | None = None
+    end_time: TimeText | None = None
     runs: dict[str, RememberedWindow] = {}
 
     @property
@@ -231,13 +237,13 @@ class WatermarkState(BaseModel):
         last = sorted(self.runs, key=lambda run_id: self.runs[run_id].end_time)[-MOST_RUNS:]
         while True:
             state = self.model_copy(update={"runs": {run_id: self.runs[run_id] for run_id in last}})
-            if len(last) <= 1 or len(json.dumps(state.to_json())) <= most_bytes:
+            if len(last) <= 1 or len(json.dumps(state.to_plain())) <= most_bytes:
                 return state
             del last[0]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Return this as plain data."""
-        return self.model_dump(exclude_none=True)
+        return {**self.model_dump(exclude_none=True), self.VERSION_KEY: self.VERSION}
 
     def _with(self, run_id: str, window: RememberedWindow) -> WatermarkState:
         return self.model_copy(update={"runs": {**self.runs, run_id: window}})
@@ -313,18 +319,25 @@ class Watermark:
             nonlocal changed
             state = self._read(data)
             changed = step(state).within(self._store.most_bytes)
-            return None if changed == state else changed.to_json()
+            return None if changed == state else changed.to_plain()
 
         self._store.change(make)
         return changed
 
     def _read(self, data: Any) -> WatermarkState:
         try:
-            return WatermarkState() if data is None else WatermarkState.model_validate(data)
-        except ValidationError:
-            raise DestinationTakenError(
-                f"{self._store} holds no watermark of this provider; remove it to begin again"
-            ) from None
+            state = WatermarkState() if data is None else WatermarkState.check(data, str(self._store))
+        except DestinationTakenError:
+            raise
+        except DestinationError as error:
+            raise DestinationTakenError(f"{error}; remove it to begin again") from None
+        for run in state.runs.values():
+            if run.output_path is not None and not self._store.may_name(run.output_path):
+                raise DestinationTakenError(
+                    f"{self._store} is not a watermark of this task: it names a place outside of its own folder, "
+                    f"{run.output_path}; remove it to begin again"
+                )
+        return state
 
 
 def _settled(state: WatermarkState) -> WatermarkState:

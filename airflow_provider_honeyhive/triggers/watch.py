@@ -191,7 +191,8 @@ class Watch:
         """Return the saved state, or begin: the beginning is saved, too, so that a restart does not move it."""
         data = await in_thread(self._store.load)
         if data is not None:
-            state = WatchState.from_json(data, self._filters)
+            latest = max(self._clock(), self._begin or 0)
+            state = WatchState.from_json(data, self._filters, where=str(self._store), latest=latest)
         else:
             state = WatchState(self._clock() if self._begin is None else self._begin)
             await self._save(state)

@@ -11,8 +11,12 @@ import json
 import struct
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
+from pydantic import AfterValidator
+
+from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.models.stored import Count, Micros, StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, format_time, from_micros
 
 if TYPE_CHECKING:
@@ -26,8 +30,6 @@ if TYPE_CHECKING:
 #: through Airflow's database. The rest is counted.
 SHOWN_IDS, SHOWN_CHARACTERS = 100, 8_000
 
-_VERSION = 1
-
 _DIGEST_SIZE = 8
 
 #: Digest of an id, and its time in seconds after the state's ``since``.
@@ -35,6 +37,42 @@ _SEEN = struct.Struct(f">{_DIGEST_SIZE}sI")
 
 #: Of an event seen, in Base64.
 _SEEN_CHARACTERS = _SEEN.size * 4 // 3
+
+#: By how much the clocks of two triggerers may differ.
+CLOCKS_APART_US = 86_400 * SECOND_US
+
+
+def _checked_seen(text: str) -> str:
+    if len(base64.b64decode(text, validate=True)) % _SEEN.size:
+        raise ValueError("allowed: whole digests and times")
+    return text
+
+
+class _Announcement(StoredModel):
+    """What an announcement says, but for the filters; see :func:`announcement`."""
+
+    batch: str
+    project: str | None
+    event_count: Count
+    event_ids: list[str]
+    event_ids_left_off: Count
+    oldest: TimeText
+    newest: TimeText
+    start_time: TimeText
+    end_time: TimeText
+
+
+class StoredWatch(StoredFile):
+    """What is kept of a :class:`WatchState`.
+
+    :param seen: packed digests and times, in Base64.
+    """
+
+    KIND: ClassVar[str] = "watcher's state"
+
+    since: Micros
+    seen: Annotated[str, AfterValidator(_checked_seen)]
+    pending: _Announcement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +93,36 @@ class WatchState:
         # Whole seconds will do: the next look shows the exact times again.
         packed = b"".join(_SEEN.pack(digest, (time - self.since) // SECOND_US) for digest, time in self.seen.items())
         return {
-            "version": _VERSION,
+            StoredWatch.VERSION_KEY: StoredWatch.VERSION,
             "since": self.since,
             "seen": base64.b64encode(packed).decode(),
             "pending": self.pending and {key: value for key, value in self.pending.items() if key != "filters"},
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], filters: list[dict[str, Any]]) -> Self:
+    def from_json(cls, data: Any, filters: list[dict[str, Any]], *, where: str = "it", latest: int) -> Self:
         """Make it of what :meth:`to_json` returned.
 
+        :param data: that was kept.
         :param filters: of the watcher.
-        :raises ValueError: it is something else.
+        :param where: it was kept, for messages.
+        :param latest: microseconds since 1970, until when it may reach: the watcher waits until then.
+        :raises DestinationTakenError: it is something else, of a newer version, or reaches further.
         """
-        if data.get("version") != _VERSION:
-            raise ValueError(f"the watcher's state is of version {data.get('version')!r}, not {_VERSION}")
-        since = int(data["since"])
-        packed = base64.b64decode(data["seen"])
+        try:
+            stored = StoredWatch.check(data, where)
+        except DestinationTakenError:
+            raise
+        except DestinationError as error:
+            raise DestinationTakenError(f"{error}; remove it to begin again") from None
+        since, packed = stored.since, base64.b64decode(stored.seen)
         seen = {digest: since + seconds * SECOND_US for digest, seconds in _SEEN.iter_unpack(packed)}
-        return cls(since, seen, data["pending"] and {**data["pending"], "filters": filters})
+        if max((since, *seen.values())) > latest + CLOCKS_APART_US:
+            raise DestinationTakenError(
+                f"{where} is of a time to come, so the watcher would wait for it: remove it to begin again"
+            )
+        pending = None if stored.pending is None else {**stored.pending.model_dump(), "filters": filters}
+        return cls(since, seen, pending)
 
 
 def look(

@@ -94,7 +94,8 @@ def test_a_given_window_is_kept_before_it_is_published(make, tmp_path):
                 "published": False,
                 "output_path": f"{tmp_path}/a/",
             }
-        }
+        },
+        "version": 1,
     }
 
 

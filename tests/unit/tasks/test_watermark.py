@@ -38,6 +38,9 @@ class MemoryState:
     def __init__(self) -> None:
         self.text: str | None = None
 
+    def may_name(self, path: str) -> bool:
+        return True
+
     def load(self) -> Any:
         return None if self.text is None else json.loads(self.text)
 
@@ -50,7 +53,8 @@ class MemoryState:
             self.save(made)
 
 
-def watermark(store: Any, run_id: str, path: str = "/nowhere/out/") -> Watermark:
+def watermark(store: Any, run_id: str, path: str | None = None) -> Watermark:
+    path = path or (f"{str(store).rpartition('/')[0]}/out/" if isinstance(store, FileState) else "/nowhere/out/")
     return Watermark(store, run_id, path)
 
 
@@ -163,8 +167,8 @@ def publish(path: str, window: Window) -> None:
         start_time=format_time(window.start),
         end_time=format_time(window.end),
         event_count=0,
-        started_at="",
-        finished_at="",
+        started_at="2026-11-22T06:00:00.000000Z",
+        finished_at="2026-11-22T06:00:00.000000Z",
         file_format="jsonl",
         compression="gzip",
         request=RequestFacts(api_host="localhost"),
@@ -195,7 +199,7 @@ def test_the_object_that_a_dead_run_has_published_but_not_copied_is_put_in_place
     )
     staging = folder / layout.staging_name("ab" * 32, None)
     staging.mkdir()
-    (staging / "commit-1.json").write_text(commit.model_dump_json())
+    (staging / "commit-1.json").write_bytes(commit.to_json())
     (staging / "commit-1.data").write_bytes(b"{}\n")
     assert export(store, "next", at(9)) == Window(at(8), at(9))
     assert path.read_bytes() == b"{}\n"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_honeyhive.exceptions import DestinationTakenError
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import SECOND_US, to_micros
 from airflow_provider_honeyhive.sandbox import Behaviour
@@ -46,14 +47,16 @@ class Watcher:
         self.client = client
         self.limits = {"lookback": int(lookback * SECOND_US), "most_bytes": most_bytes}
         self.state = WatchState(us(0))
+        self.now = us(0)
 
     def look(self, at: float) -> list[str]:
+        self.now = us(at)
         state = look(self.client, ERRORS, self.state, now=us(at), **self.limits)
         self.state = without_pending(state)
         return [] if state.pending is None else state.pending["event_ids"]
 
     def restart(self) -> None:
-        self.state = WatchState.from_json(json.loads(json.dumps(self.state.to_json())), [])
+        self.state = WatchState.from_json(json.loads(json.dumps(self.state.to_json())), [], latest=self.now)
 
 
 @pytest.fixture
@@ -233,14 +236,14 @@ def test_the_fullest_state_fits_into_what_its_store_takes_however_long_the_filte
         assert len(saved) <= most_bytes or not state.seen
         assert len(state.seen) >= least
         assert (
-            WatchState.from_json(json.loads(saved), asked.model_dump()["filters"]).pending.keys()
+            WatchState.from_json(json.loads(saved), asked.model_dump()["filters"], latest=us(5_000)).pending.keys()
             == state.pending.keys()
         )
 
 
 def test_a_state_of_another_version_is_refused():
-    with pytest.raises(ValueError, match="version 99"):
-        WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99}, [])
+    with pytest.raises(DestinationTakenError, match="newer version of this provider: update it.*version 99"):
+        WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99}, [], latest=us(0))
 
 
 #: What happens: events of an age in seconds appear, time passes, the triggerer is started again.
