@@ -65,6 +65,144 @@ def test_the_key_is_in_no_log_file_xcom_and_not_in_the_database(sandbox, tmp_pat
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
 
 
+#: What begins a line of its own, obeys a terminal, or turns the direction of writing, where it is let.
+FORGED = "\nFORGED line\r\x1b]0;FORGED\x07\x9bFORGED\u202eFORGED\u2066\u2028\u200b\x00\ufeff"
+#: The key as a server may say it back.
+SPELLINGS = (
+    KEY,
+    KEY.replace("_", "\\u005f"),
+    KEY.replace("_", "\\\\u005F"),
+    KEY.replace("_", "%5F"),
+    KEY.replace("_", "&#95;"),
+    "".join(f"\\x{ord(one):02x}" for one in KEY),
+)
+
+HOSTILE_DAG_FILE = """
+import json
+import os
+from datetime import UTC, datetime
+from unittest.mock import patch
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
+
+FORGED, FOLDER = {forged!r}, {folder!r}
+REASON = f"403 of https://user:S3cr3t@store/b/o?X-Amz-Signature=S3cr3t AccountKey=S3cr3t; {{FORGED}}"
+
+def refuse(*_, **__):
+    raise OSError(REASON)
+
+class Refused(HoneyHiveExportEventsOperator):
+    "The store refuses, in words of its own."
+    def execute(self, context):
+        with patch("os.link", refuse), patch("os.rename", refuse), patch("os.replace", refuse):
+            return super().execute(context)
+
+class Odd(HoneyHiveExportEventsOperator):
+    "Its folder has a name that no DAG file would hold."
+    def execute(self, context):
+        self.output_path = FOLDER
+        return super().execute(context)
+
+WINDOW = {{"start_time": "2026-03-10", "end_time": "2026-03-11"}}
+def export(task_id, kind=HoneyHiveExportEventsOperator, path="{output}/" , **more):
+    return kind(task_id=task_id, output_path=path + task_id, trigger_rule="all_done", retries=0, **WINDOW, **more)
+
+with DAG("hostile", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC), catchup=False):
+    tasks = [
+        export("server"),
+        export("project"),
+        export("store", Refused),
+        export("folder", Odd),
+        export("taken"),
+        HoneyHiveEventsSensor(
+            task_id="wait", min_events=301, timeout=1, poke_interval=0.1, trigger_rule="all_done", retries=0, **WINDOW
+        ),
+    ]
+    for before, after in zip(tasks, tasks[1:]):
+        before >> after
+"""
+
+
+def test_hostile_names_forge_nothing_and_say_no_key_at_level_debug(sandbox, tmp_path):
+    """A server, a store, a folder, another task's manifest: each says what it likes."""
+    (tmp_path / "dags").mkdir()
+    output, folder = f"{tmp_path}/out", f"{tmp_path}/odd{FORGED.replace(chr(0), '')}"
+    (tmp_path / "dags" / "hostile.py").write_text(
+        HOSTILE_DAG_FILE.format(forged=FORGED, folder=folder, output=output), "utf-8"
+    )
+    (tmp_path / "out" / "taken").mkdir(parents=True)
+    (tmp_path / "out" / "taken" / "_manifest.json").write_text(manifest_of_another_task())
+    said_by_server = f"{FORGED} {' '.join(SPELLINGS)} Authorization: Bearer {SPELLINGS[1]}"
+    event = {"event_id": "1", "start_time": 1773100800000, "project": f"{FORGED} {' '.join(SPELLINGS)}"}
+    sandbox.faults += [
+        Fault.answer(503, {"message": said_by_server, "errorCode": said_by_server}, retry_after=0),
+        Fault.answer(401, json.dumps({"message": said_by_server, "errorCode": FORGED}).replace(KEY, SPELLINGS[1])),
+        Fault.answer(200, {"events": [event], "totalEvents": 1, said_by_server: said_by_server}),
+    ]
+    lineage = tmp_path / "lineage.jsonl"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "dags", "test", "hostile", "2026-03-11T00:00:00+00:00"],
+        env={
+            **os.environ,
+            "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/dags",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                {"type": "file", "log_file_path": str(lineage), "append": True}
+            ),
+        },
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        timeout=300,
+    )
+
+    logged = done.stdout + done.stderr
+    for text in (
+        "Try 1 failed",
+        "HoneyHiveAuthError: HTTP 401",
+        "WrongProjectError: asked for project 'demo'",
+        "OSError: 403 of https://***",
+        "Published 300 events",
+        "DestinationTakenError: ",
+        "301",
+        "\\u202eFORGED",
+    ):
+        assert text in logged, (text, logged[-6000:])
+    said = [line for line in logged.splitlines() if "MaskSecret(" not in line]
+    if lineage.exists():
+        said += lineage.read_text().splitlines()
+    assert [line for line in said if any(spelling in line for spelling in (*SPELLINGS, "S3cr3t"))] == []
+    # Airflow colours its lines; nobody else may send an escape.
+    assert [line for line in said if line.lstrip().startswith("FORGED")] == []
+    assert [ascii(line) for line in said if any(one in line for one in "\u202e\u2066\u200b\ufeff\x00\x07\x9b")] == []
+    assert "\x1b]" not in logged
+
+
+def manifest_of_another_task() -> str:
+    """Return a manifest whose names are hostile."""
+    request = {"project": FORGED, "api_host": FORGED}
+    task = {"dag_id": FORGED, "task_id": FORGED, "run_id": FORGED, "try_number": 1, "map_index": -1}
+    return json.dumps(
+        {
+            "schema_version": 1,
+            "project": FORGED,
+            "start_time": "2026-03-09T00:00:00.000000Z",
+            "end_time": "2026-03-10T00:00:00.000000Z",
+            "event_count": 0,
+            "started_at": "2026-03-11T00:00:01.000000Z",
+            "finished_at": "2026-03-11T00:00:02.000000Z",
+            "file_format": "jsonl",
+            "compression": "gzip",
+            "request": request,
+            "airflow": task,
+            "files": [],
+        }
+    )
+
+
 def test_no_repr_and_no_error_shows_the_key(sandbox):
     sandbox.faults.append(Fault.answer(401, {"message": f"Bearer {KEY} is not allowed"}))
     hook = HoneyHiveHook()
