@@ -115,6 +115,9 @@ with DAG("hostile", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC), 
         export("store", Refused),
         export("folder", Odd),
         export("taken"),
+        export("password_in_host", honeyhive_conn_id="password_in_host"),
+        export("user_in_host", honeyhive_conn_id="user_in_host"),
+        export("password_in_proxy", honeyhive_conn_id="password_in_proxy"),
         HoneyHiveEventsSensor(
             task_id="wait", min_events=301, timeout=1, poke_interval=0.1, trigger_rule="all_done", retries=0, **WINDOW
         ),
@@ -141,25 +144,20 @@ def test_hostile_names_forge_nothing_and_say_no_key_at_level_debug(sandbox, tmp_
         Fault.answer(200, {"events": [event], "totalEvents": 1, said_by_server: said_by_server}),
     ]
     lineage = tmp_path / "lineage.jsonl"
-
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", "dags", "test", "hostile", "2026-03-11T00:00:00+00:00"],
-        env={
-            **os.environ,
-            "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/dags",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
-                {"type": "file", "log_file_path": str(lineage), "append": True}
-            ),
-        },
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        check=False,
-        timeout=300,
-    )
-
-    logged = done.stdout + done.stderr
+    transport = {"type": "file", "log_file_path": str(lineage), "append": True}
+    environment = {
+        **os.environ,
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/dags",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+        "AIRFLOW_CONN_PASSWORD_IN_HOST": connection("https://user:S3cr3t@127.0.0.1"),
+        "AIRFLOW_CONN_USER_IN_HOST": connection("https://S3cr3t@127.0.0.1"),
+        "AIRFLOW_CONN_PASSWORD_IN_PROXY": connection(
+            "127.0.0.1:9", proxy="http://user:S3cr3t@127.0.0.1:9", max_retries=0
+        ),
+    }
+    commands = [("dags", "test", "hostile"), ("tasks", "test", "hostile", "password_in_host")]
+    logged = "".join(output_of(*command, "2026-03-11T00:00:00+00:00", environment=environment) for command in commands)
     for text in (
         "Try 1 failed",
         "HoneyHiveAuthError: HTTP 401",
@@ -167,6 +165,8 @@ def test_hostile_names_forge_nothing_and_say_no_key_at_level_debug(sandbox, tmp_
         "OSError: 403 of https://***",
         "Published 300 events",
         "DestinationTakenError: ",
+        "InvalidArgumentError: ",
+        "HoneyHiveConnectionError: ",
         "301",
         "\\u202eFORGED",
     ):
@@ -179,6 +179,25 @@ def test_hostile_names_forge_nothing_and_say_no_key_at_level_debug(sandbox, tmp_
     assert [line for line in said if line.lstrip().startswith("FORGED")] == []
     assert [ascii(line) for line in said if any(one in line for one in "\u202e\u2066\u200b\ufeff\x00\x07\x9b")] == []
     assert "\x1b]" not in logged
+
+
+def connection(host: str, **extra: object) -> str:
+    fields = {"conn_type": "honeyhive", "password": KEY, "host": host, "extra": {"project": "demo", **extra}}
+    return json.dumps(fields)
+
+
+def output_of(*command: str, environment: dict[str, str]) -> str:
+    """Return all that a command of Airflow writes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        timeout=300,
+    )
+    return done.stdout + done.stderr
 
 
 def manifest_of_another_task() -> str:
