@@ -64,15 +64,15 @@ def _dump_keys(keys: Iterable[RowKey]) -> str:
 
 
 def _load_keys(value: Any) -> Any:
-    """Return the keys of rows; those that are in a text are checked.
+    """Return the keys of rows, as a set that this process has made, or a text that is checked.
 
     :raises ValueError: they are none.
     """
-    if not isinstance(value, str):
+    if isinstance(value, set):
         return value
-    found = json.loads(value)
+    found = json.loads(value) if isinstance(value, str) else None
     if not isinstance(found, list):
-        raise ValueError("allowed: a list of keys")
+        raise ValueError("allowed: a text with a list of keys")
     return set(map(_load_key, found))
 
 

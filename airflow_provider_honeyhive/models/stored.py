@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
@@ -55,7 +56,8 @@ def _checked_name(name: str) -> str:
 
 def _instant(value: Any) -> datetime:
     if isinstance(value, str) and len(value) <= _LONGEST_TIME:
-        value = datetime.fromisoformat(value)
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value)
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError("allowed: a time in ISO 8601 with its zone")
     try:
