@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from airflow_provider_honeyhive.export.recovery import Current, finish, manifest_of, read_commits
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, remove_shards
 from airflow_provider_honeyhive.models.layout import STAGING_PREFIX
-from airflow_provider_honeyhive.storage.local import TEMPORARY_PREFIX
+from airflow_provider_honeyhive.storage.local import is_temporary
 from airflow_provider_honeyhive.storage.paths import open_store
 
 
@@ -45,7 +45,7 @@ def _leftover_of(name: str) -> str | None:
     for depth, folder in enumerate(folders, 1):
         if folder.startswith((STAGING_PREFIX, SHARDS_PREFIX)):
             return "/".join(folders[:depth])
-    return name if last.startswith(TEMPORARY_PREFIX) else None
+    return name if is_temporary(last) else None
 
 
 def remove_leftover(path: Any, leftover: Leftover) -> None:
@@ -55,8 +55,8 @@ def remove_leftover(path: Any, leftover: Leftover) -> None:
     :raises DestinationError: the store fails.
     """
     parent, _, name = leftover.name.rpartition("/")
-    store = open_store(path / parent if parent else path)
-    if name.startswith(TEMPORARY_PREFIX):
+    store = open_store(path).below(parent)
+    if is_temporary(name):
         store.delete(name)
     elif name.startswith(SHARDS_PREFIX):
         remove_shards(store, name)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import failing
+from airflow_provider_honeyhive.storage.base import check_small, failing
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class AzureStore(ConditionalStore):
 
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""
+        check_small(len(data), self.url(name))
         with failing("write", self.url(name)):
             self._run(self._upload, self._key(name), data, overwrite=True)
 
@@ -46,6 +47,7 @@ class AzureStore(ConditionalStore):
                 if getattr(error, "status_code", None) == 404:
                     raise FileNotFoundError(key) from None
                 raise
+            check_small(stream.size, key)
             return await stream.readall(), stream.properties.etag
 
     async def _write_if(self, key: str, data: bytes, version: Version) -> None:

@@ -51,6 +51,39 @@ UPLOAD_BLOCK = 8 * 1024**2
 #: Bytes that a read holds in memory at once.
 READ_BLOCK = 4 * 1024**2
 
+#: Bytes of a small file, which is read and written as a whole.
+LARGEST_SMALL_FILE = 64 * 1024**2
+
+#: Characters of a name, at the most; no system has longer paths.
+LONGEST_NAME = 4096
+
+
+def segments_of(name: str) -> tuple[str, ...]:
+    """Return the segments of a name that is given to a store, none for its folder itself.
+
+    :raises DestinationError: the name could lead out of the folder.
+    """
+    segments = tuple(name.split("/")) if name else ()
+    if "\0" in name or len(name) > LONGEST_NAME or not {"", ".", ".."}.isdisjoint(segments):
+        raise DestinationError(
+            f"{shown(repr(name), LONGEST_REASON)} cannot be the name of a file in a destination: it must be relative, "
+            f"of at most {LONGEST_NAME} characters, without empty segments, '.', '..' and NUL"
+        )
+    return segments
+
+
+def check_small(size_bytes: int, where: str) -> None:
+    """Refuse what is too large to be read and written as a whole.
+
+    :param where: path or URL of the file.
+    :raises DestinationError: it has more than :data:`LARGEST_SMALL_FILE` bytes.
+    """
+    if size_bytes > LARGEST_SMALL_FILE:
+        raise DestinationError(
+            f"{where} is too large: files such as manifests and checkpoints have at most {LARGEST_SMALL_FILE} bytes. "
+            "If it is no file of this provider, move it away"
+        )
+
 
 #: Identifies the content of a file, in terms that only its store knows; "there is no such file" is a version, too.
 Version = Hashable
@@ -87,7 +120,9 @@ class GuardedSink:
 class Store(Protocol):
     """A folder, and the files below it by their names relative to it.
 
-    Every method raises :class:`~airflow_provider_honeyhive.exceptions.DestinationError` where the store fails.
+    Every method raises :class:`~airflow_provider_honeyhive.exceptions.DestinationError` where the store fails, where a
+    name could lead out of the folder, and where a symbolic link is in the way: none is followed. A small file has at
+    most :data:`LARGEST_SMALL_FILE` bytes; a larger one is neither written nor read.
     """
 
     #: Whether reading a file again costs next to nothing.
@@ -95,6 +130,9 @@ class Store(Protocol):
 
     def url(self, name: str = "") -> str:
         """Return where ``name`` is, as a user would write it."""
+
+    def below(self, folder: str) -> Store:
+        """Return the store of a folder in this one."""
 
     def create(self, name: str) -> AbstractContextManager[Sink]:
         """Open ``name`` for writing; it shows whole at the end, and not at all after an exception inside."""
@@ -142,6 +180,12 @@ class Store(Protocol):
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders right in ``folder``."""
+
+    def links(self, folder: str = "") -> list[str]:
+        """Return the symbolic links in ``folder`` and below it, which are no files and no folders.
+
+        :returns: names relative to ``folder``.
+        """
 
     def modified(self, folder: str = "") -> dict[str, datetime]:
         """Return the files in ``folder`` and below it: names relative to it, and when each was last modified (UTC).

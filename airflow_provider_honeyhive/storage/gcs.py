@@ -7,10 +7,14 @@ import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Version
+
+#: The status for a range of an object that has no bytes at all.
+_NO_SUCH_RANGE = 416
 
 
 class GcsStore(ConditionalStore):
@@ -19,7 +23,14 @@ class GcsStore(ConditionalStore):
     _listing = {"refresh": True}
 
     async def _read(self, key: str) -> tuple[bytes, Version]:
-        headers, data = await self._fs._call("GET", self._fs.url(key))
+        url = self._fs.url(key)
+        try:
+            # The last byte of the range is in it, and shows that there are too many.
+            headers, data = await self._fs._call("GET", url, headers={"Range": f"bytes=0-{LARGEST_SMALL_FILE}"})
+        except Exception as error:
+            if getattr(error, "code", None) != _NO_SUCH_RANGE:
+                raise
+            headers, data = await self._fs._call("GET", url)
         return data, headers["X-Goog-Generation"]
 
     async def _write_if(self, key: str, data: bytes, version: Version) -> None:

@@ -26,13 +26,18 @@ POLL_S = 0.5
 PATIENCE_S = 10 * LEASE_S
 
 
+def lease_name(name: str) -> str:
+    """Return the name of the lease on a file."""
+    folder, slash, leaf = name.rpartition("/")
+    return f"{folder}{slash}_lease-{leaf.lstrip('_')}"
+
+
 def swap_by_lease(store: Store, name: str, data: bytes, version: Version) -> bool:
     """Read, compare and write while holding the lease on a file; see ``Store.swap``.
 
     :raises DestinationError: this writer lost its lease before it wrote, or never got it.
     """
-    folder, slash, leaf = name.rpartition("/")
-    lease = f"{folder}{slash}_lease-{leaf.lstrip('_')}"
+    lease = lease_name(name)
     mine = uuid.uuid4().hex.encode()
     since = _acquire(store, lease, mine)
     try:

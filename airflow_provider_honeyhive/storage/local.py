@@ -5,40 +5,63 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, failing
+from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, check_small, failing
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
+from airflow_provider_honeyhive.storage.tree import Tree, open_file, open_new, reopened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_honeyhive.storage.base import Sink, Version
 
 
-#: Begins the names of files that are about to get their own; one left by a killed process is litter.
-TEMPORARY_PREFIX = "_new-"
+#: Bytes of a small file that are read at once.
+_PIECE = 1024**2
+
+_TEMPORARY = "_new-{}"
+
+_TEMPORARY_NAME = re.compile(_TEMPORARY.format("[0-9a-f]{32}"))
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is one of a file that is about to get its own; one left by a killed process is litter."""
+    return _TEMPORARY_NAME.fullmatch(name) is not None
 
 
 class LocalStore:
-    """A folder on the local file system; see :class:`~airflow_provider_honeyhive.storage.base.Store`."""
+    """A folder on the local file system; see :class:`~airflow_provider_honeyhive.storage.base.Store`.
+
+    :param root: the folder, there or not.
+    :param tree: what leads to it; None: its path, which may go through symbolic links.
+    :raises DestinationError: the system does not let it be looked at.
+    """
 
     reads_cheaply = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tree: Tree | None = None) -> None:
         self._root = root
-        self._root_is_ours = not root.exists()
-        self._being_written: set[Path] = set()
+        with failing("open", str(root)):
+            self._tree = Tree(root) if tree is None else tree
+        #: Names of what is being written.
+        self._being_written: set[str] = set()
 
     def url(self, name: str = "") -> str:
         """Return the path as a text."""
         return str(self._root / name)
+
+    def below(self, folder: str) -> LocalStore:
+        """Return the store of a folder in this one, which is reached through this one."""
+        return LocalStore(self._root / folder, self._tree.below(folder))
 
     @contextmanager
     def create(self, name: str) -> Iterator[Sink]:
@@ -48,47 +71,49 @@ class LocalStore:
         """
         with self._beside(name) as temporary:
             with failing("create", self.url(name)):
-                file = temporary.open("xb")
+                file = os.fdopen(self._tree.open_new(temporary), "wb")
             with file:
                 yield GuardedSink(file, self.url(name))
                 with failing("write", self.url(name)):
                     file.flush()
             with failing("write", self.url(name)):
-                temporary.replace(self._root / name)
+                self._tree.rename(temporary, name)
 
     def put(self, name: str, data: bytes) -> None:
         """Write beside the name, to the disk, then rename onto it."""
-        with self._beside(name) as temporary, failing("write", self.url(name)):
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._root / name)
+        check_small(len(data), self.url(name))
+        with self._beside(name) as temporary:
+            with failing("create", self.url(name)):
+                file = self._tree.open_new(temporary)
+            with failing("write", self.url(name)):
+                _write(file, data)
+                self._tree.rename(temporary, name)
 
     @contextmanager
-    def _beside(self, name: str, *, make_folder: bool = True) -> Iterator[Path]:
-        """Give a temporary path in the folder of ``name``; whatever is there in the end is removed."""
-        path = (self._root / name).with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-        if make_folder:
-            with failing("create", self.url(name)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-        self._being_written.add(path)
+    def _beside(self, name: str) -> Iterator[str]:
+        """Give a temporary name in the folder of ``name``; whatever has it in the end is removed."""
+        temporary = _beside(name, uuid.uuid4().hex)
+        self._being_written.add(temporary)
         try:
-            yield path
+            yield temporary
         finally:
-            self._being_written.discard(path)
-            _remove(path)
+            self._being_written.discard(temporary)
+            self._remove(temporary)
+
+    def _remove(self, name: str) -> None:
+        with suppress(OSError, DestinationError):
+            self._tree.unlink(name)
 
     def abort(self) -> None:
         """Remove what is being written; whoever writes it fails when it should get its name."""
-        for path in list(self._being_written):
-            _remove(path)
+        for name in list(self._being_written):
+            self._remove(name)
 
     def get(self, name: str) -> bytes | None:
         """Return the file's bytes, None where there is none."""
         with failing("read", self.url(name)):
             try:
-                return (self._root / name).read_bytes()
+                return _read(self._tree.open_file(name), self.url(name))
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -100,35 +125,35 @@ class LocalStore:
     def swap(self, name: str, data: bytes, version: Version) -> bool:
         """Compare and write under a lock of the kernel on the file's folder, which ends with the process.
 
-        A killed process leaves at most one temporary file of a fixed name, which the next swap overwrites. Where the
+        A killed process leaves at most one temporary file of a fixed name, which the next swap replaces. Where the
         file system has no such locks, a lease takes their place, which is weaker.
         """
         if not self.can_swap():
             return swap_by_lease(self, name, data, version)
-        path = self._root / name
-        temporary = f"{TEMPORARY_PREFIX}{path.name}"
-        with failing("write", str(path)):
-            if version is None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+        where = self.url(name)
+        check_small(len(data), where)
+        with failing("write", where), ExitStack() as stack:
             try:
-                folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+                folder, leaf = stack.enter_context(self._tree.parent(name, make=version is None))
             except FileNotFoundError:
                 return False
-            # Everything by the folder's descriptor: its path may lead to another folder meanwhile.
-            with _locked(folder):
-                found = _read(folder, path.name)
+            temporary = _beside(leaf, sha256(leaf.encode(errors="surrogateescape")).hexdigest()[:32])
+            listing = reopened(folder)
+            with _locked(listing):
+                found = _found(folder, leaf, where)
                 if found != version:
                     return found == data
-                _write(folder, temporary, data)
-                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=folder)
+                _write(open_new(folder, temporary), data)
+                os.replace(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(listing)
         return True
 
     def can_swap(self) -> bool:
         """Return whether the file system locks folders; network file systems often do not."""
-        folder = next(path for path in (self._root, *self._root.parents) if path.is_dir())
         try:
-            with _locked(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_NB):
+            with _locked(self._tree.nearest(), fcntl.LOCK_NB):
                 return True
         except BlockingIOError:
             return True
@@ -137,7 +162,7 @@ class LocalStore:
 
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of the file."""
-        with failing("read", self.url(name)), (self._root / name).open("rb") as file:
+        with failing("read", self.url(name)), os.fdopen(self._tree.open_file(name), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             end = size if length is None else offset + length
             if end > size:
@@ -152,7 +177,8 @@ class LocalStore:
         A killed process leaves nothing in the target's folder, unless that is on another file system.
         """
         with failing("write", self.url(target)):
-            (self._root / target).parent.mkdir(parents=True, exist_ok=True)
+            with self._tree.parent(target, make=True):
+                pass
             try:
                 self._copy_beside(source, source, target)
             except OSError as error:
@@ -161,54 +187,53 @@ class LocalStore:
                 self._copy_beside(target, source, target)
 
     def _copy_beside(self, name: str, source: str, target: str) -> None:
-        with self._beside(name, make_folder=name != source) as temporary:
+        with self._beside(name) as temporary:
             try:
-                os.link(self._root / source, temporary)
+                self._tree.link(source, temporary)
             except OSError:
                 # Some file systems know no links, and none goes to another file system.
-                shutil.copyfile(self._root / source, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(self._root / target)
+                with (
+                    os.fdopen(self._tree.open_file(source), "rb") as old,
+                    os.fdopen(self._tree.open_new(temporary), "wb") as new,
+                ):
+                    shutil.copyfileobj(old, new, READ_BLOCK)
+            with self._tree.parent(temporary) as (folder, leaf):
+                # A link, where the source is one.
+                file = open_file(folder, leaf, self.url(source))
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+            self._tree.rename(temporary, target)
 
     def delete(self, name: str) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file, if it is there; of a symbolic link the link itself."""
         with failing("delete", self.url(name)), suppress(FileNotFoundError, NotADirectoryError):
-            (self._root / name).unlink()
+            self._tree.unlink(name)
 
     def files(self, folder: str = "") -> dict[str, int]:
         """Return names and sizes of the files in the folder."""
-        found = {}
         with failing("list", self.url(folder)):
-            for path in self._list(folder):
-                # Another run may take it away meanwhile.
-                with suppress(FileNotFoundError):
-                    if path.is_file():
-                        found[path.name] = path.stat().st_size
-        return found
+            return {entry.name: entry.facts.st_size for entry in self._tree.entries(folder) if entry.is_file}
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders in the folder."""
-        return [path.name for path in self._list(folder) if path.is_dir()]
-
-    def _list(self, folder: str = "") -> list[Path]:
         with failing("list", self.url(folder)):
-            try:
-                return sorted((self._root / folder).iterdir())
-            except (FileNotFoundError, NotADirectoryError):
-                return []
+            return [entry.name for entry in self._tree.entries(folder) if entry.is_folder]
+
+    def links(self, folder: str = "") -> list[str]:
+        """Return the symbolic links in the folder and below it."""
+        with failing("list", self.url(folder)):
+            return sorted(entry.name for entry in self._tree.walk(folder) if entry.is_link)
 
     def modified(self, folder: str = "") -> dict[str, datetime]:
         """Return modification times of the files in the folder and below it."""
-        root = self._root / folder
-        found = {}
         with failing("list", self.url(folder)):
-            for parent, _, names in os.walk(root, onerror=_raise_unless_gone, followlinks=True):
-                for path in (os.path.join(parent, name) for name in names):
-                    # Another run may take it away meanwhile.
-                    with suppress(FileNotFoundError):
-                        found[os.path.relpath(path, root)] = datetime.fromtimestamp(os.stat(path).st_mtime, UTC)
-        return found
+            return {
+                entry.name: datetime.fromtimestamp(entry.facts.st_mtime, UTC)
+                for entry in self._tree.walk(folder)
+                if entry.is_file
+            }
 
     def newest(self, folder: str = "") -> datetime | None:
         """Return the latest modification time of a file in the folder or below it."""
@@ -216,9 +241,14 @@ class LocalStore:
 
     def remove_folder(self, folder: str = "") -> None:
         """Remove the folder if it is empty; the root only if it was not there before."""
-        if folder or self._root_is_ours:
-            with suppress(OSError):
-                (self._root / folder).rmdir()
+        if folder or not self._tree.was_there:
+            with suppress(OSError, DestinationError):
+                self._tree.rmdir(folder)
+
+
+def _beside(name: str, digest: str) -> str:
+    folder, slash, _ = name.rpartition("/")
+    return f"{folder}{slash}{_TEMPORARY.format(digest)}"
 
 
 @contextmanager
@@ -235,30 +265,25 @@ def _locked(folder: int, how: int = 0) -> Iterator[None]:
         os.close(folder)
 
 
-def _read(folder: int, name: str) -> bytes | None:
+def _found(folder: int, name: str, where: str) -> bytes | None:
     try:
-        with open(name, "rb", opener=_opener(folder)) as file:
-            return file.read()
+        return _read(open_file(folder, name, where), where)
     except FileNotFoundError:
         return None
 
 
-def _write(folder: int, name: str, data: bytes) -> None:
-    with open(name, "wb", opener=_opener(folder)) as file:
+def _read(descriptor: int, where: str) -> bytes:
+    data = bytearray()
+    with os.fdopen(descriptor, "rb") as file:
+        # Not by its size: it may grow meanwhile.
+        while piece := file.read(_PIECE):
+            data += piece
+            check_small(len(data), where)
+    return bytes(data)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _opener(folder: int) -> Callable[[str, int], int]:
-    return lambda name, flags: os.open(name, flags, 0o666, dir_fd=folder)
-
-
-def _raise_unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)

@@ -13,11 +13,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import READ_BLOCK, UPLOAD_BLOCK, GuardedSink, failing
+from airflow_provider_honeyhive.storage.base import (
+    READ_BLOCK,
+    UPLOAD_BLOCK,
+    GuardedSink,
+    check_small,
+    failing,
+    segments_of,
+)
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from airflow_provider_honeyhive.storage.base import Sink, Version
 
@@ -40,6 +48,7 @@ class FsspecStore:
     :param fs: the file system.
     :param root: the prefix, as the file system writes it, with the bucket.
     :param url: the prefix, as a user writes it.
+    :raises DestinationError: the prefix has ``..`` in it, which stores take for different things.
     """
 
     reads_cheaply = False
@@ -53,9 +62,16 @@ class FsspecStore:
         self._root = root.rstrip("/")
         self._url = url.rstrip("/")
         self._uploads: set[Any] = set()
+        if ".." in self._root.split("/"):
+            raise DestinationError(f"{self._url} must not climb with '..': give the path itself")
 
     def _key(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
+        """Return the key of a file, or of a folder; none lies outside of the prefix."""
+        return "/".join((self._root, *segments_of(name)))
+
+    def below(self, folder: str) -> Self:
+        """Return the store of a folder in this one."""
+        return type(self)(self._fs, self._key(folder), self.url(folder))
 
     def url(self, name: str = "") -> str:
         """Return the URL."""
@@ -95,14 +111,17 @@ class FsspecStore:
 
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""
+        check_small(len(data), self.url(name))
         with failing("write", self.url(name)):
             self._fs.pipe_file(self._key(name), data)
 
     def get(self, name: str) -> bytes | None:
         """Return the object's bytes, None where there is none."""
         with failing("read", self.url(name)):
+            key = self._key(name)
             try:
-                data: bytes = self._fs.cat_file(self._key(name))
+                check_small(self._size(key), self.url(name))
+                data: bytes = self._fs.cat_file(key)
             except FileNotFoundError:
                 return None
             return data
@@ -122,8 +141,8 @@ class FsspecStore:
 
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of the object, a request for each piece: files opened by fsspec read far ahead."""
-        key = self._key(name)
         with failing("read", self.url(name)):
+            key = self._key(name)
             end = self._size(key) if length is None else offset + length
             for start in range(offset, end, READ_BLOCK):
                 stop = min(start + READ_BLOCK, end)
@@ -134,8 +153,7 @@ class FsspecStore:
 
     def _size(self, key: str) -> int:
         self._fs.invalidate_cache()
-        size: int = self._fs.info(key)["size"]
-        return size
+        return self._fs.info(key)["size"] or 0
 
     def copy(self, source: str, target: str) -> None:
         """Copy the object, by the store itself."""
@@ -171,6 +189,10 @@ class FsspecStore:
             if item["name"].strip("/") != key.strip("/")
         ]
 
+    def links(self, folder: str = "") -> list[str]:  # noqa: ARG002, RUF100
+        """Return none: object stores know no links."""
+        return []
+
     def modified(self, folder: str = "") -> dict[str, datetime]:
         """Return modification times of all objects below the prefix, in one listing."""
         key = self._key(folder)
@@ -205,21 +227,29 @@ def _time(item: dict[str, Any]) -> datetime:
 class ConditionalStore(FsspecStore, ABC):
     """An object store that writes on condition that an object's version is still the same.
 
-    A subclass says how, in two requests: ``_read`` raises FileNotFoundError where there is no object, and
-    ``_write_if`` raises anything where the condition does not hold; its version is None for "there is none".
+    A subclass says how, in two requests: ``_read`` raises FileNotFoundError where there is no object, and reads no more
+    of one than shows that it is larger than ``LARGEST_SMALL_FILE``; ``_write_if`` raises anything where the condition
+    does not hold; its version is None for "there is none".
     """
+
+    def get(self, name: str) -> bytes | None:
+        """Return the object's bytes, None where there is none."""
+        data, _ = self.read(name)
+        return data
 
     def read(self, name: str) -> tuple[bytes | None, Version]:
         """Return the object's bytes and version, of one response."""
         with failing("read", self.url(name)):
             try:
-                found: tuple[bytes, Version] = self._run(self._read, self._key(name))
+                data, version = self._run(self._read, self._key(name))
             except FileNotFoundError:
                 return None, None
-            return found
+            check_small(len(data), self.url(name))
+            return data, version
 
     def swap(self, name: str, data: bytes, version: Version) -> bool:
         """Write on condition, which the store itself checks."""
+        check_small(len(data), self.url(name))
         if not self.can_swap():
             return super().swap(name, data, version)
         with failing("write", self.url(name)):

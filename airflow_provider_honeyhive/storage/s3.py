@@ -6,12 +6,14 @@ import uuid
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.storage.base import failing
+from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE, failing
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Version
 
+#: Bytes of a small file that are read at once.
+_PIECE = 1024**2
 #: Error codes by which a store refuses to replace an object that is not there.
 _REFUSED = {"PreconditionFailed", "NoSuchKey", "412", "404"}
 #: Error codes of a store that knows no conditions, and says so.
@@ -31,7 +33,7 @@ class S3Store(ConditionalStore):
 
     @cached_property
     def _keeps_conditions(self) -> bool:
-        probe = f"_new-probe-{uuid.uuid4().hex}"
+        probe = f"_new-{uuid.uuid4().hex}"
         with failing("write", self.url()):
             try:
                 self._run(self._write_if, self._key(probe), b"", _NO_ETAG)
@@ -46,8 +48,13 @@ class S3Store(ConditionalStore):
     async def _read(self, key: str) -> tuple[bytes, Version]:
         bucket, name, _ = self._fs.split_path(key)
         response = await self._fs._call_s3("get_object", Bucket=bucket, Key=name)
+        data = bytearray()
         async with response["Body"] as body:
-            return await body.read(), response["ETag"]
+            async for piece in body.iter_chunks(_PIECE):
+                data += piece
+                if len(data) > LARGEST_SMALL_FILE:
+                    break
+        return bytes(data), response["ETag"]
 
     async def _write_if(self, key: str, data: bytes, version: Version) -> None:
         bucket, name, _ = self._fs.split_path(key)

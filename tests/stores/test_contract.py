@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.storage import base, gcs, s3
 from airflow_provider_honeyhive.storage import local as local_store
 from airflow_provider_honeyhive.storage import object_store as fsspec_store
 from airflow_provider_honeyhive.storage.paths import open_store
@@ -255,6 +257,62 @@ class TestContract:
         for file in list(store.files()):
             store.delete(file)
         assert store.files() == {}
+
+    @pytest.mark.parametrize("name", ["..", "a/../../up", "a/..", "./a", "a/.", "/a", "a//b", "a/", "a\0b", "a" * 5000])
+    def test_names_that_could_lead_out_of_the_folder_are_refused(self, place, name):
+        store = open_store(place.path("deep/out"))
+        store.put("file", b"mine")
+        open_store(place.path("deep")).put("up", b"theirs")
+        before = place.files()
+        steps: list[Callable[[], object]] = [
+            lambda: store.below(name).put("file", b""),
+            lambda: fail_after(store, name, b"", lambda: None),
+            lambda: store.put(name, b""),
+            lambda: store.get(name),
+            lambda: store.read(name),
+            lambda: store.swap(name, b"", None),
+            lambda: list(store.chunks(name)),
+            lambda: store.copy(name, "copy"),
+            lambda: store.copy("file", name),
+            lambda: store.delete(name),
+            lambda: store.files(name),
+            lambda: store.folders(name),
+            lambda: store.modified(name),
+        ]
+        for step in steps:
+            with pytest.raises(DestinationError, match="cannot be the name of a file in a destination"):
+                step()
+        with suppress(DestinationError):
+            store.remove_folder(name)
+        assert place.files() == before
+
+    def test_a_store_below_is_the_same_place_by_shorter_names(self, store, place):
+        below = store.below("a/b")
+        below.put("c/file", b"data")
+        assert place.files() == {"out/a/b/c/file": b"data"}
+        assert below.url("c/file") == store.url("a/b/c/file")
+        assert below.folders() == ["c"]
+        assert below.below("c").get("file") == store.get("a/b/c/file") == b"data"
+        assert store.links() == below.links() == []
+
+    def test_small_files_have_a_largest_size(self, store, place, monkeypatch):
+        for module in (base, gcs, s3):
+            monkeypatch.setattr(module, "LARGEST_SMALL_FILE", 1000)
+        for size in (0, 1000):
+            store.put("file", bytes(size))
+            assert store.get("file") == store.read("file")[0] == bytes(size)
+        for size in (1001, 100_000):
+            with store.create("large") as sink:
+                sink.write(bytes(size))
+            for read in (store.get, store.read):
+                with pytest.raises(DestinationError, match=r"out/large is too large: .* at most 1000 bytes"):
+                    read("large")
+            assert len(b"".join(store.chunks("large"))) == size
+            with pytest.raises(DestinationError, match="out/file is too large"):
+                store.put("file", bytes(size))
+            with pytest.raises(DestinationError, match="out/file is too large"):
+                store.swap("file", bytes(size), store.read("file")[1])
+        assert place.files()["out/file"] == bytes(1000)
 
     def test_urls_are_as_a_user_writes_them(self, store, place):
         assert store.url() == f"{place.shown_url}/out"

@@ -122,7 +122,7 @@ class TestContract(test_contract.TestContract):
 
 @pytest.fixture
 def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: Any) -> None:
+    def link(*_: Any, **__: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", link)

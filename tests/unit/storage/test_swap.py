@@ -21,7 +21,7 @@ from upath import UPath
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage import lease
-from airflow_provider_honeyhive.storage.local import LocalStore
+from airflow_provider_honeyhive.storage.local import LocalStore, is_temporary
 from airflow_provider_honeyhive.storage.paths import open_store
 from tests.stores import test_swap
 from tests.unit.storage.test_stores import Bucket, Folder, bucket, s3  # noqa: F401 - fixtures
@@ -225,9 +225,20 @@ def test_a_lock_is_waited_for_and_ends_with_its_process(tmp_path):
     assert won == [True]
 
 
-def test_what_a_killed_process_left_half_written_is_overwritten(tmp_path):
+def test_what_a_killed_process_left_half_written_is_replaced(tmp_path, monkeypatch):
     store = LocalStore(tmp_path)
-    (tmp_path / "_new-file").write_bytes(b"half, and longer")
+    written = []
+
+    def die(*_: Any, **__: Any) -> None:
+        written.extend(path.name for path in tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.swap("file", b"half, and longer", None)
+    assert os.listdir(tmp_path) == written
+    assert is_temporary(*written)
     assert store.swap("file", b"mine", None)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"mine"}
 
@@ -258,17 +269,22 @@ def test_a_file_system_without_locks_is_found_out(tmp_path, monkeypatch, code):
     assert not LocalStore(tmp_path).can_swap()
 
 
+def path_of(folder: int) -> Path:
+    """Return the path of an open folder."""
+    return Path(os.readlink(f"/proc/self/fd/{folder}"))
+
+
 def test_a_copy_is_prepared_beside_its_source(tmp_path, monkeypatch):
     store = LocalStore(tmp_path)
     store.put("staging/file", b"data")
     seen = []
 
-    def replace(self: Path, target: Path) -> None:
-        seen.append((self.parent, target))
+    def replace(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        seen.append((path_of(src_dir_fd), path_of(dst_dir_fd) / new))
         raise OSError(errno.EIO, "died")
 
-    monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(Exception, match="died"):
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(DestinationError, match="died"):
         store.copy("staging/file", "day/file")
     assert seen == [(tmp_path / "staging", tmp_path / "day" / "file")]
 
@@ -276,14 +292,14 @@ def test_a_copy_is_prepared_beside_its_source(tmp_path, monkeypatch):
 def test_a_copy_to_another_file_system_is_prepared_there(tmp_path, monkeypatch):
     store = LocalStore(tmp_path)
     store.put("staging/file", b"data")
-    replace = Path.replace
+    replace = os.replace
 
-    def within_one(self: Path, target: Path) -> Path:
-        if self.parent != target.parent:
+    def within_one(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if path_of(src_dir_fd) != path_of(dst_dir_fd):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
-        return replace(self, target)
+        replace(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
-    monkeypatch.setattr(Path, "replace", within_one)
+    monkeypatch.setattr(os, "replace", within_one)
     store.copy("staging/file", "day/file")
     assert (tmp_path / "day" / "file").read_bytes() == b"data"
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["file", "file"]
