@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     :raises InvalidArgumentError: there is no way to this path.
     :raises DestinationError: the folder cannot be listed, or a file not removed.
     """
-    from airflow_provider_honeyhive.export.cleanup import find_leftovers, remove_leftover  # noqa: PLC0415
+    from airflow_provider_honeyhive.export.cleanup import find_leftovers, find_links, remove_leftover  # noqa: PLC0415
 
     path = path_of(args.path, "PATH")
     leftovers = find_leftovers(path, timedelta(days=args.older_than_days))
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
             remove_leftover(path, leftover)
         verb = "removed" if args.delete else "would remove"
         write_line(f"{verb} {leftover.name}, last written {leftover.newest:%Y-%m-%dT%H:%M:%SZ}")
+    for link in find_links(path):
+        write_line(f"skipped {link}: a symbolic link is not followed")
     write_line(f"leftovers: {len(leftovers)}")
     return OK
 

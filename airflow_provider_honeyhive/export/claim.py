@@ -51,7 +51,7 @@ def _check_unclaimed(store: Store, layout: Layout, where: str) -> None:
     """Refuse data files that no manifest names, but those that tries which have not published yet have placed."""
     found = _data_files(store, layout)
     for folder in store.folders() if found else ():
-        if folder.startswith(layout.staging_prefix):
+        if layout.stages_in(folder):
             found.difference_update(*(commit.placed for commit in read_commits(store, folder)))
     # They may have been published, or taken back, since they were listed.
     if found and (found := found & _data_files(store, layout)):

@@ -11,7 +11,14 @@ from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.claim import check_claim, check_folders, task_of
-from airflow_provider_honeyhive.export.recovery import COMMIT_PREFIX, Commit, Current, delete_files, recover
+from airflow_provider_honeyhive.export.recovery import (
+    COMMIT_PREFIX,
+    Commit,
+    Current,
+    clear_staging,
+    delete_files,
+    recover,
+)
 from airflow_provider_honeyhive.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -208,7 +215,5 @@ class Destination:
 
     def clear_staging(self) -> None:
         """Remove everything staged for this request, but what a try that may have published needs to complete it."""
-        for name in self.store.files(self.staging):
-            if not name.startswith(COMMIT_PREFIX):
-                self.store.delete(f"{self.staging}/{name}")
+        clear_staging(self.store, self.staging)
         self.store.remove_folder(self.staging)

@@ -25,7 +25,7 @@ from airflow_provider_honeyhive.export.extract_window import WindowExtraction, p
 from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
-from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX
+from airflow_provider_honeyhive.export.shards import is_shards_folder
 from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.formats.content_index import records_of
@@ -283,7 +283,7 @@ def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOpt
     for problem, advice in (
         (request.window is None, "allowed only for a window"),
         (exports_folder is None, "it needs exports_folder, the folder in which earlier exports are"),
-        (SHARDS_PREFIX in str(folder), "the parts of one export cannot look back: leave it out"),
+        (any(map(is_shards_folder, str(folder).split("/"))), "the parts of one export cannot look back: leave it out"),
     ):
         if problem:
             raise InvalidArgumentError("lookback", options.lookback, advice)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.manifest import Manifest, layout_at, object_name_of
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, is_staged
 from airflow_provider_honeyhive.models.stored import FileName, Sha256, StoredFile
+from airflow_provider_honeyhive.storage.local import is_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,7 +102,7 @@ def recover(store: Store, layout: Layout) -> Current:
     :raises DestinationError: the store fails, or what has the manifest's name is none.
     """
     # Before the manifest is read: a folder that is made later may be to replace a later manifest.
-    folders = [name for name in store.folders() if name.startswith(layout.staging_prefix)]
+    folders = [name for name in store.folders() if layout.stages_in(name)]
     current = Current.read(store, layout.manifest_name)
     dead = [folder for folder in folders if layout.is_dead(folder, current.data)]
     finish(store, layout.manifest_name, dead, current)
@@ -153,9 +154,7 @@ def finish(store: Store, manifest_name: str, folders: Sequence[str], current: Cu
     named = {} if current.manifest is None else current.manifest.sizes
     for folder in folders:
         # First what somebody who sleeps could still give names to, then what is written down of such names.
-        for name in store.files(folder):
-            if not name.startswith(COMMIT_PREFIX):
-                store.delete(f"{folder}/{name}")
+        clear_staging(store, folder)
     commits = {folder: read_commits(store, folder) for folder in folders}
     # The commit that counts comes last: who has lost its place could still copy its object while its source is there.
     for folder in sorted(commits, key=lambda name: any(commit.is_of(current.data) for commit in commits[name])):
@@ -167,7 +166,7 @@ def finish(store: Store, manifest_name: str, folders: Sequence[str], current: Cu
             # Where no manifest is in place, nothing was replaced: somebody took it away.
             gone = {*commit.placed, *(commit.replaced if current.data is not None else ())} - named.keys()
             delete_files(store, _without_neighbours(store, gone))
-        remove_folder(store, folder)
+        remove_staging(store, folder)
 
 
 def _without_neighbours(store: Store, names: Iterable[str]) -> list[str]:
@@ -205,8 +204,19 @@ def delete_files(store: Store, names: Iterable[str]) -> None:
         folders = {folder.rpartition("/")[0] for folder in folders} - {""}
 
 
-def remove_folder(store: Store, folder: str) -> None:
-    """Remove a folder that has files, but no folders in it."""
-    for name in store.files(folder):
+def clear_staging(store: Store, folder: str) -> None:
+    """Remove everything from a staging folder but commits, and what is no export's."""
+    for name in _staged(store, folder):
+        if not name.startswith(COMMIT_PREFIX):
+            store.delete(f"{folder}/{name}")
+
+
+def remove_staging(store: Store, folder: str) -> None:
+    """Remove a staging folder; it stays where something in it is no export's."""
+    for name in _staged(store, folder):
         store.delete(f"{folder}/{name}")
     store.remove_folder(folder)
+
+
+def _staged(store: Store, folder: str) -> list[str]:
+    return [name for name in store.files(folder) if is_staged(name) or is_temporary(name)]

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, is_data_folder, is_part, is_staged, is_staging
 from airflow_provider_honeyhive.models.stored import Count, Instant, StoredFile
+from airflow_provider_honeyhive.storage.lease import lease_name
+from airflow_provider_honeyhive.storage.local import is_temporary
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ SHARDS_PREFIX = "_shards-"
 #: By how much the clocks of two workers may differ.
 CLOCKS_APART = timedelta(days=1)
 
-_SHARD = re.compile(rf"({SHARDS_PREFIX}[0-9a-f]{{16}})/([0-9TZ_]+-[0-9TZ_]+)")
+_FOLDER = re.compile(rf"{SHARDS_PREFIX}[0-9a-f]{{16}}")
+_SHARD = re.compile(r"[0-9TZ_]+-[0-9TZ_]+")
+_PLAN = "plan.json"
 
 
 class ShardPlan(StoredFile):
@@ -68,6 +72,11 @@ def shards_folder(request: ExportRequest, api_host: str, owner: Iterable[str | N
     return SHARDS_PREFIX + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
+def is_shards_folder(name: str) -> bool:
+    """Return whether a name is one that :func:`shards_folder` gives."""
+    return _FOLDER.fullmatch(name) is not None
+
+
 def shard_name(window: Window) -> str:
     """Return the name of a shard's folder, such as ``20261122T000000Z-20261122T061500Z``."""
     return "-".join(
@@ -84,12 +93,12 @@ def locate_shard(store: Store, url: str) -> tuple[str, str]:
     :raises InvalidArgumentError: it does not lie under ``output_path``, in a folder made by :func:`shards_folder`.
     """
     base = store.url().rstrip("/") + "/"
-    found = _SHARD.fullmatch(url.rstrip("/").removeprefix(base))
-    if found is None:
+    folder, _, shard = url.rstrip("/").removeprefix(base).partition("/")
+    if not (is_shards_folder(folder) and _SHARD.fullmatch(shard)):
         raise InvalidArgumentError(
             "exports", url, f"the parts must lie where the split put them: {base}{SHARDS_PREFIX}<digest>/<start>-<end>/"
         )
-    return found[1], found[2]
+    return folder, shard
 
 
 def write_plan(output_path: Any, folder: str, total: int | None) -> None:
@@ -101,7 +110,7 @@ def write_plan(output_path: Any, folder: str, total: int | None) -> None:
     :raises DestinationError: it cannot be written.
     """
     plan = ShardPlan(made_at=datetime.now(UTC), total=total)
-    open_store(as_path(output_path)).put(f"{folder}/plan.json", plan.to_json())
+    open_store(as_path(output_path)).put(f"{folder}/{_PLAN}", plan.to_json())
 
 
 def read_plan(store: Store, folder: str) -> ShardPlan | None:
@@ -110,7 +119,7 @@ def read_plan(store: Store, folder: str) -> ShardPlan | None:
     :param store: of the ``output_path``.
     :param folder: name of the shards' folder.
     """
-    name = f"{folder}/plan.json"
+    name = f"{folder}/{_PLAN}"
     data = store.get(name)
     if data is None:
         return None
@@ -125,22 +134,38 @@ def read_plan(store: Store, folder: str) -> ShardPlan | None:
     return plan
 
 
+def is_shard_file(name: str) -> bool:
+    """Return whether a file in a shards' folder is one that exports put there.
+
+    :param name: relative to the shards' folder.
+    """
+    *folders, last = name.split("/")
+    if not folders:
+        return last == _PLAN or is_temporary(last)
+    shard, *inner = folders
+    if inner and is_staging(inner[-1]):
+        is_ours, inner = is_staged(last), inner[:-1]
+    else:
+        is_ours = is_part(last) or (not inner and last in (MANIFEST_NAME, lease_name(MANIFEST_NAME)))
+    return _SHARD.fullmatch(shard) is not None and all(map(is_data_folder, inner)) and (is_ours or is_temporary(last))
+
+
 def remove_shards(store: Store, folder: str) -> None:
-    """Remove a shards' folder with all that is in it.
+    """Remove a shards' folder with all that exports put into it; what else is in it stays, with the folders around it.
 
     Each shard's manifest goes first, so that none without some of its files counts as one; the plan goes last.
 
     :param store: of the ``output_path``.
     :param folder: name of the shards' folder.
     """
-    for shard in store.folders(folder):
-        store.delete(f"{folder}/{shard}/{MANIFEST_NAME}")
-    _remove_tree(store, folder)
-
-
-def _remove_tree(store: Store, folder: str) -> None:
-    for name in store.folders(folder):
-        _remove_tree(store, f"{folder}/{name}")
-    for name in store.files(folder):
-        store.delete(f"{folder}/{name}")
-    store.remove_folder(folder)
+    for name in filter(_SHARD.fullmatch, store.folders(folder)):
+        store.delete(f"{folder}/{name}/{MANIFEST_NAME}")
+    folders = [folder]
+    for place in folders:
+        folders += [f"{place}/{name}" for name in store.folders(place)]
+    for place in reversed(folders):
+        for name in store.files(place):
+            path = f"{place}/{name}"
+            if is_shard_file(path.removeprefix(f"{folder}/")):
+                store.delete(path)
+        store.remove_folder(place)

@@ -69,6 +69,37 @@ _PART_NAME = re.compile(
     rf"|{INDEX_PARTITION}-[0-9a-f]{{12}}\.bin"
 )
 
+#: The second form is that of earlier releases.
+_STAGING_NAME = re.compile(
+    rf"{STAGING_PREFIX}(?:[0-9a-f]{{8}}-[0-9a-f]{{8}}-[0-9a-f]{{8}}|[0-9a-f]{{16}}(?:-again-\d+)?)"
+)
+
+#: Earlier releases had no writer's id in them.
+_STAGED_NAME = re.compile(
+    r"(?:joined-)?\d{5,}-\d{5,}(?:-[0-9a-f]{8})?|\d{5,}(?:-[0-9a-f]{8})?\.json|plan\.json"
+    r"|commit-[0-9a-f]{8}\.(?:json|data)"
+)
+
+
+def is_part(name: str) -> bool:
+    """Return whether a name is one that exports give to data files in a folder, whatever their format."""
+    return _PART_NAME.fullmatch(name) is not None
+
+
+def is_data_folder(name: str) -> bool:
+    """Return whether a name, without the folders above, is one that exports give to folders of data files."""
+    return name == CORRECTIONS_FOLDER or ("=" in name and name.partition("=")[0] in (*PARTITION_KEYS, REASON_KEY))
+
+
+def is_staging(name: str) -> bool:
+    """Return whether a name is one that exports give to staging folders, whoever made it."""
+    return _STAGING_NAME.fullmatch(name) is not None
+
+
+def is_staged(name: str) -> bool:
+    """Return whether a name, without that of its folder, is one that exports give to files in staging folders."""
+    return _STAGED_NAME.fullmatch(name) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -128,7 +159,11 @@ class Layout:
 
     def owns(self, name: str) -> bool:
         """Return whether a name in the folder is one that an export of this kind gives."""
-        return name == self.object_name if self.object_name else _PART_NAME.fullmatch(name) is not None
+        return name == self.object_name if self.object_name else is_part(name)
+
+    def stages_in(self, name: str) -> bool:
+        """Return whether a name is one of a staging folder of this place."""
+        return name.startswith(self.staging_prefix) and is_staging(name)
 
 
 def is_partition(name: str) -> bool:

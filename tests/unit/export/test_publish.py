@@ -237,7 +237,7 @@ def test_a_twin_that_fails_takes_nothing_of_what_the_other_one_is_about_to_put_i
 ):
     path = tmp_path / "one.jsonl"
     earlier = export_events(client, DEMO, path)
-    first, second = (Destination(LocalStore(tmp_path), Layout("jsonl", "none", path.name), "ab") for _ in range(2))
+    first, second = (Destination(LocalStore(tmp_path), Layout("jsonl", "none", path.name), "ab" * 32) for _ in range(2))
     for twin in (first, second):
         twin.claim(earlier, replace=True)
     first.store.put(first.staged_name(0, 0), b"{}")
@@ -258,7 +258,7 @@ def test_a_twin_that_fails_takes_nothing_of_what_the_other_one_is_about_to_put_i
 def test_a_late_copy_of_a_replaced_object_cannot_come_over_the_new_one(client, tmp_path, monkeypatch):
     path = tmp_path / "one.jsonl"
     earlier = export_events(client, DEMO, path)
-    first, second = (Destination(LocalStore(tmp_path), Layout("jsonl", "none", path.name), "ab") for _ in range(2))
+    first, second = (Destination(LocalStore(tmp_path), Layout("jsonl", "none", path.name), "ab" * 32) for _ in range(2))
     copy, sleeping = LocalStore.copy, []
 
     def publish(place: Destination, data: bytes) -> None:

@@ -195,12 +195,14 @@ def test_the_object_that_a_dead_run_has_published_but_not_copied_is_put_in_place
     folder, layout = choose_layout(path)
     manifest = folder / layout.manifest_name
     commit = Commit(
-        manifest_name=manifest.name, manifest_sha256=sha256(manifest.read_bytes()).hexdigest(), source="commit-1.data"
+        manifest_name=manifest.name,
+        manifest_sha256=sha256(manifest.read_bytes()).hexdigest(),
+        source="commit-01234567.data",
     )
     staging = folder / layout.staging_name("ab" * 32, None)
     staging.mkdir()
-    (staging / "commit-1.json").write_bytes(commit.to_json())
-    (staging / "commit-1.data").write_bytes(b"{}\n")
+    (staging / "commit-01234567.json").write_bytes(commit.to_json())
+    (staging / "commit-01234567.data").write_bytes(b"{}\n")
     assert export(store, "next", at(9)) == Window(at(8), at(9))
     assert path.read_bytes() == b"{}\n"
     assert not staging.exists()
