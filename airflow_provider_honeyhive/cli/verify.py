@@ -41,11 +41,14 @@ def run(args: argparse.Namespace) -> int:
     :raises InvalidArgumentError: there is no way to this path.
     :raises DestinationError: a folder cannot be listed.
     """
-    from airflow_provider_honeyhive.export.catalog import Timeline, verify_exports  # noqa: PLC0415
+    from airflow_provider_honeyhive.export.catalog import Timeline, skipped_links, verify_exports  # noqa: PLC0415
 
     totals = {"exports": 0, "events": 0, "files": 0, "bytes": 0, "failed": 0, "gaps": 0, "overlaps": 0}
     code, timeline = OK, Timeline()
-    for verdict in verify_exports(path_of(args.path, "PATH")):
+    path = path_of(args.path, "PATH")
+    for link in skipped_links(path):
+        sys.stdout.write(f"skipped {link}: a symbolic link is not followed\n")
+    for verdict in verify_exports(path):
         _print(verdict)
         totals["exports"] += 1
         totals["failed"] += bool(verdict.problems)

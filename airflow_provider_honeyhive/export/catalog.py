@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, Layout
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, is_part
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.storage.paths import open_store
 
@@ -56,14 +56,16 @@ class Export(NamedTuple):
 def find_exports(store: Store, wanted: Callable[[Manifest], bool], since: datetime | None = None) -> Iterator[Export]:
     """Yield the exports of windows in the store's folder, and in its folders at any depth.
 
-    An export's own folders are not looked into, nor those whose names begin with ``_`` or a dot. It takes one listing
-    of all files, and a request for each manifest that is read.
+    An export's own folders are not looked into, nor those whose names begin with ``_`` or a dot, nor what is behind
+    symbolic links. It takes one listing of all files, and a request for each manifest that is read.
 
     :param store: the folder.
     :param wanted: tells which of them to give; the others do not stay in memory.
     :param since: manifests last modified before are not read; None: all are.
     :raises DestinationError: the store cannot be read.
     """
+    for link in shown_links(store):
+        log.warning("%s is a symbolic link: it is not followed, exports behind it do not count", store.url(link))
     modified = store.modified()
     manifests = {
         path.rpartition("/")[0]: time for path, time in modified.items() if path.rpartition("/")[2] == MANIFEST_NAME
@@ -72,11 +74,23 @@ def find_exports(store: Store, wanted: Callable[[Manifest], bool], since: dateti
         folder
         for folder, time in sorted(manifests.items())
         if (since is None or time >= since)
-        and not any(name.startswith(_HIDDEN) for name in folder.split("/"))
+        and not _is_hidden(folder)
         and manifests.keys().isdisjoint(_folders_above(folder))
     ]
     with ThreadPoolExecutor(LOOKED_AT_ONCE, "honeyhive-look") as pool:
         yield from filter(None, pool.map(partial(_look, store, wanted), folders))
+
+
+def shown_links(store: Store) -> list[str]:
+    """Return the symbolic links in a folder and below it, but for those whose names begin with ``_`` or a dot.
+
+    :raises DestinationError: the store cannot be read.
+    """
+    return [link for link in store.links() if not _is_hidden(link)]
+
+
+def _is_hidden(path: str) -> bool:
+    return any(name.startswith(_HIDDEN) for name in path.split("/"))
 
 
 def _folders_above(folder: str) -> Iterator[str]:
@@ -107,9 +121,6 @@ def _look(store: Store, wanted: Callable[[Manifest], bool], folder: str) -> Expo
 def _join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
-
-#: Whether a name is one that data files in a folder have, whatever their format.
-_ANY_PARTS = Layout("jsonl", "none", None)
 
 #: Facts of a request that say how it was answered, not what was asked; and the project, told apart by itself.
 _NOT_ASKED = {"project", "endpoint", "api_host"}
@@ -151,28 +162,44 @@ def verify_exports(path: Any) -> Iterator[Verdict]:
     """Verify the exports at a path, in the order of their names, each when it is asked for.
 
     :param path: path-like: an export's one object or its manifest; or a folder, for all exports in it and
-        in its folders at any depth.
+        in its folders at any depth; what is behind symbolic links is left out, see :func:`skipped_links`.
     :raises DestinationError: a folder cannot be listed.
     """
     folder, name = locate_manifest(path)
     if name == MANIFEST_NAME and path.name != MANIFEST_NAME:
-        yield from _walk(path)
+        yield from _walk(open_store(path))
         return
     store = open_store(folder)
     yield _verify(store, name, store.files())
 
 
-def _walk(folder: Any, *, inside_export: bool = False) -> Iterator[Verdict]:
+def skipped_links(path: Any) -> list[str]:
+    """Return the symbolic links that :func:`verify_exports` does not follow, as a user writes them.
+
+    :param path: as there.
+    :raises DestinationError: a folder cannot be listed.
+    """
+    folder, name = locate_manifest(path)
+    if name != MANIFEST_NAME or path.name == MANIFEST_NAME:
+        return []
     store = open_store(folder)
-    there = store.files()
-    for name in sorted(filter(_is_manifest, there)):
-        yield _verify(store, name, there)
-    inside_export = inside_export or MANIFEST_NAME in there
-    if not inside_export and any(map(_ANY_PARTS.owns, there)):
-        yield Verdict(store.url(), None, [f"data files without {MANIFEST_NAME}: an export that was not finished"])
-    for name in sorted(store.folders()):
-        if not name.startswith(_HIDDEN):
-            yield from _walk(folder / name, inside_export=inside_export)
+    return [store.url(link) for link in shown_links(store)]
+
+
+def _walk(root: Store) -> Iterator[Verdict]:
+    # Folders, and whether one above holds an export; the next one comes last.
+    waiting = [("", False)]
+    while waiting:
+        folder, inside_export = waiting.pop()
+        store = root.below(folder)
+        there = store.files()
+        for name in sorted(filter(_is_manifest, there)):
+            yield _verify(store, name, there)
+        inside_export = inside_export or MANIFEST_NAME in there
+        if not inside_export and any(map(is_part, there)):
+            yield Verdict(store.url(), None, [f"data files without {MANIFEST_NAME}: an export that was not finished"])
+        below = sorted((name for name in store.folders() if not name.startswith(_HIDDEN)), reverse=True)
+        waiting += [(_join(folder, name), inside_export) for name in below]
 
 
 def _is_manifest(name: str) -> bool:

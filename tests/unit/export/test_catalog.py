@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from datetime import timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_honeyhive.cli.main import main
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.export.catalog import Timeline, verify_exports
+from airflow_provider_honeyhive.export.catalog import Timeline, skipped_links, verify_exports
+from airflow_provider_honeyhive.export.cleanup import find_leftovers
+from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
 from airflow_provider_honeyhive.models.window import EPOCH, MICROSECOND, Window, format_time, from_micros
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -88,6 +95,59 @@ def test_one_export_is_meant_by_its_folder_its_object_or_its_manifest(tmp_path, 
     assert verdict.problems == []
 
 
+def test_links_are_not_followed_and_each_export_counts_once(tmp_path, capsys):
+    write(tmp_path, "place/day/_manifest.json", manifest(0, HOUR))
+    write(tmp_path, "elsewhere/other/_manifest.json", manifest(HOUR, 2 * HOUR))
+    place = tmp_path / "place"
+    links = {
+        "itself": place,
+        "again": place,
+        "day/up": place,
+        "other": tmp_path / "elsewhere" / "other",
+        "one.jsonl.gz.manifest.json": tmp_path / "elsewhere" / "other" / "_manifest.json",
+        "nowhere": tmp_path / "not" / "there",
+    }
+    for name, target in {**links, ".hidden": place, "_staging": place}.items():
+        (place / name).symlink_to(target)
+    assert [verdict.place for verdict in verify_exports(place)] == [f"{place}/day"]
+    assert skipped_links(place) == [f"{place}/{name}" for name in sorted(links)]
+    assert main(["verify", str(place)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:6] == [f"skipped {place}/{name}: a symbolic link is not followed" for name in sorted(links)]
+    assert lines[6].startswith(f"ok     {place}/day: ")
+    assert lines[7].startswith("exports: 1, ")
+    assert len(lines) == 8
+
+
+def test_a_data_file_that_is_a_link_is_not_read(tmp_path, capsys):
+    part = PartFile(path=PART, event_count=0, size_bytes=0, sha256=sha256(b"").hexdigest())
+    write(tmp_path, "_manifest.json", manifest(0, HOUR).model_copy(update={"files": [part]}))
+    (tmp_path / "theirs").write_bytes(b"")
+    (tmp_path / PART).symlink_to(tmp_path / "theirs")
+    assert [verdict.problems for verdict in verify_exports(tmp_path)] == [[f"{PART}: missing"]]
+    assert main(["verify", str(tmp_path)]) == 1
+    assert f"skipped {tmp_path / PART}: a symbolic link is not followed" in capsys.readouterr().out
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    write(tmp_path, "place/day/_manifest.json", manifest(0, HOUR))
+    (tmp_path / "link").symlink_to(tmp_path / "place")
+    assert [verdict.place for verdict in verify_exports(tmp_path / "link")] == [f"{tmp_path}/link/day"]
+    assert [verdict.place for verdict in verify_exports(tmp_path / "link" / "day")] == [f"{tmp_path}/link/day"]
+
+
+def test_folders_may_be_deeper_than_python_can_recurse(tmp_path):
+    write(tmp_path, "/".join("a" * 300) + "/_manifest.json", manifest(0, HOUR))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 150)
+    try:
+        (verdict,) = verify_exports(tmp_path)
+        assert find_leftovers(tmp_path, timedelta()) == []
+    finally:
+        sys.setrecursionlimit(limit)
+    assert verdict.problems == []
+
+
 def test_what_is_staged_locked_or_hidden_is_no_export(tmp_path):
     for name in ("_staging-0123/_manifest.json", ".tool/_manifest.json", "_lease-x.jsonl.manifest.json"):
         write(tmp_path, name, manifest(0, HOUR))
@@ -124,8 +184,6 @@ def test_data_files_below_an_export_are_its_own_matter(tmp_path):
 
 @pytest.mark.parametrize("method", ["get", "chunks"])
 def test_a_store_that_fails_is_told_from_an_export_that_is_wrong(tmp_path, monkeypatch, method):
-    from airflow_provider_honeyhive.formats.datafile import PartFile
-
     part = PartFile(path=PART, event_count=0, size_bytes=0, sha256="0" * 64)
     write(tmp_path, "a/_manifest.json", manifest(0, HOUR).model_copy(update={"files": [part]}))
     (tmp_path / "a" / PART).touch()

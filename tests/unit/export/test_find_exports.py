@@ -79,11 +79,22 @@ def test_only_what_is_wanted_is_given(tmp_path):
     assert [export.path("part") for export in exports] == ["mine/part"]
 
 
-def test_exports_behind_a_link_are_found(tmp_path):
+def test_exports_behind_a_link_are_not_looked_at_and_the_link_is_named(tmp_path, caplog):
     put_manifest(tmp_path / "elsewhere" / "2026-01-01")
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / "old").symlink_to(tmp_path / "elsewhere")
-    assert found(tmp_path / "exports") == ["old/2026-01-01"]
+    put_manifest(tmp_path / "exports" / "2026-01-02")
+    for name, target in (("old", tmp_path / "elsewhere"), ("itself", tmp_path / "exports"), (".hidden", tmp_path)):
+        (tmp_path / "exports" / name).symlink_to(target)
+    assert found(tmp_path / "exports") == ["2026-01-02"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/exports/{name} is a symbolic link: it is not followed, exports behind it do not count"
+        for name in ("itself", "old")
+    ]
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    put_manifest(tmp_path / "elsewhere" / "2026-01-01")
+    (tmp_path / "exports").symlink_to(tmp_path / "elsewhere")
+    assert found(tmp_path / "exports") == ["2026-01-01"]
 
 
 def test_manifests_of_long_ago_are_not_read(tmp_path):
@@ -130,7 +141,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
     scandir = os.scandir
 
     def refuse(path: Any) -> Any:
-        if str(path).endswith("export"):
+        if os.readlink(f"/proc/self/fd/{path}").endswith("export"):
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
