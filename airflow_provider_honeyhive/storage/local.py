@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, check_small, failing
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
-from airflow_provider_honeyhive.storage.tree import Tree, open_file, open_new, reopened
+from airflow_provider_honeyhive.storage.tree import Tree, open_file, open_new, reopened, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,7 @@ class LocalStore:
             with failing("write", self.url(name)):
                 _write(file, data)
                 self._tree.rename(temporary, name)
+                self._tree.sync(name)
 
     @contextmanager
     def _beside(self, name: str) -> Iterator[str]:
@@ -147,7 +148,7 @@ class LocalStore:
                     os.unlink(temporary, dir_fd=folder)
                 _write(open_new(folder, temporary), data)
                 os.replace(temporary, leaf, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(listing)
+                sync_folder(folder)
         return True
 
     def can_swap(self) -> bool:
@@ -205,6 +206,7 @@ class LocalStore:
             finally:
                 os.close(file)
             self._tree.rename(temporary, target)
+            self._tree.sync(target)
 
     def delete(self, name: str) -> None:
         """Remove the file, if it is there; of a symbolic link the link itself."""

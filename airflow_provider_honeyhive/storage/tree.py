@@ -8,6 +8,7 @@ folder itself may be reached through links: whoever gives its path decides that,
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -164,14 +165,10 @@ class Tree:
         with self._opened(folders, make=False) as descriptor:
             os.rmdir(leaf, dir_fd=descriptor)
 
-    def sync(self, folder: str) -> None:
-        """Wait until the names in a folder stand on the disk."""
-        with self.folder(folder) as descriptor:
-            listing = reopened(descriptor)
-            try:
-                os.fsync(listing)
-            finally:
-                os.close(listing)
+    def sync(self, name: str) -> None:
+        """Wait until the names in the folder that a file is in stand on the disk."""
+        with self.parent(name) as (folder, _):
+            sync_folder(folder)
 
     def entries(self, folder: str = "") -> list[Entry]:
         """Return what is right in a folder, by name; nothing where it is not there."""
@@ -230,6 +227,18 @@ def reopened(folder: int) -> int:
     return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
 
 
+def sync_folder(folder: int) -> None:
+    """Wait until the names in an open folder stand on the disk, where the file system can tell."""
+    listing = reopened(folder)
+    try:
+        os.fsync(listing)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(listing)
+
+
 def _open_below(folder: int, segment: str, where: str, *, make: bool) -> int:
     try:
         return _open_folder(segment, where, folder)
@@ -238,6 +247,7 @@ def _open_below(folder: int, segment: str, where: str, *, make: bool) -> int:
             raise
     with suppress(FileExistsError):
         os.mkdir(segment, dir_fd=folder)
+        sync_folder(folder)
     return _open_folder(segment, where, folder)
 
 

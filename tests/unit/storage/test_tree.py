@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -311,3 +312,37 @@ def test_no_descriptor_stays_open(tmp_path, store, theirs):
             with suppress(DestinationError):
                 look(store, name)
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("step", "synced"),
+    [
+        ("put", ["out", "out/day", "out/day/hour/_new-", "out/day/hour"]),
+        ("swap", ["out", "out/day", "out/day/hour/_new-", "out/day/hour"]),
+        ("copy to", ["out", "out/day", "out/_new-", "out/day/hour"]),
+    ],
+)
+def test_what_gets_its_name_stands_on_the_disk_with_all_folders(tmp_path, store, monkeypatch, step, synced):
+    seen = []
+
+    def fsync(descriptor: int) -> None:
+        path = os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), tmp_path)
+        seen.append(path.partition("_new-")[0] + ("_new-" if "_new-" in path else ""))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    STEPS[step](store, "day/hour/file")
+    assert seen == synced
+
+
+def test_a_file_system_that_cannot_sync_folders_does_without(tmp_path, store, monkeypatch):
+    fsync = os.fsync
+
+    def only_files(descriptor: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    store.put("day/file", b"mine")
+    assert store.swap("day/other", b"mine", None)
+    assert contents(tmp_path / "out") == {"own": b"own", "day/file": b"mine", "day/other": b"mine"}
