@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     code, timeline = OK, Timeline()
     path = path_of(args.path, "PATH")
     for link in skipped_links(path):
-        sys.stdout.write(f"skipped {link}: a symbolic link is not followed\n")
+        write_line(f"skipped {link}: a symbolic link is not followed")
     for verdict in verify_exports(path):
         _print(verdict)
         totals["exports"] += 1
