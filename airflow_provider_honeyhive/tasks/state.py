@@ -129,7 +129,8 @@ class FileState:
         if len(data) > LARGEST_FILE:
             raise DestinationTakenError(f"{self} is no state of this provider: it has {len(data):,} bytes")
         with suppress(ValueError):
-            data = parse_json(data)
+            found = parse_json(data)
+            data = data if found is None else found  # a file that says null is not one that is not there
         if self._watcher is not None and not (isinstance(data, dict) and data.get("watcher") == self._watcher):
             raise DestinationTakenError(
                 f"{self} is not the state of this watcher: after a change of its project, filters, "

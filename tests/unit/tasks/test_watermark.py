@@ -363,15 +363,76 @@ def test_a_file_that_never_stands_still_is_an_error(tmp_path):
         watermark(Interrupted(path, others), "slow").advance(Window(START, at(1)))
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\x00\x01", b'{"runs": 5}'])
+#: A run's window, as a file says it.
+RUN = {"start_time": "2026-11-01T00:00:00Z", "end_time": "2026-11-01T06:00:00Z", "published": False}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b"\x00\x01", b'{"runs": 5}', b"[" * 100_000, b'{"runs":' * 100_000, b"\xff\xfe", b"null", b'"a"'),
+        *(b'{"end_time": "2026-11-01T00:00:00"}', b'{"end_time": 1773000000}', b'{"end_time": "soon"}', b"9" * 5_000),
+        *(
+            b'{"end_time": 1' + b"0" * 400 + b"}",
+            b'{"end_time": NaN}',
+            b'{"version": 2, "runs": {}}',
+            b'{"version": "1"}',
+        ),
+        *(
+            json.dumps({"runs": {"a": {**RUN, **other}}}).encode()
+            for other in (
+                *({"published": "true"}, {"published": 1}, {"end_time": RUN["start_time"]}, {"start_time": None}),
+                *({"output_path": 5}, {"output_path": "/etc/"}, {"output_path": "../x"}, {"output_conn_id": []}),
+            )
+        ),
+    ],
+    ids=lambda content: repr(content[:60]),
+)
 def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path, content):
     file = tmp_path / "_watermark-key.json"
     file.write_bytes(content)
     kept = watermark(FileState(str(file)), "run")
     for use in (lambda: kept.take(at(1)), lambda: kept.advance(Window(START, at(1)))):
-        with pytest.raises(DestinationTakenError, match=r"_watermark-key\.json"):
+        with pytest.raises(DestinationTakenError, match=r"_watermark-key\.json") as caught:
             use()
+        assert not caught.value.retryable
     assert file.read_bytes() == content
+
+
+def test_a_file_of_the_last_release_is_understood(tmp_path):
+    file = tmp_path / "_watermark-key.json"
+    file.write_text(json.dumps({"end_time": RUN["end_time"], "runs": {"a": RUN}}))
+    assert watermark(FileState(str(file)), "run").take(at(8)).end == at(8)
+
+
+def test_a_file_from_the_future_is_told_by_the_run_that_finds_nothing_left(tmp_path):
+    file = tmp_path / "_watermark-key.json"
+    file.write_text(json.dumps({"end_time": "9999-12-31T00:00:00Z"}))
+    with pytest.raises(InvalidArgumentError, match="nothing is left.*9999"):
+        watermark(FileState(str(file)), "run").take(at(8))
+
+
+def test_a_file_of_hundreds_of_megabytes_is_not_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_provider_honeyhive.tasks.state.LARGEST_FILE", 10)
+    file = tmp_path / "_watermark-key.json"
+    file.write_text('{"runs": {}, "more": 1}')
+    with pytest.raises(DestinationTakenError, match="it has 23 bytes"):
+        watermark(FileState(str(file)), "run").take(at(1))
+
+
+def test_of_the_places_that_a_file_names_only_those_in_its_own_folder_are_looked_at(tmp_path):
+    """Else whoever writes there lets the task tidy up somewhere else, with the worker's rights."""
+    _, layout = choose_layout(tmp_path / "other")
+    leftover = tmp_path / "other" / layout.staging_name("ab" * 32, b"gone") / "00000-00000-01234567"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"staged")
+    file = tmp_path / "mine" / "_watermark-key.json"
+    file.parent.mkdir()
+    for path in (f"{tmp_path}/other/", f"{tmp_path}/mine/../other/", "s3://other/", f"{tmp_path}/mine-too/", "\0"):
+        file.write_text(json.dumps({"runs": {"a": {**RUN, "output_path": path}}}))
+        with pytest.raises(DestinationTakenError, match="names a place outside of its own folder"):
+            watermark(FileState(str(file)), "run").take(at(8))
+    assert leftover.exists()
 
 
 def test_keys_differ_by_whatever_is_asked():

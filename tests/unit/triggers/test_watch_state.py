@@ -246,6 +246,42 @@ def test_a_state_of_another_version_is_refused():
         WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99}, [], latest=us(0))
 
 
+SAVED = WatchState(us(0), {bytes(8): us(5)}, announcement(ERRORS, {"a": us(1), "b": us(2)})).to_json()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *({"since": since} for since in ("0", None, True, 1.5, -(10**18), 10**18, 10**400)),
+        *({"seen": seen} for seen in (5, None, "no base64!", "AAAA", "\ud800", [])),
+        *({"pending": pending} for pending in ("", [], {}, {"batch": 5}, {**SAVED["pending"], "event_count": "2"})),
+        *({"pending": {**SAVED["pending"], "newest": newest}} for newest in (None, "late", "2026-01-01T00:00:00")),
+        *({"version": version} for version in (0, "1", None, 1.0)),
+    ],
+)
+def test_a_state_that_cannot_be_right_is_told_with_what_to_do(other):
+    for data in ({**SAVED, **other}, b"", [], None, 5):
+        with pytest.raises(DestinationTakenError, match="s3://b/watch.json.*remove it to begin again") as caught:
+            WatchState.from_json(data, [], where="s3://b/watch.json", latest=us(10))
+        assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("since", [us(90_000), us(10**9)])
+def test_a_state_of_a_time_to_come_is_told_instead_of_waited_for(since):
+    """Whatever of it is in the future: when it begins, or what it has seen."""
+    for data in (WatchState(since).to_json(), WatchState(us(0), {bytes(8): since}).to_json()):
+        with pytest.raises(DestinationTakenError, match="of a time to come"):
+            WatchState.from_json(data, [], latest=us(0))
+    assert WatchState.from_json(WatchState(since).to_json(), [], latest=since).since == since
+    assert WatchState.from_json(WatchState(us(80_000)).to_json(), [], latest=us(0)).since == us(80_000)
+
+
+def test_the_state_of_the_last_release_is_understood():
+    state = WatchState.from_json(json.loads(json.dumps(SAVED)), [{"field": "error"}], latest=us(10))
+    assert state.pending == {**SAVED["pending"], "filters": [{"field": "error"}]}
+    assert (state.since, state.seen) == (us(0), {bytes(8): us(5)})
+
+
 #: What happens: events of an age in seconds appear, time passes, the triggerer is started again.
 HAPPENINGS = st.lists(
     st.one_of(
