@@ -217,6 +217,11 @@ class _Combination:
 
     def _check_files(self) -> None:
         for shard in self._shards:
+            if shard.manifest.event_count != sum(part.event_count for part in shard.manifest.files):
+                raise DestinationError(
+                    f"the manifest of {self._store.url(shard.folder)} counts other events than its files have: clear "
+                    f"the task that exported {shard.window}"
+                )
             folders = {_folder_of(part.path) for part in shard.manifest.files}
             there = {
                 f"{folder}{name}": size
