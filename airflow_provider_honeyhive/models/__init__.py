@@ -1,4 +1,4 @@
-"""What a user asks for: window, filters, fields, layout, options.
+"""What a user asks for: window, filters, fields, layout, options; and how files that are read back are checked.
 
 Each model checks its values when it is made, so that a DAG fails while Airflow parses it.
 May know only the exceptions: no HTTP, no files, no Airflow.

@@ -207,6 +207,18 @@ def test_what_is_staged_otherwise_is_read_again(half_staged, tmp_path, find, cha
     assert_right(half_staged, out)
 
 
+@pytest.mark.parametrize("slices", [[[NOON_US, DAY.end_us]], [[DAY.start_us, NOON_US]], [[None, None]]])
+def test_a_plan_of_another_window_is_not_gone_on_from_where_nothing_else_is_staged(half_staged, tmp_path, slices):
+    out = copied(half_staged, tmp_path)
+    plan = the_plan(out)
+    for path in plan.parent.glob("0*"):
+        path.unlink()
+    facts = json.loads(plan.read_text())
+    del facts["checksum"]
+    plan.write_text(json.dumps(facts | {"slices": slices}))
+    assert_right(half_staged, out)
+
+
 @pytest.mark.parametrize("find", [a_checkpoint, the_plan])
 @pytest.mark.parametrize(
     "data",

@@ -150,6 +150,17 @@ def test_a_forged_manifest_of_a_part_publishes_nothing(sandbox, tmp_path, value)
     assert tree(tmp_path) == before
 
 
+def test_a_part_whose_manifest_counts_other_events_than_its_files_publishes_nothing(sandbox, tmp_path):
+    client = client_of(sandbox)
+    urls = export_parts(client, tmp_path, parts=2)
+    path = Path(urls[0]) / "_manifest.json"
+    facts = json.loads(path.read_bytes())
+    path.write_text(json.dumps(facts | {"event_count": facts["event_count"] + 1}))
+    with pytest.raises(DestinationError, match="counts other events than its files have"):
+        combine(client, tmp_path, urls)
+    assert not (tmp_path / "_manifest.json").exists()
+
+
 def test_a_manifest_that_names_a_file_of_an_export_of_its_own_does_not_take_it_along(sandbox, exported):
     """The folder of a partition may be an export, as long as nothing is exported above it."""
     path = exported.parent / "event_type=model" / "part-00000-000000000000.jsonl.gz"

@@ -150,7 +150,7 @@ def test_what_has_no_end_is_not_held_in_memory(monkeypatch, text, compress):
     for name in ("csv",) if b"\n" in text else ("jsonl", "csv"):
         asked = 0
         (problem,) = problems_of(part, name, compression, endless(), None)
-        assert problem.startswith("cannot be read: ")
+        assert "without the end of an event" in problem or "field larger than field limit" in problem
 
 
 def test_the_damage_of_one_file_does_not_hide_that_of_others(client, tmp_path):
