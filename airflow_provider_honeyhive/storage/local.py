@@ -61,7 +61,8 @@ class LocalStore:
 
     def below(self, folder: str) -> LocalStore:
         """Return the store of a folder in this one, which is reached through this one."""
-        return LocalStore(self._root / folder, self._tree.below(folder))
+        with failing("open", self.url(folder)):
+            return LocalStore(self._root / folder, self._tree.below(folder))
 
     @contextmanager
     def create(self, name: str) -> Iterator[Sink]:

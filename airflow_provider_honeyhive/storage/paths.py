@@ -31,15 +31,23 @@ _STORES: dict[str, type[FsspecStore]] = {
 
 
 def as_path(path: Any) -> Any:
-    """Return a text as a path, local or ``upath.UPath`` where it is a URL; a path as it is."""
+    """Return a text as a path, local or ``upath.UPath`` where it is a URL; a path as it is.
+
+    :raises DestinationError: nothing is installed for the URL's scheme, or it is no URL.
+    """
     if not isinstance(path, str):
         return path
-    if "://" not in path:
-        return Path(path)
+    with failing("open", path):
+        return _parsed(path)
+
+
+def _parsed(text: str) -> Any:
+    if "://" not in text:
+        return Path(text)
     # Here, because only URLs need it.
     from upath import UPath  # noqa: PLC0415
 
-    return UPath(path)
+    return UPath(text)
 
 
 def open_store(path: Any) -> Store:
@@ -79,9 +87,9 @@ def path_of(text: str, argument: str) -> Any:
     :raises InvalidArgumentError: nothing is installed for the URL's scheme.
     """
     if "://" not in text:
-        return as_path(os.path.abspath(text))
+        return Path(os.path.abspath(text))
     try:
-        path = as_path(text)
+        path = _parsed(text)
         _ = path.fs
     except (ImportError, ValueError) as error:
         raise InvalidArgumentError(

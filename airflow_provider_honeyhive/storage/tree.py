@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+#: Bytes of a name without its folder, at the most; no common file system takes more.
+LONGEST_SEGMENT = 255
+
 #: To go through a folder takes no permission to list it, where the system can tell the two apart.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 #: Without O_NONBLOCK, a named pipe would keep whoever opens it waiting.
@@ -76,7 +79,7 @@ class Tree:
             ) from None
         self._shown_base = str(there)
         #: The folders from there to this one.
-        self._above = segments_of("/".join(reversed(below)))
+        self._above = _segments("/".join(reversed(below)))
         #: Whether it was there at the time.
         self.was_there = not below
 
@@ -84,7 +87,7 @@ class Tree:
         """Return the tree of a folder in this one, which is reached through this one."""
         tree = object.__new__(Tree)
         tree._base, tree._shown_base, tree.was_there = self._base, self._shown_base, True
-        tree._above = (*self._above, *segments_of(folder))
+        tree._above = (*self._above, *_segments(folder))
         return tree
 
     @contextmanager
@@ -96,13 +99,13 @@ class Tree:
         :raises DestinationError: one of the folders is a link.
         :raises OSError: one of them cannot be opened, or made.
         """
-        with self._opened((*self._above, *segments_of(name)), make=make) as descriptor:
+        with self._opened((*self._above, *_segments(name)), make=make) as descriptor:
             yield descriptor
 
     @contextmanager
     def parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """Open the folder that a file is in, and give its descriptor and the file's name there; see :meth:`folder`."""
-        if not (segments := segments_of(name)):
+        if not (segments := _segments(name)):
             raise DestinationError(f"{self._where(name)} is the folder itself, not a file in it")
         with self._opened((*self._above, *segments[:-1]), make=make) as descriptor:
             yield descriptor, segments[-1]
@@ -161,7 +164,7 @@ class Tree:
 
     def rmdir(self, name: str = "") -> None:
         """Remove an empty folder; this one only where it was not there when its path was looked up."""
-        *folders, leaf = (*self._above, *segments_of(name))
+        *folders, leaf = (*self._above, *_segments(name))
         with self._opened(folders, make=False) as descriptor:
             os.rmdir(leaf, dir_fd=descriptor)
 
@@ -237,6 +240,17 @@ def sync_folder(folder: int) -> None:
             raise
     finally:
         os.close(listing)
+
+
+def _segments(name: str) -> tuple[str, ...]:
+    """Return the segments of a name that the system could give, also where the folder of it is not there yet.
+
+    :raises ValueError: a segment has characters that no name can have.
+    """
+    segments = segments_of(name)
+    if any(len(os.fsencode(segment)) > LONGEST_SEGMENT for segment in segments):
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    return segments
 
 
 def _open_below(folder: int, segment: str, where: str, *, make: bool) -> int:

@@ -115,9 +115,9 @@ def storage_path(output_path: Any, conn_id: str | None) -> Any:
     :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
     """
     check_absolute(output_path)
-    if isinstance(output_path, str):
-        output_path = to_path(output_path, conn_id)
     try:
+        if isinstance(output_path, str):
+            output_path = to_path(output_path, conn_id)
         _ = output_path.fs if hasattr(output_path, "protocol") else None
     except (ImportError, ValueError) as error:
         raise InvalidArgumentError(

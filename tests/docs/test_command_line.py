@@ -116,7 +116,8 @@ def test_the_blocks_that_verify_find_what_is_wrong(run, tmp_path):
 
 
 def test_the_block_that_cleans_up_removes_what_is_old_and_nothing_else(run, tmp_path):
-    old, young = (tmp_path / f"out/2026-11-22/_staging-0123456{number}-01234567-00000000/plan.json" for number in range(2))
+    names = [f"2026-11-22/_staging-0123456{number}-01234567-00000000" for number in range(2)]
+    old, young = (tmp_path / "out" / name / "plan.json" for name in names)
     for path in (old, young):
         path.parent.mkdir(parents=True)
         path.write_text("{}")
@@ -126,9 +127,9 @@ def test_the_block_that_cleans_up_removes_what_is_old_and_nothing_else(run, tmp_
 
     assert done.returncode == 0, done.stderr
     assert [line.partition(",")[0] for line in done.stdout.splitlines()] == [
-        "would remove 2026-11-22/_staging-01234560-01234567-00000000",
+        f"would remove {names[0]}",
         "leftovers: 1",
-        "removed 2026-11-22/_staging-01234560-01234567-00000000",
+        f"removed {names[0]}",
         "leftovers: 1",
     ]
     assert young.exists()

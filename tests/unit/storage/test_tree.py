@@ -283,6 +283,14 @@ def test_paths_that_the_system_does_not_take_are_told(tmp_path, name, why):
             LocalStore(path).put("file", b"")
 
 
+@pytest.mark.parametrize("name", ["n" * 256, "a/" + "é" * 128, "n" * 256 + "/a", "\ud800"])
+def test_a_name_that_cannot_be_is_told_before_its_folder_is_there(tmp_path, name):
+    for step in (*STEPS.values(), *LOOKS.values()):
+        with pytest.raises(DestinationError, match="File name too long|surrogates not allowed"):
+            step(LocalStore(tmp_path / "new"), name)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_folder_that_one_may_not_enter_is_told(tmp_path, monkeypatch):
     lstat = os.lstat
 
