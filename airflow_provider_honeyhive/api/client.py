@@ -19,6 +19,7 @@ from airflow_provider_honeyhive.display import get_logger, hide
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     ExportStoppedError,
+    HoneyHiveError,
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
@@ -169,11 +170,15 @@ class HoneyHiveClient:
         try:
             return decode_page(self._transport.post(path, body, wanted.max_bytes, wanted.concurrency), limit)
         except MemoryError:
-            pass  # What was read goes before the error is made, which would keep it.
-        raise AnswerTooLargeError(
-            "the worker has not enough memory for an answer: leave out large fields (projections, exclude_fields), "
-            "lower concurrency, or give it more"
-        )
+            failure: HoneyHiveError = AnswerTooLargeError(
+                "the worker has not enough memory for an answer: leave out large fields (projections, "
+                "exclude_fields), lower concurrency, or give it more"
+            )
+        except HoneyHiveError as error:
+            # It is kept while the next attempt is made, and its traceback would keep the body, and what was made of it.
+            failure = error.with_traceback(None)
+            failure.__context__ = None
+        raise failure
 
     def _count_retry(self) -> None:
         with self._lock:

@@ -155,11 +155,12 @@ class Transport:
 
     def _read(self, response: requests.Response, max_bytes: int) -> memoryview:
         is_page = response.status_code == 200
+        if response.status_code < 200:
+            # Only 100 is waited past. On this connection, what follows would be taken for the next response.
+            raise self._garbled(f"it begins with status {response.status_code}")
         if response.headers.get("Content-Encoding", "").strip().lower() not in _ENCODINGS:
             if is_page:
-                raise HoneyHiveConnectionError(
-                    f"the answer of {self._settings.api_host} was garbled: it is encoded otherwise than by {_ENCODING}"
-                )
+                raise self._garbled(f"it is encoded otherwise than by {_ENCODING}")
             return memoryview(b"")
         if not is_page:
             return read_body(response.raw, LARGEST_ERROR_BODY).view()[:LARGEST_ERROR_BODY]
@@ -170,6 +171,9 @@ class Transport:
                 return body.view()
             body.close()
         raise self._too_large(max_bytes)
+
+    def _garbled(self, reason: str) -> HoneyHiveConnectionError:
+        return HoneyHiveConnectionError(f"the answer of {self._settings.api_host} was garbled: {reason}")
 
     def _too_large(self, max_bytes: int) -> AnswerTooLargeError:
         text = f"the answer is larger than {max_bytes} bytes"
