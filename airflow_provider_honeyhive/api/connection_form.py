@@ -16,7 +16,9 @@ DEFAULT_TIMEOUT_S = 300
 
 DEFAULT_MAX_RETRIES = 8
 
-DEFAULT_MAX_RESPONSE_BYTES, LEAST_MAX_RESPONSE_BYTES = 64 * 1024**2, 1024**2
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024**2
+
+LEAST_MAX_RESPONSE_BYTES, MOST_MAX_RESPONSE_BYTES = 1024**2, 1024**3
 
 HOOK_NAME = "HoneyHive"
 
@@ -102,6 +104,7 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {
             "type": ["integer", "null"],
             "minimum": LEAST_MAX_RESPONSE_BYTES,
+            "maximum": MOST_MAX_RESPONSE_BYTES,
             "default": DEFAULT_MAX_RESPONSE_BYTES,
         },
     ),

@@ -14,6 +14,7 @@ from airflow_provider_honeyhive.api.connection_form import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT_S,
     LEAST_MAX_RESPONSE_BYTES,
+    MOST_MAX_RESPONSE_BYTES,
 )
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
@@ -58,7 +59,9 @@ class ClientSettings(BaseModel):
     redact_secret: SecretStr | None = None
     allow_http: bool = False
     trust_total: bool = True
-    max_response_bytes: int = Field(default=DEFAULT_MAX_RESPONSE_BYTES, ge=LEAST_MAX_RESPONSE_BYTES)
+    max_response_bytes: int = Field(
+        default=DEFAULT_MAX_RESPONSE_BYTES, ge=LEAST_MAX_RESPONSE_BYTES, le=MOST_MAX_RESPONSE_BYTES
+    )
 
     @classmethod
     def parse(cls, **values: Any) -> ClientSettings:

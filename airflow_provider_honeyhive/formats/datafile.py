@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 #: The ``start_time`` of each event, microseconds since 1970.
 Times: TypeAlias = "Iterator[int | None]"
 
-#: Most bytes of one event in a data file: what is longer without an end was not written here.
-LONGEST_ROW = 128 * 1024**2
+#: Most bytes of one event in a data file: what is longer without an end was not written here. As many as the largest
+#: response that a connection can allow, twice: quotes are doubled in CSV.
+LONGEST_ROW = 2 * 1024**3
 
 #: Most characters of what a library says of damage.
 _LONGEST_REASON = 200

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_honeyhive.display import get_logger, place_of, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.models.stored import LARGEST_FILE, LONGEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +53,7 @@ UPLOAD_BLOCK = 8 * 1024**2
 READ_BLOCK = 4 * 1024**2
 
 #: Bytes of a small file, which is read and written as a whole.
-LARGEST_SMALL_FILE = 64 * 1024**2
-
-#: Characters of a name, at the most; no system has longer paths.
-LONGEST_NAME = 4096
+LARGEST_SMALL_FILE = LARGEST_FILE
 
 
 def segments_of(name: str) -> tuple[str, ...]:

@@ -6,7 +6,11 @@ import json
 
 import pytest
 
-from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS, LEAST_MAX_RESPONSE_BYTES
+from airflow_provider_honeyhive.api.connection_form import (
+    EXTRA_FIELDS,
+    LEAST_MAX_RESPONSE_BYTES,
+    MOST_MAX_RESPONSE_BYTES,
+)
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
 from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, INGESTION_KEY_PREFIX, ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
@@ -64,10 +68,11 @@ def test_its_bounds_are_those_of_the_code():
     (secret,) = (row[2] for row in PAGE.table("Extra") if code(row[0]) == "redact_secret")
     assert "above 0, at most 86,400" in timeout
     assert "0 to 100" in retries
-    assert f"at least {LEAST_MAX_RESPONSE_BYTES:,}" in largest
+    assert f"from {LEAST_MAX_RESPONSE_BYTES:,} to {MOST_MAX_RESPONSE_BYTES:,}" in largest
     assert f"at least {SHORTEST_KEY} characters" in secret
     outside = ({"timeout": 0}, {"timeout": 86_401}, {"max_retries": -1}, {"max_retries": 101})
-    for wrong in (*outside, {"max_response_bytes": LEAST_MAX_RESPONSE_BYTES - 1}):
+    sizes = (LEAST_MAX_RESPONSE_BYTES - 1, MOST_MAX_RESPONSE_BYTES + 1)
+    for wrong in (*outside, *({"max_response_bytes": size} for size in sizes)):
         with pytest.raises(HoneyHiveError):
             ClientSettings.parse(api_key="hh_KEY", **wrong)
     ClientSettings.parse(api_key="hh_KEY", timeout=86_400, max_retries=100, max_response_bytes=LEAST_MAX_RESPONSE_BYTES)
