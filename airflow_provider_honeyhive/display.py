@@ -27,6 +27,9 @@ LONGEST_ARGUMENT, LONGEST_ERROR = 2_000, 10_000
 #: Most characters of one value within an error, so that what to do about it is still read.
 LONGEST_VALUE = 200
 
+#: Most texts that one message lists.
+MOST_LISTED = 20
+
 #: Characters beyond the last one that is shown in which the end of a secret is looked for.
 _BEYOND = 4_096
 
@@ -129,7 +132,7 @@ def place_of(error: BaseException) -> str:
     return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-8:])
 
 
-def listed(texts: Sequence[str], separator: str = "; ", most: int = 20) -> str:
+def listed(texts: Sequence[str], separator: str = "; ", most: int = MOST_LISTED) -> str:
     """Return texts as one, which is still read where they are many.
 
     :param texts: that belong into one message.

@@ -250,7 +250,8 @@ class Manifest(StoredFile):
 
         Only for a manifest that was read with :meth:`read`, or has just been published.
 
-        :raises DestinationError: names every part that is missing, differs, or is there too many, and in what.
+        :raises DestinationError: names what is missing, differs, or is there too many, and in what. After 20 problems
+            it counts the rest; the command ``verify`` prints all.
         """
         store, name = self._known_place()
         problems = find_problems(self, store, name)
