@@ -1,7 +1,7 @@
 """Where bytes of a server come in: sockets that keep to a budget, whatever the status and the framing of a response.
 
 The bounds are below ``http.client``, so they hold for status lines, headers, bodies, trailers, responses of redirects
-and of proxies alike. Nobody above needs to look at a clock, and no cookie comes further than this.
+and of proxies alike, and nobody above needs to look at a clock.
 """
 
 from __future__ import annotations
@@ -175,7 +175,6 @@ class _BoundedResponse(http.client.HTTPResponse):
         """Read the head."""
         super().begin()
         self._bounded.expect_body()
-        del self.headers["Set-Cookie"]
         # urllib3 logs, word for word, what a server sent for headers and is none.
         self.headers.defects.clear()
         if not self.headers.is_multipart():
