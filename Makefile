@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 NOX := .venv/tools/bin/nox
 
-.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-stores test-live lint format build \
+.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live lint format build \
 	check-wheel bench constraints clean
 
 help: ## say what there is
@@ -15,8 +15,8 @@ demo: $(NOX) ## export a day of a stand-in HoneyHive (or, with HH_API_KEY set, o
 test: $(NOX) ## test the sources: units, pages, and tasks in Airflow 3.3 (some minutes)
 	$(NOX) -s test
 
-test-all: $(NOX) ## test the wheel: all of that with another Python, Airflow 3.1 and 2.11, stores, live (most of an hour)
-	$(NOX) -s wheel stores live
+test-all: $(NOX) ## test the wheel: all of that with another Python, Airflow 3.1 and 2.11, the lowest of everything, stores, live (most of an hour)
+	$(NOX) -s wheel lowest stores live
 
 test-3.3: $(NOX) ## test the wheel on Airflow 3.3, with Python 3.12 where there is one
 	$(NOX) -s 'wheel(3.3)'
@@ -26,6 +26,9 @@ test-3.1: $(NOX) ## test the wheel on Airflow 3.1
 
 test-2.11: $(NOX) ## test the wheel on Airflow 2.11
 	$(NOX) -s 'wheel(2.11)'
+
+test-lowest: $(NOX) ## test the wheel with the lowest of everything that it asks for
+	$(NOX) -s lowest
 
 test-stores: $(NOX) ## test S3, Google Cloud Storage and Azure against servers on this machine (needs npm)
 	$(NOX) -s stores

@@ -6,6 +6,7 @@ the project's metadata. Nox's own would belong to one session each; these are sh
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
 
 # Where the machine forbids to keep bytecode, each of the many processes of a test run would make Airflow's anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -24,10 +26,44 @@ nox.options.sessions = ["test"]
 #: The Airflows that everything is tested with.
 AIRFLOWS = {"3.3": "3.3.2", "3.1": "3.1.8", "2.11": "2.11.2"}
 NEWEST = "3.3"
+#: The lowest that the package asks for. It takes every universal-pathlib, but opens no object store with one after 0.2.
+LOWEST_AIRFLOW = ("apache-airflow==2.11.0", "universal-pathlib<0.3")
+#: Extras whose lower bounds are tested: those that "dev" brings.
+LOWEST_EXTRAS = ("s3", "parquet", "report")
 #: The wheel beside the newest Airflow is tested with this Python, where there is one.
 OTHER_PYTHON = "3.12"
 #: Watchers that keep their state in a file are all that 3.1 has of its own: 3.3 has stores for it, 2.11 no watchers.
 LIVE = {"3.1": ["tests/live/test_examples.py", "tests/live/test_triggers.py"]}
+#: What is left out with the lowest of everything, and why.
+NOT_LOWEST = {
+    **dict.fromkeys(
+        (
+            "tests/unit/tasks/test_asset_events.py",
+            "tests/unit/tasks/test_assets.py",
+            "tests/unit/tasks/test_choose_window.py",
+            "tests/unit/tasks/test_lineage.py",
+            "tests/unit/tasks/test_retry_policy.py",
+            "tests/unit/tasks/test_run_window.py",
+            "tests/unit/tasks/test_schedule.py",
+            "tests/unit/triggers/test_honeyhive.py",
+        ),
+        "imports what Airflow 3 has and 2.11 has not; tests/system has the same for 2.11",
+    ),
+    **dict.fromkeys(
+        (
+            "tests/unit/sensors/test_honeyhive.py::test_importing_it_imports_nothing_that_only_a_wait_needs",
+            "tests/unit/tasks/test_polling.py::test_importing_it_does_not_hold_up_an_event_loop",
+        ),
+        "is about what Airflow 3 loads by itself",
+    ),
+    **dict.fromkeys(
+        (
+            "tests/unit/cli/test_main.py::test_an_export_lands_and_its_last_line_says_what_it_is",
+            "tests/unit/cli/test_main.py::test_json_says_what_the_operator_returns",
+        ),
+        "looks at stdout, where Airflow 2.11 puts the log once another test has imported it",
+    ),
+}
 #: What plays Azure. The other stores are played by Python packages.
 AZURITE = "azurite@3.35.0"
 
@@ -99,6 +135,19 @@ def wheel(session: nox.Session, airflow: str) -> None:
 
 
 @nox.session(requires=["build"])
+def lowest(session: nox.Session) -> None:
+    """Test the wheel with the lowest of everything that it asks for."""
+    what = (f"{the_wheel()}[dev]", *LOWEST_AIRFLOW)
+    python = environment(session, "wheel-lowest", *what, airflow=None, pins=("lowest",)) / "python"
+    session.chdir(APART)
+    for test, reason in NOT_LOWEST.items():
+        session.log(f"left out: {test}: {reason}")
+    left_out = [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in NOT_LOWEST]
+    session.run(python, "-m", "pytest", *AT_ONCE, *left_out, "tests/unit")
+    session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
+
+
+@nox.session(requires=["build"])
 def stores(session: nox.Session) -> None:
     """Test S3, Google Cloud Storage and Azure against servers on this machine."""
     if not shutil.which("npm"):
@@ -144,6 +193,7 @@ def constraints(session: nox.Session) -> None:
     for airflow, version in AIRFLOWS.items():
         extras = "dev,lint" if airflow == NEWEST else "dev"
         session.run(*freeze, f"constraints/airflow-{airflow}.txt", f".[{extras}]", f"apache-airflow=={version}")
+    session.run(*freeze, "constraints/lowest.txt", ".[dev]", *LOWEST_AIRFLOW, *lower_bounds())
     what = (".[all]", "-rtests/stores/requirements.txt", f"apache-airflow=={AIRFLOWS[NEWEST]}")
     session.run(*freeze, "constraints/stores.txt", *what)
 
@@ -155,17 +205,18 @@ def environment(
     session: nox.Session,
     name: str,
     *what: str,
-    airflow: str = NEWEST,
+    airflow: str | None = NEWEST,
     pins: tuple[str, ...] = (),
     python: str = sys.executable,
 ) -> Path:
     """Return the programs of an environment, which is made anew unless it is made of just this.
 
     :param what: to install beside the Airflow, as pip takes it.
+    :param airflow: None: ``what`` names one.
     :param pins: files of constraints/ other than the Airflow's.
     """
     place = ROOT / ".venv" / name
-    install = [*what, f"apache-airflow=={AIRFLOWS[airflow]}"]
+    install = [*what, *([f"apache-airflow=={AIRFLOWS[airflow]}"] if airflow else [])]
     install += [f"-cconstraints/{pin}.txt" for pin in pins or (f"airflow-{airflow}",)]
     texts = [(ROOT / word[2:]).read_text() for word in install if word.startswith(("-c", "-r"))]
     made_of = repr([python, install, texts, nox.project.load_toml("pyproject.toml")["project"]])
@@ -204,6 +255,19 @@ def find_other_python() -> str | None:
         if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:  # noqa: S603
             return path
     return None
+
+
+def lower_bounds() -> list[str]:
+    """Return pins of the lowest that the package and its extras ask for, beside this Python, but for Airflow's."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = (words for name, words in project["optional-dependencies"].items() if name in LOWEST_EXTRAS)
+    asked = map(Requirement, itertools.chain(project["dependencies"], *extras))
+    return [
+        f"{one.name}=={bound.version}"
+        for one in asked
+        if one.name != "apache-airflow" and (one.marker is None or one.marker.evaluate())
+        for bound in one.specifier
+    ]
 
 
 def the_wheel() -> str:
