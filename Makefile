@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 NOX := .venv/tools/bin/nox
 
-.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live lint format build \
+.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live fuzz lint format build \
 	check-wheel bench constraints clean
 
 help: ## say what there is
@@ -15,8 +15,8 @@ demo: $(NOX) ## export a day of a stand-in HoneyHive (or, with HH_API_KEY set, o
 test: $(NOX) ## test the sources: units, pages, and tasks in Airflow 3.3 (some minutes)
 	$(NOX) -s test
 
-test-all: $(NOX) ## test the wheel: all of that with another Python, Airflow 3.1 and 2.11, the lowest of everything, stores, live (most of an hour)
-	$(NOX) -s wheel lowest stores live
+test-all: $(NOX) ## test the wheel: all of that with another Python, Airflow 3.1 and 2.11, the lowest of everything, many cases, stores, live (most of an hour)
+	$(NOX) -s wheel lowest fuzz stores live
 
 test-3.3: $(NOX) ## test the wheel on Airflow 3.3, with Python 3.12 where there is one
 	$(NOX) -s 'wheel(3.3)'
@@ -35,6 +35,9 @@ test-stores: $(NOX) ## test S3, Google Cloud Storage and Azure against servers o
 
 test-live: $(NOX) ## run the tests that need a whole Airflow with scheduler and triggerer (minutes)
 	$(NOX) -s live
+
+fuzz: $(NOX) ## let the tests that hypothesis drives try many cases (minutes; HONEYHIVE_PROPERTY_CASES=200x: hours)
+	$(NOX) -s fuzz
 
 lint: $(NOX) ## check style, format, types and imports
 	$(NOX) -s lint

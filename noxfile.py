@@ -64,6 +64,8 @@ NOT_LOWEST = {
         "looks at stdout, where Airflow 2.11 puts the log once another test has imported it",
     ),
 }
+#: How many cases tests that hypothesis drives try in "fuzz", unless the environment says; see their settings.
+FUZZ_CASES = "5x"
 #: What plays Azure. The other stores are played by Python packages.
 AZURITE = "azurite@3.35.0"
 
@@ -145,6 +147,21 @@ def lowest(session: nox.Session) -> None:
     left_out = [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in NOT_LOWEST]
     session.run(python, "-m", "pytest", *AT_ONCE, *left_out, "tests/unit")
     session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
+
+
+@nox.session(requires=["build"])
+def fuzz(session: nox.Session) -> None:
+    """Let each test that hypothesis drives try many more cases than usual.
+
+    They are the same ones each time, so that a failure is of what was changed; others where the environment says how
+    many.
+    """
+    python = beside(session, NEWEST) / "python"
+    session.chdir(APART)
+    given = "HONEYHIVE_PROPERTY_CASES" in os.environ
+    seed = () if given else ("--hypothesis-seed=0",)
+    env = {} if given else {"HONEYHIVE_PROPERTY_CASES": FUZZ_CASES}
+    session.run(python, "-m", "pytest", *AT_ONCE, "-m", "hypothesis", *seed, "tests/unit", env=env)
 
 
 @nox.session(requires=["build"])

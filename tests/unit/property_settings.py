@@ -1,4 +1,7 @@
-"""How many cases property tests try: as many as usual, always the same ones, or what the environment says."""
+"""How many cases property tests try: as many as usual, always the same ones, or what the environment says.
+
+``HONEYHIVE_PROPERTY_CASES`` is their number, or ends in an x and says how many times the usual one.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from hypothesis import HealthCheck, settings
 
 def thoroughly(usual: int) -> settings:
     """Return the settings of tests that usually try so many cases."""
-    cases = int(os.environ.get("HONEYHIVE_PROPERTY_CASES", usual))
+    given = os.environ.get("HONEYHIVE_PROPERTY_CASES", "1x")
+    cases = usual * int(given[:-1]) if given.endswith("x") else int(given)
     return settings(
         max_examples=cases,
         deadline=None,

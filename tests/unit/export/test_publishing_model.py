@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+#: As hypothesis marks tests that it gives values to: so they are found together.
+pytestmark = pytest.mark.hypothesis
+
 
 @dataclass
 class Scene:
