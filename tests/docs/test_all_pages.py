@@ -22,7 +22,7 @@ from .documents import ROOT, Document, codes
 #: For users; they name nothing that only this repository's developers know.
 USER_PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 EXAMPLES = [f"example_dags/{path.name}" for path in sorted((ROOT / "example_dags").glob("*.py"))]
-PAGES = [*USER_PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "dev/README.md"]
+PAGES = [*USER_PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "dev/README.md"]
 SNIPPETS = [(page, snippet) for page in PAGES for snippet in Document(page).snippets()]
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 LARGEST_PICTURE = 300_000
