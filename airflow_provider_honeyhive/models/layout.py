@@ -184,7 +184,7 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
     :param file_format: None: by the suffix, else ``jsonl``.
     :param compression: None: by the suffix, else the format's default.
     :raises InvalidArgumentError: format or compression are unknown, do not fit each other, or contradict the
-        suffix; the suffix is unknown; the path climbs with ``..``.
+        suffix; the suffix is unknown, or that of manifests; the path climbs with ``..``.
     """
     _known("file_format", file_format, FILE_FORMATS)
     _known("compression", compression, COMPRESSIONS)
@@ -192,6 +192,8 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
     if ".." in text.replace("\\", "/").split("/"):
         raise InvalidArgumentError("output_path", text, "it must not climb with '..'")
     name = text.rpartition("/")[2]
+    if name == MANIFEST_NAME or name.endswith(OBJECT_MANIFEST_SUFFIX):
+        raise InvalidArgumentError("output_path", text, "that is the name of a manifest: give the export another one")
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), None)
     if suffix is None:
         _no_other_suffix(text, name)

@@ -151,6 +151,8 @@ def is_told_well(error: str | None) -> bool:
 @many(40)
 @given(text=texts(), kind=st.sampled_from([str, Path, UPath]), partitioned=st.booleans())
 @example(text="HERE/link", kind=str, partitioned=True)
+@example(text="HERE/_manifest.json", kind=str, partitioned=False)
+@example(text="HERE/x.manifest.json/", kind=str, partitioned=False)
 @example(text="HERE/nowhere/a.jsonl", kind=str, partitioned=False)
 @example(text="HERE/" + "n" * 249 + ".jsonl", kind=str, partitioned=False)
 @example(text="memory://a/../../b", kind=str, partitioned=False)
