@@ -3,32 +3,36 @@
 An event stays the bytes the server sent: no number is reformatted, no escape rewritten, no key dropped or
 moved. msgspec splits the answer; what it refuses although JSON allows it (half a surrogate pair, which
 logs of texts cut at UTF-16 units are full of) or servers send all the same (``NaN``) goes through a slower
-splitter built on the standard library's ``json``. Only raw control characters in strings do not stay: a line
+splitter built on regular expressions. Only raw control characters in strings do not stay: a line
 break there would be the end of a line in files of lines, so they become their escapes.
+
+Whatever an answer holds, reading it takes no more memory than some copies of it: values are built of nothing but the
+few names, times and numbers that are looked at, and of so many events at the most.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.events.raw import (
     Head,
     RawEvent,
-    expect_mark,
+    check_json,
     load_event,
     on_one_line,
-    shallow_value,
-    skip_separator,
-    skip_space,
+    read_head,
     strict_head_decoder,
     with_controls_escaped,
 )
-from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
+from airflow_provider_honeyhive.events.scan import STRING, find_end, skip_space, text_of
+from airflow_provider_honeyhive.exceptions import AnswerTooLargeError, HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import to_micros
 
 if TYPE_CHECKING:
@@ -38,7 +42,20 @@ if TYPE_CHECKING:
 #: (``project``, ``project_id``) as an event names them; None where it does not.
 ProjectNames: TypeAlias = tuple[str | None, str | None]
 
+#: An answer of more events is refused, whatever was asked for. No endpoint gives more than 7,500; a server that looks
+#: at no limit may.
+MOST_EVENTS = 20_000
+
+#: A larger number of events is none.
+LARGEST_TOTAL = 2**63 - 1
+
+#: No number that may be a total has a longer text.
+_LONGEST_TOTAL = 32
+
 _SHOWN_BYTES = 200
+
+#: How many names of what came instead of a page an error tells, and how many characters of each.
+_SHOWN_NAMES, _LONGEST_NAME = 10, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +92,51 @@ class Page:
         return [load_event(raw) for raw in self.raw_events]
 
 
-class _Envelope(msgspec.Struct):
-    events: list[msgspec.Raw]
-    total: Any = msgspec.field(default=None, name="totalEvents")
-    count: Any = None
+@cache
+def _envelope_decoder() -> Any:
+    """Return what splits an answer, and refuses it at the event that is too many.
+
+    So not with a list, which is built to its end before its length is looked at, but with a structure of so many
+    fields, which a list that is shorter fills from the front.
+    """
+    places: list[Any] = [(f"event_{number}", msgspec.Raw, None) for number in range(MOST_EVENTS)]
+    events = msgspec.defstruct("_Events", places, array_like=True, forbid_unknown_fields=True, gc=False)
+    members: list[Any] = [("events", events), ("totalEvents", msgspec.Raw, _NOTHING), ("count", msgspec.Raw, _NOTHING)]
+    return msgspec.json.Decoder(msgspec.defstruct("_Envelope", members))
 
 
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_NOTHING = msgspec.Raw()
 
 
 def decode_page(body: bytes | memoryview, limit: int) -> Page:
     """Split an answer to a request for ``limit`` events.
 
-    :raises HoneyHiveResponseError: it is not JSON, or not an object with a list of objects as ``events``.
+    :raises HoneyHiveResponseError: it is not JSON, or not an object with a list of objects as ``events``, or has more
+        than 20,000 of them.
+    :raises AnswerTooLargeError: there is no memory for it.
     """
     try:
-        envelope = _envelope_decoder.decode(body)
-        heads = [strict_head_decoder.decode(raw) for raw in envelope.events]
-        raws: list[RawEvent] = [memoryview(raw) for raw in envelope.events]
-        if _has_line_breaks(body):
-            raws = [on_one_line(raw) for raw in raws]
-        return _page(raws, heads, (envelope.total, envelope.count), len(body), limit)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        # Not a verdict yet: JSON allows more than msgspec takes.
-        return _decode_tolerantly(body, limit)
+        try:
+            return _decode_strictly(body, limit)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            # Not a verdict yet: JSON allows more than msgspec takes.
+            return _decode_tolerantly(body, limit)
+    except MemoryError:
+        raise AnswerTooLargeError(
+            f"there is no memory for an answer of {len(body):,} bytes: leave out fields, or give the task more memory"
+        ) from None
+
+
+def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:
+    envelope = _envelope_decoder().decode(body)
+    texts = msgspec.structs.astuple(envelope.events)
+    if texts[-1] is None:
+        texts = texts[: texts.index(None)]
+    heads = [strict_head_decoder.decode(text) for text in texts]
+    raws: list[RawEvent] = [memoryview(text) for text in texts]
+    if _has_line_breaks(body):
+        raws = [on_one_line(raw) for raw in raws]
+    return _page(raws, heads, (envelope.totalEvents, envelope.count), len(body), limit)
 
 
 def _has_line_breaks(body: bytes | memoryview) -> bool:
@@ -107,7 +145,9 @@ def _has_line_breaks(body: bytes | memoryview) -> bool:
     return bool(whole.find(b"\n") >= 0 or whole.find(b"\r") >= 0)
 
 
-def _page(raws: list[RawEvent], heads: list[Head], totals: tuple[Any, Any], size: int, limit: int) -> Page:
+def _page(
+    raws: list[RawEvent], heads: list[Head], totals: Iterable[RawEvent | msgspec.Raw], size: int, limit: int
+) -> Page:
     return Page(
         raw_events=raws,
         # The usual kind first: a call for each event is a good part of what an event costs.
@@ -117,7 +157,7 @@ def _page(raws: list[RawEvent], heads: list[Head], totals: tuple[Any, Any], size
         ],
         times=[to_micros(head.start_time) for head in heads],
         projects=_projects(heads),
-        total=next((number for number in map(_whole_number, totals) if number is not None), None),
+        total=next((number for number in map(_total, totals) if number is not None), None),
         size_bytes=size,
         limit=limit,
     )
@@ -129,12 +169,8 @@ def _identity(event_id: Any, raw: RawEvent) -> Hashable:
     return blake2b(raw, digest_size=16).digest()
 
 
-def _projects(heads: list[Head]) -> frozenset[tuple[str | None, str | None]]:
-    pairs: Iterable[tuple[Any, Any]]
-    try:
-        pairs = {(head.project, head.project_id) for head in heads}
-    except TypeError:  # a list or an object among them
-        pairs = [(head.project, head.project_id) for head in heads]
+def _projects(heads: list[Head]) -> frozenset[ProjectNames]:
+    pairs = {(head.project, head.project_id) for head in heads}
     return frozenset((_text(name), _text(project_id)) for name, project_id in pairs)
 
 
@@ -142,76 +178,113 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _whole_number(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < 0:
+_decode_number = msgspec.json.Decoder(int | float).decode
+
+
+def _total(text: RawEvent | msgspec.Raw) -> int | None:
+    """Return the number of events that a JSON text is, None where it can be none."""
+    if len(text) > _LONGEST_TOTAL:
         return None
-    return int(value)
+    try:
+        number = _decode_number(bytes(text))
+    except msgspec.MsgspecError:
+        return None
+    return int(number) if 0 <= number <= LARGEST_TOTAL and number == int(number) else None
 
 
 # ------------------------------------------------------------------------------ the tolerant splitter
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_NAME = re.compile(rb"(" + STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+", re.DOTALL)
+
 
 def _decode_tolerantly(body: bytes | memoryview, limit: int) -> Page:
-    # surrogateescape: bytes that are no UTF-8 come out again as they went in.
-    text = str(body, "utf-8", "surrogateescape")
     try:
-        raws, heads, totals = _split(text)
-    except (ValueError, RecursionError, StopIteration) as error:
-        raise HoneyHiveResponseError(_what_came_instead(body, error)) from None
+        raws, totals = _split(body)
+        heads = [_head_of(raw) for raw in raws]
+    except ValueError as error:
+        raise HoneyHiveResponseError(_what_came_instead(body, str(error))) from None
     return _page([with_controls_escaped(raw) for raw in raws], heads, totals, len(body), limit)
 
 
-def _split(text: str) -> tuple[list[bytes], list[Head], tuple[Any, Any]]:
-    decoder = json.JSONDecoder(strict=False)
-    spans: list[tuple[int, int]] = []
-    heads: list[Head] = []
-    members: dict[str, Any] = {}
-    at = expect_mark(text, skip_space(text, 1 if text.startswith("\ufeff") else 0), "{")
-    while not text.startswith("}", at):
-        key, at = decoder.raw_decode(text, at)
-        at = expect_mark(text, skip_space(text, at), ":")
-        if key == "events" and text.startswith("[", at):
-            at = skip_space(text, at + 1)
-            while not text.startswith("]", at):
-                start = at
-                try:
-                    event, at = decoder.raw_decode(text, at)
-                except RecursionError:
-                    event, at = shallow_value(text, at)
-                if not isinstance(event, dict):
-                    raise ValueError(f"an event at offset {start} is not an object")
-                spans.append((start, at))
-                heads.append(Head(*(event.get(name) for name in Head.__struct_fields__)))
-                at = skip_separator(text, at, "]")
-            at += 1
-            members[key] = spans
+def _split(body: bytes | memoryview) -> tuple[list[bytes], list[bytes]]:
+    """Return the texts of the events, and those of the members that may be totals."""
+    raws: list[bytes] | None = None
+    totals = {"totalEvents": b"", "count": b""}
+    names: set[str] = set()
+    at = skip_space(body, len(_BYTE_ORDER_MARK) if body[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK else 0)
+    at = _behind(body, at, b"{")
+    while not _stands(body, at, b"}"):
+        match = _NAME.match(body, at)
+        if match is None:
+            raise ValueError(f"expected a name at byte {at}")
+        name, at = text_of(bytes(match[1])), match.end()
+        if name == "events":
+            raws, at = _elements(body, at) if _stands(body, at, b"[") else (None, _end_of(body, at))
         else:
-            members[key], at = decoder.raw_decode(text, at)
-        at = skip_separator(text, at, "}")
-    if members.get("events") is not spans:
-        raise ValueError(_no_events(members))
-    raws = [text[start:end].encode("utf-8", "surrogateescape") for start, end in spans]
-    return raws, heads, (members.get("totalEvents"), members.get("count"))
+            start, at = at, _end_of(body, at)
+            if name in totals:
+                totals[name] = bytes(body[start : min(at, start + _LONGEST_TOTAL + 1)])
+        if len(names) < _SHOWN_NAMES:
+            names.add(ascii(shown(name, _LONGEST_NAME)))
+        at = _behind_separator(body, at, b"}")
+    if raws is None:
+        # Names only: values may hold content, and an "error" of a proxy may be anything.
+        raise ValueError(f'it has no list "events" but {", ".join(sorted(names)) or "nothing"}')
+    return raws, list(totals.values())
 
 
-def _no_events(members: dict[str, Any]) -> str:
-    # Names only: values may hold content, and an "error" of a proxy may be anything.
-    names = ", ".join(sorted(ascii(name) for name in members)[:10]) or "nothing"
-    return f'it has no list "events" but {names}'
+def _elements(body: bytes | memoryview, at: int) -> tuple[list[bytes], int]:
+    """Return the objects of the list at ``at``, and where it ends."""
+    found: list[bytes] = []
+    at = _behind(body, at, b"[")
+    while not _stands(body, at, b"]"):
+        if not _stands(body, at, b"{"):
+            raise ValueError(f"an event at byte {at} is not an object")
+        if len(found) == MOST_EVENTS:
+            raise ValueError(f"it has more than {MOST_EVENTS:,} events")
+        start, at = at, _end_of(body, at)
+        found.append(bytes(body[start:at]))
+        at = _behind_separator(body, at, b"]")
+    return found, at + 1
 
 
-def _what_came_instead(body: bytes | memoryview, error: Exception) -> str:
+def _head_of(raw: bytes) -> Head:
+    try:
+        return strict_head_decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        check_json(raw)
+        return read_head(raw)
+
+
+def _end_of(body: bytes | memoryview, at: int) -> int:
+    end = find_end(body, at)
+    if end is None:
+        raise ValueError(f"the value at byte {at} ends too early")
+    return end
+
+
+def _stands(body: bytes | memoryview, at: int, mark: bytes) -> bool:
+    return body[at : at + 1] == mark
+
+
+def _behind(body: bytes | memoryview, at: int, mark: bytes) -> int:
+    if not _stands(body, at, mark):
+        raise ValueError(f"expected {mark.decode()!r} at byte {at}")
+    return skip_space(body, at + 1)
+
+
+def _behind_separator(body: bytes | memoryview, at: int, end: bytes) -> int:
+    at = skip_space(body, at)
+    return at if _stands(body, at, end) else _behind(body, at, b",")
+
+
+def _what_came_instead(body: bytes | memoryview, reason: str) -> str:
     start = bytes(body[:_SHOWN_BYTES]).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return (
             "the server answered 200 with a web page instead of JSON: the connection's host is not the "
             "HoneyHive API, or a proxy or sign-in page stands before it"
         )
-    reason = "it is nested too deeply" if isinstance(error, RecursionError) else _without_text(error)
     return f"the answer of {len(body)} bytes cannot be read as a page of events: {reason}"
-
-
-def _without_text(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at offset {error.pos}"
-    return str(error) or "it ends too early"

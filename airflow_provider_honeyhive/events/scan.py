@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+#: Bytes, or a view of them.
+RawText: TypeAlias = bytes | memoryview
+
 #: A member of an object: its key, where the key starts, where the value starts, where the value ends.
 MemberSpan: TypeAlias = tuple[str, int, int, int]
 
@@ -38,22 +41,39 @@ _MEMBER = re.compile(rb"(" + STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+(" + _FLAT + rb
 
 _AFTER_MEMBER = re.compile(rb"[ \t\r\n]*+([,}])[ \t\r\n]*+")
 
-_TO_BRACKET = re.compile(_NO_BRACKETS + rb"[{}\[\]]", re.DOTALL)
+#: To the next bracket of a value in which more is nested.
+_TO_BRACKET = re.compile(
+    rb'(?:[^"{}\[\]]++|' + STRING + rb"|\{" + _NO_BRACKETS + rb"\}|\[" + _NO_BRACKETS + rb"\])*+[{}\[\]]", re.DOTALL
+)
 
 _BETWEEN_ELEMENTS = re.compile(rb"[ \t\r\n,]*+")
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 
-# Made once: json.loads with this argument makes one at each call.
-_decode = json.JSONDecoder(strict=False).decode
-
 _compact_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class UnreadableEventError(HoneyHiveResponseError, ValueError):
+    """A text that is not the one object that an event is."""
+
+
+def _integer(digits: str) -> int | str:
+    try:
+        return int(digits)
+    except ValueError:
+        # Python makes no number of more than 4,300 digits.
+        return digits
+
+
+#: Decodes whatever servers send as JSON; an integer that Python makes no number of stays the text of its digits.
+#: Made once: json.loads with these arguments makes one at each call.
+decode_json = json.JSONDecoder(strict=False, parse_int=_integer).decode
 
 
 def member_spans(raw: bytes, start: int, end: int) -> Iterable[MemberSpan]:
     """Give the members of the object at ``raw[start:end]``, in their order.
 
-    :raises HoneyHiveResponseError: it is not the text of one object; maybe after some members.
+    :raises UnreadableEventError: it is not the text of one object; maybe after some members.
     """
     return spans_of_compact(raw, start, end) or spans_by_scanning(raw, start, end)
 
@@ -80,12 +100,12 @@ def spans_of_compact(raw: bytes, start: int, end: int) -> list[MemberSpan] | Non
     return listed if at == end else None
 
 
-def spans_by_scanning(raw: bytes, start: int, end: int) -> Iterator[MemberSpan]:
+def spans_by_scanning(raw: RawText, start: int, end: int) -> Iterator[MemberSpan]:
     """Yield the members of any object, as :func:`member_spans` does."""
-    if not raw.startswith(b"{", start):
+    if raw[start : start + 1] != b"{":
         raise _unreadable(start)
-    at = _skip(_SPACE, raw, start + 1)
-    if raw.startswith(b"}", at) and at + 1 == end:
+    at = skip_space(raw, start + 1)
+    if raw[at : at + 1] == b"}" and at + 1 == end:
         return
     while True:
         member = _MEMBER.match(raw, at)
@@ -95,7 +115,7 @@ def spans_by_scanning(raw: bytes, start: int, end: int) -> Iterator[MemberSpan]:
         if member[2] is None:
             value_start = member.end()
             value_end = _end_of_value(raw, value_start)
-        yield _text_of(member[1], at), at, value_start, value_end
+        yield _text_of(bytes(member[1]), at), at, value_start, value_end
         after = _AFTER_MEMBER.match(raw, value_end)
         if after is None:
             raise _unreadable(value_end)
@@ -109,7 +129,7 @@ def spans_by_scanning(raw: bytes, start: int, end: int) -> Iterator[MemberSpan]:
 def objects_in_list(raw: bytes, start: int) -> Iterator[tuple[int, int]]:
     """Yield where the objects in the list at ``raw[start:]`` are, and in the lists in it, however deeply.
 
-    :raises HoneyHiveResponseError: it is not the text of a list; maybe after some objects.
+    :raises UnreadableEventError: it is not the text of a list; maybe after some objects.
     """
     depth, at = 1, start + 1
     while depth:
@@ -134,27 +154,43 @@ def text_of(string: bytes) -> str:
     text = string.decode("utf-8", "surrogateescape")
     if "\\" not in text:
         return text[1:-1]
-    decoded: str = _decode(text)
+    decoded: str = decode_json(text)
     return decoded
 
 
-def _end_of_value(raw: bytes, start: int) -> int:
+def _end_of_value(raw: RawText, start: int) -> int:
+    end = find_end(raw, start)
+    if end is None:
+        raise _unreadable(start)
+    return end
+
+
+def find_end(raw: RawText, start: int) -> int | None:
+    """Return where the value that begins at ``start`` ends, None where none does.
+
+    Only strings and brackets are looked at.
+    """
     flat = _FLAT_VALUE.match(raw, start)
     if flat is not None:
         return flat.end()
-    if not raw.startswith((b"{", b"["), start):
-        raise _unreadable(start)
+    if raw[start : start + 1] not in (b"{", b"["):
+        return None
     depth, at = 1, start + 1
     while depth:
         match = _TO_BRACKET.match(raw, at)
         if match is None:
-            raise _unreadable(at)
+            return None
         at = match.end()
         depth += 1 if raw[at - 1] in b"{[" else -1
     return at
 
 
-def _skip(pattern: re.Pattern[bytes], raw: bytes, at: int) -> int:
+def skip_space(raw: RawText, at: int) -> int:
+    """Return where the white space at ``at`` ends."""
+    return _skip(_SPACE, raw, at)
+
+
+def _skip(pattern: re.Pattern[bytes], raw: RawText, at: int) -> int:
     match = pattern.match(raw, at)
     return match.end() if match else at
 
@@ -166,8 +202,8 @@ def _text_of(key: bytes, at: int) -> str:
         raise _unreadable(at) from None
 
 
-def _unreadable(at: int) -> HoneyHiveResponseError:
-    return HoneyHiveResponseError(
+def _unreadable(at: int) -> UnreadableEventError:
+    return UnreadableEventError(
         f"an event cannot be read as JSON at its byte {at}, so what is to be left out cannot be found in it; "
         "nothing was published"
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from airflow_provider_honeyhive.events.scan import member_spans, text_of
+from airflow_provider_honeyhive.events.scan import decode_json, member_spans, text_of
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel
@@ -72,7 +72,8 @@ def _told_apart_by(event: RawEvent) -> tuple[Any, bytes]:
 def _plain(token: bytes) -> str | int | None:
     if token.startswith(b'"'):
         return text_of(token)
-    return int(token) if token.lstrip(b"-").isdigit() else None
+    found: str | int | None = decode_json(token.decode()) if token.lstrip(b"-").isdigit() else None
+    return found
 
 
 class ExportedContent:

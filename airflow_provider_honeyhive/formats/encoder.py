@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import head_decoder
+from airflow_provider_honeyhive.events.raw import Scalar, head_decoder
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.text import TEXT_FORMATS
@@ -57,7 +57,7 @@ _CUT_ESCAPE = re.compile("%.?$")
 
 
 class _Head(msgspec.Struct):
-    event_type: Any = None
+    event_type: Scalar = None
 
 
 _read_head = head_decoder(_Head)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_honeyhive.events.raw import head_decoder
+from airflow_provider_honeyhive.events.raw import Scalar, head_decoder
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.request import ROOT_TYPE
@@ -37,9 +37,9 @@ _ROOT_FIELDS = ("session_id", "event_type")
 class Head(msgspec.Struct):
     """What tells to which session an event belongs."""
 
-    event_id: Any = None
-    session_id: Any = None
-    event_type: Any = None
+    event_id: Scalar = None
+    session_id: Scalar = None
+    event_type: Scalar = None
 
 
 #: Gives what an event says of its session, whatever else its bytes hold.

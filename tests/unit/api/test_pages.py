@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.api.pages import decode_page
+from airflow_provider_honeyhive.api.pages import MOST_EVENTS, decode_page
+from airflow_provider_honeyhive.events.raw import check_json, load_event
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
+from airflow_provider_honeyhive.export.xcom import fit_for_xcom
+from tests.unit.property_settings import thoroughly
+
+#: Python makes no number of so many digits.
+DIGITS = b"7" * 5_000
 
 ODD_EVENTS = {
     "a 30-digit integer": b'{"event_id":"e","start_time":1,"n":123456789012345678901234567890}',
     "a 17-digit float": b'{"event_id":"e","start_time":1,"n":0.12345678901234567}',
+    "an integer of 5,000 digits": b'{"event_id":"e","start_time":1,"n":-%b}' % DIGITS,
+    "such an integer, and what is no number": b'{"event_id":"e","start_time":1,"n":[%b],"m":NaN}' % DIGITS,
     "an exponent": b'{"event_id":"e","start_time":1,"n":1E400}',
     "escapes as they are": b'{"event_id":"e","start_time":1,"t":"\\u00e9\\/\\t\\u2028"}',
     "line separators as they are": '{"event_id":"e","start_time":1,"t":"\u2028\u2029"}'.encode(),
@@ -84,11 +95,11 @@ def test_an_id_with_a_raw_line_break_is_the_same_as_with_its_escape():
         (b"[]", "expected '{'"),
         (b'{"events":null}', "no list"),
         (b'{"error":"secret content"}', "but 'error'"),
-        (b'{"events":[{"event_id":"a"', "offset 26"),
+        (b'{"events":[{"event_id":"a"', "value at byte 11 ends too early"),
         (b'{"events":[1]}', "not an object"),
         (b'{"events":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}", "not an object"),
         (b'{"events":[{"a":' + b"[" * 100_000, "ends too early"),
-        (b'{"other":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"other":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "but 'other'"),
         (b"<!DOCTYPE html><html>Sign in</html>", "web page"),
     ],
 )
@@ -98,6 +109,163 @@ def test_what_is_no_page_of_events_is_described_without_its_content(body, messag
     assert "secret content" not in str(caught.value)
 
 
-@pytest.mark.parametrize("total", ["null", '"many"', "-1", "1.5", "true", "{}"])
-def test_a_total_that_is_no_number_is_none(total):
-    assert decode_page(b'{"events":[],"count":%s}' % total.encode(), 1).total is None
+@pytest.mark.parametrize(
+    "total",
+    [
+        "null",
+        '"many"',
+        "-1",
+        "1.5",
+        "true",
+        "{}",
+        "1e308",
+        "1e400",
+        "NaN",
+        "-Infinity",
+        str(10**400),
+        str(2**63),
+        DIGITS.decode(),
+        "[" * 9_000 + "]" * 9_000,
+    ],
+)
+@pytest.mark.parametrize("events", ["", '{"odd":NaN}'])
+def test_a_total_that_is_no_number_of_events_is_none(total, events):
+    assert decode_page(f'{{"events":[{events}],"count":{total}}}'.encode(), 1).total is None
+
+
+@pytest.mark.parametrize(("total", "number"), [("0", 0), ("7.0", 7), ("1e3", 1000), (str(2**63 - 1), 2**63 - 1)])
+@pytest.mark.parametrize("events", ["", '{"odd":NaN}'])
+def test_a_total_is_any_whole_number(total, number, events):
+    assert decode_page(f'{{"events":[{events}],"count":{total}}}'.encode(), 1).total == number
+
+
+@pytest.mark.parametrize("name", ["event_id", "start_time", "project", "other"])
+@pytest.mark.parametrize("odd", ["", ',"odd":NaN'])
+def test_an_integer_of_any_length_is_read_and_a_text_where_python_makes_no_number_of_it(name, odd):
+    raw = b'{"%b":%b%b}' % (name.encode(), DIGITS, odd.encode())
+    page = decode_page(b'{"events":[{"%b":1},' % name.encode() + raw + b"]}", 10)
+    assert page.raw_events[1] == raw
+    assert page.times == [1_000_000 if name == "start_time" else None, None]
+    assert len(set(page.ids)) == 2
+    assert fit_for_xcom(page.events[1])[name] == fit_for_xcom(load_event(raw))[name] == DIGITS.decode()
+
+
+@pytest.mark.parametrize("odd", ["", '{"odd":NaN},'])
+def test_more_events_than_any_page_has_are_refused_however_few_were_asked_for(odd):
+    most = odd + "{}," * (MOST_EVENTS - bool(odd) - 1)
+    assert len(decode_page(f'{{"events":[{most}{{}}]}}'.encode(), 1)) == MOST_EVENTS
+    with pytest.raises(HoneyHiveResponseError, match="it has more than 20,000 events"):
+        decode_page(f'{{"events":[{most}{{}},{{}}]}}'.encode(), 7_500)
+
+
+MANY = 100_000
+
+#: Answers of nothing but small values, and where those are.
+MANY_VALUES = {
+    "events": b'{"events":[%b]}',
+    "what is no event": b'{"events":[{},%b]}',
+    "another member": b'{"other":[%b],"events":[{}]}',
+    "the total": b'{"events":[{}],"totalEvents":[%b]}',
+    "a member of an event": b'{"events":[{"other":[%b]}]}',
+    "the project": b'{"events":[{"project":[%b]}]}',
+    "an event with line breaks": b'{"events":[{"other":\n[%b]}]}',
+    "an event with a raw control character": b'{"events":[{"other":["\x01",%b]}]}',
+    "an event with what is no number": b'{"events":[{"project":[%b],"odd":NaN}]}',
+    "an event with half an emoji": b'{"events":[{"event_id":[%b],"odd":"\\ud83d"}]}',
+    "an answer with half an emoji": b'{"other":[%b],"events":[{"odd":"\\ud83d"}]}',
+}
+
+
+@pytest.mark.parametrize("value", [b"{}", b"[]", b"1", b"null", b'""', b'{"a":[]}'])
+@pytest.mark.parametrize("place", MANY_VALUES.values(), ids=MANY_VALUES)
+def test_an_answer_of_many_small_values_takes_no_more_memory_than_some_copies_of_it(place, value):
+    body = place % b",".join([value] * MANY)
+    decode_page(b'{"events":[]}', 1)
+    tracemalloc.start()
+    try:
+        decode_page(body, 1_000)
+    except HoneyHiveResponseError:
+        pass
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 4 * len(body) + 4_000_000
+
+
+def test_an_answer_of_many_names_takes_no_more_memory_than_a_few():
+    body = b"{%b}" % b",".join(b'"%d":1' % number for number in range(200_000))
+    tracemalloc.start()
+    with pytest.raises(HoneyHiveResponseError, match='no list "events" but'):
+        decode_page(body, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_events_of_millions_of_numbers_are_read():
+    event = b'{"event_id":"%d","vector":[' + b",".join([b"0.25"] * 1_536) + b"]}"
+    events = [event % number for number in range(2_000)]
+    page = decode_page(b'{"events":[' + b",".join(events) + b'],"totalEvents":2000}', 2_000)
+    assert page.raw_events == events
+    assert (page.total, page.ids[-1]) == (2_000, "1999")
+
+
+def test_names_of_what_came_instead_of_a_page_are_few_short_and_on_one_line():
+    names = ["a\x1b[31m\n\u202e", "b" * 500, *"cdefghijklmn"]
+    with pytest.raises(HoneyHiveResponseError) as caught:
+        decode_page(json.dumps(dict.fromkeys(names, 1)).encode(), 1)
+    text = str(caught.value)
+    assert text.isprintable()
+    assert r"a\x1b[31m\n\u202e" in text.replace("\\\\", "\\")
+    assert "b" * 39 + "\\u2026" in text
+    assert len(text) < 400
+
+
+def is_json(text):
+    try:
+        json.loads(text.decode("utf-8", "surrogateescape"), strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def is_checked(text):
+    try:
+        check_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+#: Pieces of JSON, whole and broken, and of what is none.
+PIECES = [
+    *(bytes([number]) for number in b'{}[],:"\\ \n\t\x00\x0b\x1f\x7f\x80\xff\xe2-+.0eEtfn'),
+    *(b"12", b"-0", b"1.5", b"1e5", b"true", b"false", b"null", b"NaN", b"Infinity", b"-Infinity", b"-NaN", b"nan"),
+    *(
+        rb"\ud83d",
+        rb"\uDE00",
+        rb"\uD8",
+        rb"\\ud83d",
+        rb"\u00e9",
+        rb"\/",
+        rb"\x",
+        "é😀".encode(),
+        b'"a"',
+        b'{"a":',
+        b'"b":1',
+    ),
+]
+
+
+@thoroughly(300)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join), st.sampled_from([b"%b", b'"%b"', b'{"a":%b}', b"[%b]"])
+)
+@example(b"NaN", b"1%b")
+@example(b"Infinity", b"--%b")
+@example(rb"\NaN", b'"%b"')
+@example(b"\x0b", b"[%b]")
+@example(b"\xef\xbb\xbf1", b"%b")
+def test_what_is_checked_is_what_python_takes_for_json(text, place):
+    whole = place % text
+    assert is_checked(whole) == is_json(whole)

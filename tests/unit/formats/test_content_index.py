@@ -98,6 +98,14 @@ def test_every_odd_event_has_a_record_under_its_id(raw):
     assert content(changed) != content(raw)
 
 
+def test_an_id_of_any_number_of_digits_tells_events_apart():
+    one, same, other = (
+        records_of([b'{"event_id":%b,"a":%b}' % (b"7" * 5_000 + end, value)])
+        for end, value in ((b"1", b"1"), (b"1", b"2"), (b"2", b"1"))
+    )
+    assert one[:16] == same[:16] != other[:16]
+
+
 def test_integers_are_compared_to_64_bits_and_more_do_not_fail():
     number = 2**63 + 1
     one, other = (b'{"event_id":"a","n":%d}' % n for n in (number, number + 1))
