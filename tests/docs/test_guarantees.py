@@ -7,11 +7,20 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_honeyhive.api import concurrency, failures, retries, transport
+from airflow_provider_honeyhive import display
+from airflow_provider_honeyhive.api import (
+    concurrency,
+    connection_form,
+    connections,
+    failures,
+    pages,
+    retries,
+    transport,
+)
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.export import checkpoint, extract_window, staging, threads
-from airflow_provider_honeyhive.formats import parquet
-from airflow_provider_honeyhive.models import fields, options
+from airflow_provider_honeyhive.formats import datafile, parquet
+from airflow_provider_honeyhive.models import fields, options, stored
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.reading import page_size, slice_reader, unordered
 from airflow_provider_honeyhive.storage import base, lease, paths
@@ -39,6 +48,10 @@ BOUNDS = {
     "Tries of a page that may be too heavy, before smaller ones are asked for (413: one)": retries.HEAVY_PAGE_TRIES,
     "Redirects of one request": transport._MOST_REDIRECTS,
     "One answer, decompressed": SETTINGS.max_response_bytes,
+    "On the wire twice as many bytes, and besides": transport.WIRE_MARGIN,
+    "Headers of an answer": connections.LARGEST_HEAD,
+    "Body of a redirect or a refusal, as far as it is read": transport.LARGEST_ERROR_BODY,
+    "Events in one answer, at the most": pages.MOST_EVENTS,
     "Bytes that an answer aims for": page_size.TARGET_BYTES,
     "Events in the first pages": page_size.FIRST_LIMIT,
     "Readings of a window before it is incomplete": slice_reader.READ_ATTEMPTS,
@@ -57,7 +70,15 @@ BOUNDS = {
     "Longest wait for a lease": lease.PATIENCE_S,
     "How often a running task looks whether it is to stop": concurrency.TICK_S,
     "What readers get to put things down at the end": threads.GRACE_S,
+    "A manifest, checkpoint or other small file that is read back": stored.LARGEST_FILE,
+    "Characters of a file's name in it": stored.LONGEST_NAME,
+    "One event in a data file, as `verify` reads it": datafile.LONGEST_ROW,
     "Characters of a server's message in an error": failures._LONGEST_MESSAGE,
+    "Characters of a store's message in an error": base.LONGEST_REASON,
+    "Characters of one value in an error": display.LONGEST_VALUE,
+    "Problems that one error lists": display.MOST_LISTED,
+    "Characters of an error, and of a line of the command line": display.LONGEST_ERROR,
+    "Characters of one value in a log line": display.LONGEST_ARGUMENT,
 }
 #: What sets those that are not fixed.
 SET_BY = {
@@ -99,6 +120,9 @@ def test_every_bound_is_the_one_in_the_code(row):
 
 def test_numbers_in_sentences_are_those_of_the_code():
     assert slice_reader.READ_ATTEMPTS == 3
+    assert transport.WIRE_FACTOR == 2
+    # An event of the largest answer that a connection can allow, with all of its quotes doubled.
+    assert datafile.LONGEST_ROW == 2 * connection_form.MOST_MAX_RESPONSE_BYTES
     PAGE.check_sentences(
         [
             "are read again, three readings in all",
@@ -112,6 +136,9 @@ def test_numbers_in_sentences_are_those_of_the_code():
             f"Nothing was staged for more than {lasting(checkpoint.LONGEST_AGE)}",
             f"at most {failures._LONGEST_MESSAGE} characters of it",
             f"refused at {SETTINGS.max_response_bytes / 1024**2:g} MiB, decompressed",
+            f"At most {transport.LARGEST_ERROR_BODY / 1024:g} KiB of it are read",
+            f"more than {pages.MOST_EVENTS:,} events are refused",
+            f"of more than {display.MOST_LISTED} their number",
             f"by default {lasting((SETTINGS.max_retries + 1) * SETTINGS.timeout)}, or would have",
         ]
     )
