@@ -50,7 +50,7 @@ def test_every_field_that_is_named_is_read():
 def test_the_python_without_airflow_runs(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "out" / "2026-11-22"
     folder.mkdir(parents=True)
-    part = folder / "part-0.parquet"
+    part = folder / "part-00000-000000000000.parquet"
     pq.write_table(pa.Table.from_batches([to_record_batch([b'{"event_id":"e"}'])[0]]), part)
     manifest = {
         "project": "demo",
@@ -62,7 +62,7 @@ def test_the_python_without_airflow_runs(tmp_path, monkeypatch, capsys):
         "file_format": "parquet",
         "compression": "zstd",
         "request": {"api_host": "h"},
-        "files": [{"path": part.name, "event_count": 1, "size_bytes": 1, "sha256": ""}],
+        "files": [{"path": part.name, "event_count": 1, "size_bytes": 1, "sha256": "0" * 64}],
     }
     (folder / "_manifest.json").write_bytes(Manifest(**manifest).to_json())
     monkeypatch.chdir(tmp_path)
