@@ -138,6 +138,7 @@ def test_numbers_in_sentences_are_those_of_the_code():
             f"refused at {SETTINGS.max_response_bytes / 1024**2:g} MiB, decompressed",
             f"At most {transport.LARGEST_ERROR_BODY / 1024:g} KiB of it are read",
             f"more than {pages.MOST_EVENTS:,} events are refused",
+            "to a worker with 512 MB of memory",  # as the test of that row has
             f"of more than {display.MOST_LISTED} their number",
             f"by default {lasting((SETTINGS.max_retries + 1) * SETTINGS.timeout)}, or would have",
         ]
