@@ -61,6 +61,10 @@ class HoneyHiveError(Exception):
         return super().__str__()
 
 
+#: Stands for a value that an error must not show.
+NOT_SHOWN = "(not shown)"
+
+
 class Argument(str):
     """The name of an argument within a text; the command line says its option instead."""
 
@@ -71,7 +75,7 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
     """An argument that cannot be right.
 
     :param argument: name of the argument, as the user wrote it.
-    :param value: what came.
+    :param value: what came; :data:`NOT_SHOWN` where that may hold a secret.
     :param allowed: what is allowed instead: a text, in pieces where it names other arguments.
     """
 
@@ -98,6 +102,8 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
         return InvalidArgumentError(argument, self.value, *pieces)
 
     def _text(self) -> str:
+        if self.value == NOT_SHOWN:
+            return f"{self.argument}: {self.allowed}"
         return f"{self.argument}: got {quoted(self.value)}; {self.allowed}"
 
 

@@ -56,9 +56,9 @@ class HoneyHiveClient:
     ) -> None:
         self.settings = settings
         self.retries = 0
-        # Whatever the server says from now on may hold it.
-        hide(settings.api_key.get_secret_value())
-        hide(settings.redact_secret.get_secret_value() if settings.redact_secret else None)
+        # Whatever a server or a proxy says from now on may hold them.
+        for secret in settings.secrets:
+            hide(secret)
         self._transport = Transport(settings, user_agent)
         self._leaves_long_waits = leaves_long_waits
         self._sleep = sleep or self._transport.sleep

@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAPIError,
     HoneyHiveAuthError,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 NO_SUCH_ROUTE = "NO_SUCH_ROUTE"
 
 _LONGEST_MESSAGE = 500
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 _ROUTER_SAYS = re.compile(r"cannot post|route\b.*\bnot found|no route|endpoint not found", re.IGNORECASE)
 
@@ -63,7 +62,13 @@ _UNEXPECTED = (HoneyHiveRequestError, "unexpected answer")
 
 
 def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) -> HoneyHiveAPIError:
-    """Return the error for an answer whose status is not 200."""
+    """Return the error for an answer whose status is not 200.
+
+    :param status: HTTP status.
+    :param headers: of the answer.
+    :param body: of the answer, as much of it as an explanation has.
+    :param url: that was asked.
+    """
     said = _parsed(body)
     error_code = said.get("errorCode")
     message = _clean(said.get("message") or said.get("error") or "")
@@ -133,8 +138,8 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
 
 
 def _clean(text: Any) -> str:
-    # What a server says goes into logs: one line, no control characters, not endless.
-    return _CONTROL.sub(" ", text if isinstance(text, str) else "").strip()[:_LONGEST_MESSAGE]
+    # Here the text is decoded, so that the key is found in it however the server has escaped it.
+    return shown(text.strip(), _LONGEST_MESSAGE) if isinstance(text, str) else ""
 
 
 def _retry_after(header: str | None) -> float | None:
@@ -146,10 +151,10 @@ def _retry_after(header: str | None) -> float | None:
     except ValueError:
         try:
             until = parsedate_to_datetime(header)
-        except ValueError:
+            aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+            seconds = (aware - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError):
             return None
-        aware = until if until.tzinfo else until.replace(tzinfo=UTC)
-        seconds = (aware - datetime.now(UTC)).total_seconds()
     return None if math.isnan(seconds) else max(0.0, seconds)
 
 

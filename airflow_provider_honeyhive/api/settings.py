@@ -1,10 +1,13 @@
-"""How to reach HoneyHive: base URL, key, endpoint, time-outs, TLS. Checked when made, free of I/O."""
+"""How to reach HoneyHive: base URL, key, endpoint, time-outs, TLS. Checked when made, and nothing is asked for it."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -17,10 +20,25 @@ from airflow_provider_honeyhive.api.connection_form import (
     MOST_MAX_RESPONSE_BYTES,
 )
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
-from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, HoneyHiveAuthError, InvalidArgumentError
 
 #: Kinds of key by their prefix: this one cannot read.
 INGESTION_KEY_PREFIX = "hh_ingst_"
+
+#: Words for what a connection's extra ``verify`` may be.
+_VERIFY_WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+_PROXY_FORM = "proxy must be a URL such as http://proxy.example.com:3128, with user and password percent-encoded"
+
+#: A name, an address, or what has none.
+_HOST = re.compile(r"[\w.-]*|[0-9a-f:.]+")
+
+#: A URL that holds no secret: no user, no query, no port that is no number.
+_PLAIN_URL = re.compile(r"(?:[A-Za-z][\w+.-]*://)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,20})?(?:/[^@?#\s]*)?")
+
+_URLS = ("api_url", "app_url")
+
+_SECRETS = ("api_key", "proxy", "redact_secret")
 
 
 class ClientSettings(BaseModel):
@@ -36,7 +54,7 @@ class ClientSettings(BaseModel):
     :param max_retries: how often a failed request is sent again; together with ``timeout`` this bounds
         the time spent on one request to ``(max_retries + 1) * timeout`` seconds.
     :param verify: check the server's certificate: True, False, or a path to a CA bundle.
-    :param proxy: URL of a proxy for all requests; by default the environment decides.
+    :param proxy: URL of a proxy for all requests, which may hold a password; by default the environment decides.
     :param app_url: base URL of the web UI, for links.
     :param redact_secret: key of the hashes that replace redacted values.
     :param allow_http: let the key go over plain http to a host other than loopback.
@@ -54,7 +72,7 @@ class ClientSettings(BaseModel):
     connect_timeout: float = Field(default=10.0, gt=0, le=3_600)
     max_retries: int = Field(default=DEFAULT_MAX_RETRIES, ge=0, le=100)
     verify: bool | str = True
-    proxy: str | None = None
+    proxy: SecretStr | None = None
     app_url: str | None = None
     redact_secret: SecretStr | None = None
     allow_http: bool = False
@@ -78,11 +96,11 @@ class ClientSettings(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False)
-            places = ", ".join(".".join(map(str, item["loc"][:1])) or "connection" for item in problems)
+            problems = error.errors(include_url=False, include_context=False, include_input=False)
+            names = [str(item["loc"][0]) if item["loc"] else "connection" for item in problems]
             raise InvalidArgumentError(
-                places,
-                {item["loc"][0]: given.get(str(item["loc"][0])) for item in problems if _may_show(item["loc"])},
+                ", ".join(names),
+                {name: given[name] for name in names if _may_show(name, given.get(name))} or NOT_SHOWN,
                 "; ".join(item["msg"].removeprefix("Value error, ") for item in problems),
             ) from None
 
@@ -103,15 +121,22 @@ class ClientSettings(BaseModel):
     @classmethod
     def _url_is_base(cls, url: str) -> str:
         text = url.strip().rstrip("/")
+        if not text.isprintable() or any(mark in text for mark in " \\?#@"):
+            raise ValueError("host must be a base URL alone: no user, no password, no query, no fragment, no space")
         if "://" not in text:
-            text = f"{'http' if _is_loopback(urlsplit('//' + text).hostname) else 'https'}://{text}"
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"host {text!r} is not a base URL such as {DEFAULT_API_URL}")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("host must be a base URL alone: no user, password, query or fragment")
-        _ = parts.port  # raises ValueError for one that is no number
+            parts = _split(f"//{text}", "host")
+            text = f"{'http' if _is_loopback(parts.hostname) else 'https'}://{text}"
+        parts = _split(text, "host")
+        if parts.scheme not in ("http", "https") or not parts.hostname or "//" in parts.path:
+            raise ValueError(f"host must be a base URL such as {DEFAULT_API_URL}")
         return text
+
+    @field_validator("app_url")
+    @classmethod
+    def _address_has_no_password(cls, url: str | None) -> str | None:
+        if url is not None and "@" in url:
+            raise ValueError("app_url must be a web address without user and password")
+        return url
 
     @field_validator("endpoint")
     @classmethod
@@ -122,8 +147,32 @@ class ClientSettings(BaseModel):
     @field_validator("verify", mode="before")
     @classmethod
     def _verify_words(cls, verify: Any) -> Any:
-        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-        return words.get(verify.strip().lower(), verify) if isinstance(verify, str) else verify
+        if not isinstance(verify, str):
+            return verify
+        word = _VERIFY_WORDS.get(verify.strip().lower())
+        if word is None and not _exists(verify):
+            raise ValueError("verify must be true, false, or the path of a CA bundle, and there is no such file")
+        return verify if word is None else word
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_can_be_used(cls, proxy: SecretStr | None) -> SecretStr | None:
+        if proxy is None:
+            return None
+        text = proxy.get_secret_value().strip()
+        if "://" not in text and "@" not in text:
+            text = f"http://{text}"
+        if not text.isascii() or not text.isprintable() or any(mark in text for mark in " \\?#"):
+            raise ValueError(_PROXY_FORM)
+        parts = _split(text, "proxy")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise ValueError(_PROXY_FORM)
+        try:
+            # As they are sent.
+            ":".join(_login(parts)).encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError("proxy has characters in user or password that HTTP cannot send (not Latin-1)") from None
+        return SecretStr(text)
 
     @model_validator(mode="after")
     def _no_key_in_the_clear(self) -> ClientSettings:
@@ -145,6 +194,14 @@ class ClientSettings(BaseModel):
         """Whether the API is on this machine."""
         return _is_loopback(urlsplit(self.api_url).hostname)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown, as it is known here and as it is sent."""
+        user, password = _login(urlsplit(self.proxy.get_secret_value())) if self.proxy else ("", "")
+        token = b64encode(f"{user}:{password}".encode("latin-1")).decode() if password else ""
+        redact = self.redact_secret.get_secret_value() if self.redact_secret else ""
+        return tuple(filter(None, (self.api_key.get_secret_value(), redact, token, password)))
+
 
 def base_url(host: str | None, schema: str | None, port: int | None) -> str | None:
     """Return the base URL that a connection's fields mean, None where they name no host.
@@ -154,19 +211,62 @@ def base_url(host: str | None, schema: str | None, port: int | None) -> str | No
     :param host: host, or a whole base URL.
     :param schema: ``http`` or ``https``; anything else means nothing.
     :param port: added where the host names none.
+    :raises InvalidArgumentError: the host can be none.
     """
     if not host:
         return None
     if "://" not in host and schema in ("http", "https"):
         host = f"{schema}://{host}"
-    parts = urlsplit(host if "://" in host else f"//{host}")
+    try:
+        parts = _split(host if "://" in host else f"//{host}", "host")
+    except ValueError as error:
+        raise InvalidArgumentError("host", NOT_SHOWN, str(error)) from None
     if port and parts.port is None:
         host = parts._replace(netloc=f"{parts.netloc}:{port}").geturl().removeprefix("//")
     return host
 
 
-def _may_show(place: tuple[Any, ...]) -> bool:
-    return bool(place) and place[0] not in ("api_key", "proxy", "redact_secret")
+def _split(url: str, name: str) -> SplitResult:
+    """Return the pieces of a URL.
+
+    :param url: with a scheme, or beginning with ``//``.
+    :param name: what to call it.
+    :raises ValueError: it is none. The error does not show it, for it may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{name} must be a URL with a port from 1 to 65535, or none") from None
+    if port == 0:
+        raise ValueError(f"{name} must be a URL with a port from 1 to 65535, or none")
+    host = parts.hostname or ""
+    try:
+        host.encode("idna")  # as it is asked for
+    except UnicodeError:
+        raise ValueError(f"{name} must be a URL, but a piece of its host's name is empty or too long") from None
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{name} must be a URL, but its host has characters that no host has")
+    return parts
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        # A name that is too long, a folder that may not be entered, a NUL.
+        return False
+
+
+def _login(parts: SplitResult) -> tuple[str, str]:
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _may_show(name: str, value: Any) -> bool:
+    """Return whether an error may show the value of a field."""
+    if name in _SECRETS or not isinstance(value, str | int | float) or (type(value) is int and abs(value) > 2**63):
+        return False
+    return name not in _URLS or _PLAIN_URL.fullmatch(str(value)) is not None
 
 
 def _is_loopback(host: str | None) -> bool:

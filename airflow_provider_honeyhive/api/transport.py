@@ -124,9 +124,7 @@ class Transport:
         else:
             raise HoneyHiveRequestError(f"{self._settings.api_host} redirects in a circle", status_code=status)
         if status != 200:
-            # A server may echo the key; what it says goes into logs.
-            key = self._settings.api_key.get_secret_value().encode()
-            raise api_error(status, headers, content.tobytes().replace(key, b"***"), url)
+            raise api_error(status, headers, content.tobytes(), url)
         return content
 
     def _authorize(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -193,5 +191,5 @@ class Transport:
     def _proxies(self, url: str) -> Mapping[str, str]:
         """Return the proxies for a URL: the connection's, else, beyond this machine, the environment's."""
         if self._settings.proxy:
-            return {"all": self._settings.proxy}
+            return {"all": self._settings.proxy.get_secret_value()}
         return {} if self._settings.is_loopback else get_environ_proxies(url)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_honeyhive.api.connection_form import CONNECTION_TYPE, EXTRA_FIELDS
 from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ def parse_connection(text: str, source: str = CONNECTION_OPTION) -> dict[str, An
         fields = _of_json(text) if text.lstrip().startswith("{") else _of_uri(text.strip())
         url = base_url(fields["host"], fields["schema"], fields["port"])
     except (ValueError, RecursionError):
-        raise InvalidArgumentError(source, "(not shown)", _FORMS) from None
+        raise InvalidArgumentError(source, NOT_SHOWN, _FORMS) from None
     extras = fields["extra"]
     return {"api_key": fields["password"], "api_url": url, **{name: extras.get(name) for name in EXTRA_FIELDS}}
 

@@ -49,7 +49,7 @@ def event_times(file_format: str, compression: str, chunks: Iterable[bytes]) -> 
         raise
     except Exception as error:
         # Of damaged bytes each library raises what it likes, pyarrow even errors of the operating system.
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def _of_jsonl(chunks: Iterable[bytes]) -> Times:

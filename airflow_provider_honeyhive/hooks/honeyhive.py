@@ -14,6 +14,7 @@ from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import (
+    NOT_SHOWN,
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
     HoneyHiveError,
@@ -69,7 +70,13 @@ class HoneyHiveHook(BaseHook):
         :raises InvalidArgumentError: a field of the connection cannot be right.
         """
         connection = self.get_connection(self.honeyhive_conn_id)
-        extras = {name: connection.extra_dejson.get(name) for name in connection_form.EXTRA_FIELDS}
+        try:
+            found = connection.extra_dejson
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise InvalidArgumentError("extra", NOT_SHOWN, "the connection's extra must be a JSON object")
+        extras = {name: found.get(name) for name in connection_form.EXTRA_FIELDS}
         url = base_url(connection.host, connection.schema, connection.port)
         return ClientSettings.parse(api_key=connection.password, api_url=url, **extras)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator
 
+from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.models.stored import Count, Micros, StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, format_time, from_micros
@@ -114,7 +115,7 @@ class WatchState:
         except DestinationTakenError:
             raise
         except DestinationError as error:
-            raise DestinationTakenError(f"{error}; remove it to begin again") from None
+            raise DestinationTakenError(f"{shown(error)}; remove it to begin again") from None
         since, packed = stored.since, base64.b64decode(stored.seen)
         seen = {digest: since + seconds * SECOND_US for digest, seconds in _SEEN.iter_unpack(packed)}
         if max((since, *seen.values())) > latest + CLOCKS_APART_US:
