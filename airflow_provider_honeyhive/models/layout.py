@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
-from airflow_provider_honeyhive.models.stored import name_problem
 
 _TEXT = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -101,6 +100,14 @@ def is_staged(name: str) -> bool:
     return _STAGED_NAME.fullmatch(name) is not None
 
 
+#: Most characters of the name of a file, the folders that it lies in included.
+LONGEST_NAME = 1_024
+
+#: Characters that no name of a file has: those that control a terminal or the direction of writing, halves of
+#: surrogate pairs, and the backslash, which parts folders elsewhere.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\\]")
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where an export goes.
@@ -164,6 +171,18 @@ class Layout:
     def stages_in(self, name: str) -> bool:
         """Return whether a name is one of a staging folder of this place."""
         return name.startswith(self.staging_prefix) and is_staging(name)
+
+
+def name_problem(name: str) -> str | None:
+    """Return why a text cannot be the name of a file below a folder, None where it can.
+
+    :param name: relative to the folder.
+    """
+    if not 0 < len(name) <= LONGEST_NAME:
+        return f"allowed: 1 to {LONGEST_NAME} characters"
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
+        return "allowed: a name relative to the folder, without empty parts, '.' and '..'"
+    return "allowed: no backslash, and no characters that do not print" if _UNFIT.search(name) else None
 
 
 def is_partition(name: str) -> bool:

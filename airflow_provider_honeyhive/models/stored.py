@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self, TypeAlias
@@ -18,34 +17,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.models.layout import name_problem
 from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, format_time
 
 #: Most bytes of a file.
 LARGEST_FILE = 64 * 1024**2
 
-#: Most characters of the name of a file, the folders that it lies in included.
-LONGEST_NAME = 1_024
-
-#: Characters that no name of a file has: those that control a terminal or the direction of writing, halves of
-#: surrogate pairs, and the backslash, which parts folders elsewhere.
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\\]")
-
 #: Most characters of a time.
 _LONGEST_TIME = 64
 
 _CHECKSUM = "checksum"
-
-
-def name_problem(name: str) -> str | None:
-    """Return why a text cannot be the name of a file below a folder, None where it can.
-
-    :param name: relative to the folder.
-    """
-    if not 0 < len(name) <= LONGEST_NAME:
-        return f"allowed: 1 to {LONGEST_NAME} characters"
-    if not {"", ".", ".."}.isdisjoint(name.split("/")):
-        return "allowed: a name relative to the folder, without empty parts, '.' and '..'"
-    return "allowed: no backslash, and no characters that do not print" if _UNFIT.search(name) else None
 
 
 def _checked_name(name: str) -> str:

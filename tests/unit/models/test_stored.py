@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
-from airflow_provider_honeyhive.models.layout import choose_layout
+from airflow_provider_honeyhive.models.layout import LONGEST_NAME, choose_layout, name_problem
 from airflow_provider_honeyhive.models.stored import (
     LARGEST_FILE,
-    LONGEST_NAME,
     Count,
     FileName,
     Instant,
@@ -23,7 +22,6 @@ from airflow_provider_honeyhive.models.stored import (
     StoredFile,
     StoredModel,
     TimeText,
-    name_problem,
 )
 
 from ..property_settings import thoroughly
