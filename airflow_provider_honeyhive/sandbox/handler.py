@@ -88,6 +88,10 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+#: Bytes of a request's body, and digits of its length, at the most.
+LARGEST_REQUEST, _MOST_DIGITS = 16 * 1024**2, 20
+
+
 class Handler(BaseHTTPRequestHandler):
     """Speaks HTTP/1.1 for a sandbox."""
 
@@ -99,14 +103,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Read the request, let the sandbox answer, send what the fault leaves of the answer."""
+        length = self.headers.get("Content-Length") or "0"
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
-            self.close_connection = True
-            self._send(Answer(411, dump_json({"message": "Length Required"})), NO_FAULT)
+            self._hang_up(411, "Length Required")
             return
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not (length.isascii() and length.isdigit()):
+            self._hang_up(400, "Content-Length is no number")
+            return
+        # Digits are counted first: Python makes no number of thousands of them.
+        if len(length) > _MOST_DIGITS or int(length) > LARGEST_REQUEST:
+            self._hang_up(413, "Content Too Large")
+            return
+        body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer, fault = self.server.respond(self.command, self.path, headers, body)
         self._send(answer, fault)
+
+    def _hang_up(self, status: int, message: str) -> None:
+        self.close_connection = True
+        self._send(Answer(status, dump_json({"message": message})), NO_FAULT)
 
     # One behaviour for every method: the sandbox knows which it has.
     do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_POST  # noqa: N815

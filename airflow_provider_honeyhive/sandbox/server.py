@@ -306,7 +306,7 @@ def _json(body: bytes) -> Any:
         return {}
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -167,6 +167,10 @@ def test_a_page_that_cannot_shrink_is_tried_as_often_as_any():
         ("-5", 0, 1),
         ("nan", 1, 2),
         ("inf", 1, LONGEST_RETRY_AFTER_S),
+        ("9" * 5_000, 1, LONGEST_RETRY_AFTER_S),
+        ("1e400", 1, LONGEST_RETRY_AFTER_S),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", 1, 2),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 1, 2),
     ],
 )
 def test_retry_after_is_obeyed_in_every_form_within_bounds(sandbox, client, header, low, high):
