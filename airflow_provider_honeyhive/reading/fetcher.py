@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
@@ -17,7 +16,7 @@ from airflow_provider_honeyhive.api.endpoints import DateRange
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, HoneyHiveError, WrongProjectError
 from airflow_provider_honeyhive.models.filters import EventFilter
-from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, from_micros
+from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, MILLISECOND_US, SECOND_US, from_micros
 from airflow_provider_honeyhive.reading.page_size import PageSizer
 from airflow_provider_honeyhive.reading.rows import SharedKeys
 
@@ -179,12 +178,12 @@ class RangeFetcher:
     def _fetch(self, low: int | None, high: int | None, page: int, limit: int, *, by_filters: bool) -> Page:
         request, date_range = self._request, None
         if high is not None:
-            start = from_micros((low or 0) // MILLISECOND_US * MILLISECOND_US)
-            end = from_micros(-(-high // MILLISECOND_US) * MILLISECOND_US)
+            start = _first(low, high) // MILLISECOND_US * MILLISECOND_US
+            end = -(-high // MILLISECOND_US) * MILLISECOND_US
             if by_filters:
                 request = request.model_copy(update={"filters": (*request.filters, *_time_filters(start, end))})
             else:
-                date_range = DateRange(start=start, end=end)
+                date_range = DateRange(start=_time(start), end=_time(end))
         most = self._sizer.max_bytes(limit)
         return self._client.fetch_page(
             request, date_range, page=page, limit=limit, max_bytes=most, concurrency=self.concurrency
@@ -193,7 +192,7 @@ class RangeFetcher:
     @staticmethod
     def _keeps_to(page: Page, low: int | None, high: int) -> bool:
         # Below, a second of tolerance: some servers cut bounds, or the times they show, to whole seconds.
-        first = (low or 0) - SECOND_US
+        first = _first(low, high) - SECOND_US
         last = high + MILLISECOND_US
         times = [time for time in page.times if time is not None]
         return not times or first <= min(times) <= max(times) <= last
@@ -215,10 +214,21 @@ class RangeFetcher:
                 )
 
 
-def _time_filters(start: datetime, end: datetime) -> tuple[EventFilter, EventFilter]:
+def _first(low: int | None, high: int) -> int:
+    """Return where a range begins: what has no lower bound at 1970, and only a range before that at the year 1."""
+    if low is not None:
+        return low
+    return 0 if high >= 0 else FIRST_US
+
+
+def _time(micros: int) -> datetime:
+    return from_micros(min(max(micros, FIRST_US), LAST_US))
+
+
+def _time_filters(start: int, end: int) -> tuple[EventFilter, EventFilter]:
     # "after" and "before" may leave out their bound: a millisecond wider shows it again.
-    margin = timedelta(milliseconds=1)
+    after, before = _time(start - MILLISECOND_US), _time(end + MILLISECOND_US)
     return (
-        EventFilter(field="start_time", operator="after", value=start - margin, type="datetime"),
-        EventFilter(field="start_time", operator="before", value=end + margin, type="datetime"),
+        EventFilter(field="start_time", operator="after", value=after, type="datetime"),
+        EventFilter(field="start_time", operator="before", value=before, type="datetime"),
     )

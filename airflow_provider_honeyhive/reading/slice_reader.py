@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.display import get_logger
-from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
+from airflow_provider_honeyhive.models.window import FIRST_US, MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up
 from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader, goes_on_after
 
@@ -122,7 +122,7 @@ class SliceReader:
         if len(page) == page.limit or not (is_counted or not fetcher.may_hide_more(page)):
             return False
         below = self._round_up(oldest) - self.cursor.unit
-        if (low is None or low <= below) and len(fetcher.fetch(low, below)):
+        if (FIRST_US if low is None else low) <= below and len(fetcher.fetch(low, below)):
             goes_on = True
         else:
             is_told = is_counted and not fetcher.is_long(page)

@@ -148,6 +148,16 @@ def test_windows_at_both_ends_of_the_calendar_are_exported(sandbox_with, client_
     Manifest.read(tmp_path / "out").verify()
 
 
+@pytest.mark.parametrize(
+    "times",
+    [["0001-01-01T00:00:00Z"], ["2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"], ["9999-12-31T23:59:59.999999Z"]],
+)
+def test_without_a_window_the_first_and_the_last_time_there_is_are_exported(sandbox_with, client_of, tmp_path, times):
+    sandbox = sandbox_with(event_at(time, number) for number, time in enumerate(times))
+    export_events(client_of(sandbox), ExportRequest(project="demo"), tmp_path / "out")
+    assert len(lines(tmp_path / "out")) == len(times)
+
+
 def test_pretty_printed_answers_become_one_line_an_event(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(behaviour=Behaviour(pretty=True), **GENERATED)
     export_events(client_of(sandbox), DEMO, tmp_path / "a.jsonl")
