@@ -20,9 +20,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.encoder import Block  # noqa: TC001 - pydantic needs it at run time
-from airflow_provider_honeyhive.models.layout import is_partition
+from airflow_provider_honeyhive.models.layout import LARGEST_FILE, is_partition
 from airflow_provider_honeyhive.models.stored import (
-    LARGEST_FILE,
     Count,
     FileName,
     Instant,

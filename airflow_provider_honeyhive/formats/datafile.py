@@ -47,7 +47,7 @@ def event_times(file_format: str, compression: str, chunks: Iterable[bytes]) -> 
             yield from _READERS[file_format](DECOMPRESS[compression](chunks))
     except (DestinationError, ValueError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # Of damaged bytes each library raises what it likes, pyarrow even errors of the operating system.
         raise ValueError(f"{type(error).__name__}: {error}") from None
 

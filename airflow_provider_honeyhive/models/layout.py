@@ -100,6 +100,9 @@ def is_staged(name: str) -> bool:
     return _STAGED_NAME.fullmatch(name) is not None
 
 
+#: Most bytes of a file that is read back as a whole, such as a manifest or a checkpoint.
+LARGEST_FILE = 64 * 1024**2
+
 #: Most characters of the name of a file, the folders that it lies in included.
 LONGEST_NAME = 1_024
 

@@ -17,11 +17,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
-from airflow_provider_honeyhive.models.layout import name_problem
+from airflow_provider_honeyhive.models.layout import LARGEST_FILE, name_problem
 from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, format_time
-
-#: Most bytes of a file.
-LARGEST_FILE = 64 * 1024**2
 
 #: Most characters of a time.
 _LONGEST_TIME = 64

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_honeyhive.display import get_logger, place_of, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.models.stored import LARGEST_FILE, LONGEST_NAME
+from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

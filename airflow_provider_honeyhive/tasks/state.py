@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
-from airflow_provider_honeyhive.models.stored import LARGEST_FILE, parse_json
+from airflow_provider_honeyhive.models.layout import LARGEST_FILE
+from airflow_provider_honeyhive.models.stored import parse_json
 from airflow_provider_honeyhive.storage.paths import open_store
 from airflow_provider_honeyhive.tasks.arguments import to_path
 

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive.api import (
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.export import checkpoint, extract_window, staging, threads
 from airflow_provider_honeyhive.formats import datafile, parquet
-from airflow_provider_honeyhive.models import fields, options, stored
+from airflow_provider_honeyhive.models import fields, layout, options
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.reading import page_size, slice_reader, unordered
 from airflow_provider_honeyhive.storage import base, lease, paths
@@ -70,8 +70,8 @@ BOUNDS = {
     "Longest wait for a lease": lease.PATIENCE_S,
     "How often a running task looks whether it is to stop": concurrency.TICK_S,
     "What readers get to put things down at the end": threads.GRACE_S,
-    "A manifest, checkpoint or other small file that is read back": stored.LARGEST_FILE,
-    "Characters of a file's name in it": stored.LONGEST_NAME,
+    "A manifest, checkpoint or other small file that is read back": layout.LARGEST_FILE,
+    "Characters of a file's name in it": layout.LONGEST_NAME,
     "One event in a data file, as `verify` reads it": datafile.LONGEST_ROW,
     "Characters of a server's message in an error": failures._LONGEST_MESSAGE,
     "Characters of a store's message in an error": base.LONGEST_REASON,

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
-from airflow_provider_honeyhive.models.layout import LONGEST_NAME, choose_layout, name_problem
+from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME, choose_layout, name_problem
 from airflow_provider_honeyhive.models.stored import (
-    LARGEST_FILE,
     Count,
     FileName,
     Instant,
