@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import SecretStr
 
 from airflow_provider_honeyhive.api.connection_form import (
     EXTRA_FIELDS,
@@ -34,20 +35,26 @@ def test_there_is_a_form_as_json_one_with_all_fields_and_one_as_uri():
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_every_form_is_read(form, monkeypatch):
-    settings = settings_of(form.text, monkeypatch)
+def test_every_form_is_read(form, monkeypatch, tmp_path):
+    settings = settings_of(with_bundle(form.text, tmp_path), monkeypatch)
     assert settings.api_key.get_secret_value() == "hh_KEY"
     assert settings.project in ("my-project", "my project")
 
 
-def test_the_form_with_all_fields_has_every_extra_and_each_is_taken(monkeypatch):
-    text = PAGE.the("bash", "our-ca.pem")
+def with_bundle(text, folder):
+    """Return a form with a CA bundle that is there."""
+    (folder / "our-ca.pem").touch()
+    return text.replace("/etc/ssl/our-ca.pem", str(folder / "our-ca.pem"))
+
+
+def test_the_form_with_all_fields_has_every_extra_and_each_is_taken(monkeypatch, tmp_path):
+    text = with_bundle(PAGE.the("bash", "our-ca.pem"), tmp_path)
     extra = json.loads(run_shell(text))["extra"]
     assert set(extra) == set(EXTRA_FIELDS)
     settings = settings_of(text, monkeypatch)
     for name, value in extra.items():
         found = getattr(settings, name)
-        assert (found.get_secret_value() if name == "redact_secret" else found) == value
+        assert (found.get_secret_value() if isinstance(found, SecretStr) else found) == value
 
 
 def test_the_uri_says_what_its_pieces_mean(monkeypatch):
