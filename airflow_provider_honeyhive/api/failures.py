@@ -19,7 +19,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from airflow_provider_honeyhive.display import shown
+from airflow_provider_honeyhive.display import LONGEST_VALUE, shown
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAPIError,
     HoneyHiveAuthError,
@@ -76,7 +76,8 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) ->
     if _is_routers(status, said, message):
         error_code = NO_SUCH_ROUTE
     return kind(
-        f"HTTP {status} from {url}: {remedy}" + (f". The server says: {message}" if message else ""),
+        f"HTTP {status} from {shown(url, LONGEST_VALUE)}: {remedy}"
+        + (f". The server says: {message}" if message else ""),
         status_code=status,
         error_code=_clean(error_code) or None,
         server_message=message or None,
@@ -99,8 +100,8 @@ def redirect_target(url: str, location: str) -> str:
         target, new = "", urlsplit("")
     if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
         raise HoneyHiveRequestError(
-            f"{old.netloc} redirects to {f'{new.scheme}://{new.netloc}'!a}, and the key is not sent on to "
-            "another host, port or scheme: set the connection's host to the API's own URL",
+            f"{old.netloc} redirects to {shown(ascii(f'{new.scheme}://{new.netloc}'), LONGEST_VALUE)}, and the key is "
+            "not sent on to another host, port or scheme: set the connection's host to the API's own URL",
             status_code=308,
         )
     return target
@@ -138,7 +139,7 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
 
 
 def _clean(text: Any) -> str:
-    # Here the text is decoded, so that the key is found in it however the server has escaped it.
+    # Decoded, so that the key is found however the server has escaped it; cut there, since half of it would not be.
     return shown(text.strip(), _LONGEST_MESSAGE) if isinstance(text, str) else ""
 
 

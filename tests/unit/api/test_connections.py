@@ -328,3 +328,23 @@ def test_a_refusal_keeps_what_its_short_body_says(sandbox):
         failure = failure_of(client_of(server.url))
     assert isinstance(failure, HoneyHiveRequestError)
     assert failure.server_message == "too odd"
+
+
+@pytest.mark.parametrize("spelling", [str, lambda key: "".join(f"\\u{ord(one):04x}" for one in key)])
+@pytest.mark.parametrize("before", ["", "x" * 499, "x" * (501 - len(KEY))])
+def test_a_key_that_a_refusal_says_back_is_in_no_part_of_the_error(spelling, before):
+    body = f'{{"success": false, "message": "{before}{spelling(KEY)}", "errorCode": "{spelling(KEY)}"}}'
+    with HostileServer(lambda request: Answer(sized(body.encode(), status=b"400 x"))) as server:
+        failure = failure_of(client_of(server.url))
+    assert KEY[:-1] not in f"{failure}{vars(failure)}{failure.args}"
+
+
+def test_a_refusal_after_a_redirect_to_a_long_path_still_says_what_to_do():
+    answers = [
+        Answer(sized(b"", b"Location: /" + b"x" * 60_000, status=REDIRECT)),
+        Answer(sized(b"", status=b"401 x")),
+        Answer(sized(b"", b"Location: http://h" + b"x" * 60_000, status=REDIRECT)),
+    ]
+    with HostileServer(lambda request: answers.pop(0)) as server:
+        assert "the key was refused" in str(failure_of(client_of(server.url)))
+        assert "set the connection's host" in str(failure_of(client_of(server.url)))
