@@ -35,11 +35,11 @@ _BUFFER = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one response may take.
+    """What one response, with the redirects to it, may take.
 
     :param host: who sends it, as errors are to name it.
     :param seconds: from now until its last byte.
-    :param body_bytes: most bytes of its body on the wire: compressed, and with the framing of chunks.
+    :param body_bytes: most bytes of each body on the wire: compressed, and with the framing of chunks.
     """
 
     host: str

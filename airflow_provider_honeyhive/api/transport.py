@@ -95,7 +95,7 @@ class Transport:
 
     @property
     def total_time(self) -> float:
-        """Seconds that one response may take, and that one request may take with all its attempts."""
+        """Seconds for one response with the redirects to it, and for one request with all its attempts."""
         return self._settings.timeout * (self._settings.max_retries + 1)
 
     def post(
@@ -114,15 +114,16 @@ class Transport:
         :raises HoneyHiveConnectionError: no whole response came.
         """
         url = self._settings.api_url + path
-        for _ in range(_MOST_REDIRECTS + 1):
-            with (limit or ConcurrencyLimit(1)).one(lambda: self.is_stopped) as answered:
-                status, headers, content = self._send(url, body, max_bytes)
-                answered(status in _TOO_MANY)
-            if status not in _REDIRECTS:
-                break
-            url = redirect_target(url, headers.get("Location", ""))
-        else:
-            raise HoneyHiveRequestError(f"{self._settings.api_host} redirects in a circle", status_code=status)
+        with (limit or ConcurrencyLimit(1)).one(lambda: self.is_stopped) as answered:
+            budget = Budget(self._settings.api_host, self.total_time, WIRE_FACTOR * max_bytes + WIRE_MARGIN)
+            for _ in range(_MOST_REDIRECTS + 1):
+                status, headers, content = self._send(url, body, max_bytes, budget)
+                if status not in _REDIRECTS:
+                    break
+                url = redirect_target(url, headers.get("Location", ""))
+            else:
+                raise HoneyHiveRequestError(f"{self._settings.api_host} redirects in a circle", status_code=status)
+            answered(status in _TOO_MANY)
         if status != 200:
             raise api_error(status, headers, content.tobytes(), url)
         return content
@@ -131,9 +132,10 @@ class Transport:
         prepared.headers["Authorization"] = f"Bearer {self._settings.api_key.get_secret_value()}"
         return prepared
 
-    def _send(self, url: str, body: dict[str, Any], max_bytes: int) -> tuple[int, CaseInsensitiveDict[str], memoryview]:
+    def _send(
+        self, url: str, body: dict[str, Any], max_bytes: int, budget: Budget
+    ) -> tuple[int, CaseInsensitiveDict[str], memoryview]:
         settings = self._settings
-        budget = Budget(settings.api_host, self.total_time, WIRE_FACTOR * max_bytes + WIRE_MARGIN)
         try:
             request = requests.Request("POST", url, headers=self._headers, json=body, auth=self._authorize).prepare()
             with within(budget):

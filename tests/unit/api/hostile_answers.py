@@ -204,6 +204,7 @@ def refusals() -> dict[str, Answer]:
         "a redirect to nowhere": Answer(sized(b"", status=REDIRECT)),
         "a redirect that is a bomb": Answer(sized(bomb(), GZIP, HERE, status=REDIRECT)),
         "a redirect without end": Answer(head(CHUNKED, HERE, status=REDIRECT), chunk(b"x" * 65_536)),
+        "redirects that are slow": Answer(head(b"Content-Length: 3", HERE, status=REDIRECT), b"x", pause=0.04, times=3),
         "a redirect that drips": Answer(head(b"Content-Length: 999", HERE, status=REDIRECT), b"x", pause=0.05),
         "a failure without end": Answer(head(status=b"500 No"), b"x" * 65_536),
     }

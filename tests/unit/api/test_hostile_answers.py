@@ -118,6 +118,7 @@ SAID = {
     "a redirect to nowhere": ELSEWHERE,
     "a redirect that is a bomb": CIRCLE,
     "a redirect without end": CIRCLE,
+    "redirects that are slow": SLOW,
     "a redirect that drips": SLOW,
     "a failure without end": "ServerError.*True.*HTTP 500",
     **dict.fromkeys(drips(), SLOW),
@@ -167,8 +168,10 @@ def said(outcome: Any) -> str:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_what_is_said_of_an_answer(name):
-    with HostileServer(lambda request: NAMED[name]) as server, client_of(server.url) as client:
-        assert re.search(SAID.get(name, PAGE), said(soon(lambda: client.fetch_page(DEMO, limit=10))))
+    expected = SAID.get(name, PAGE)
+    timeout = 0.2 if SLOW in expected else GENEROUS_S
+    with HostileServer(lambda request: NAMED[name]) as server, client_of(server.url, timeout=timeout) as client:
+        assert re.search(expected, said(soon(lambda: client.fetch_page(DEMO, limit=10))))
 
 
 @pytest.mark.parametrize("name", sorted(set(corpus(SMALL)) - set(NAMED)))
