@@ -105,8 +105,22 @@ def _bounded(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
     connection: Any = pool.ConnectionCls
     if issubclass(connection.response_class, _BoundedResponse):
         return pool
-    bounded = type(connection.__name__, (connection,), {"response_class": _BoundedResponse})
+    bounded = type(connection.__name__, (_BoundedConnection, connection), {"response_class": _BoundedResponse})
     return type(pool.__name__, (pool,), {"ConnectionCls": bounded})
+
+
+class _BoundedConnection:
+    """What is changed of a connection of urllib3."""
+
+    sock: Any
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection can be used again: it is open, and nothing came that was not asked for."""
+        # What TLS has decrypted is no longer seen in the socket below it.
+        pending = getattr(self.sock, "pending", None)
+        is_connected: bool = super().is_connected  # type: ignore[misc]
+        return is_connected and not (pending and pending())
 
 
 class _BoundedSocket(io.RawIOBase):

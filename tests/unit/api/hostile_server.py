@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 #: Closing sends RST instead of FIN.
@@ -54,10 +55,15 @@ class Request:
 
 
 class HostileServer:
-    """Answers each request as a function says, each connection in a thread of its own."""
+    """Answers each request as a function says, each connection in a thread of its own.
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    :param answer: gives the answer to a request.
+    :param tls: with which it serves https; None: http.
+    """
+
+    def __init__(self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._stopped = threading.Event()
         self._open: set[socket.socket] = set()
@@ -75,7 +81,7 @@ class HostileServer:
     @property
     def url(self) -> str:
         """Base URL."""
-        return f"http://{self.address}"
+        return f"{'https' if self._tls else 'http'}://{self.address}"
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +101,8 @@ class HostileServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             self.connections += 1
             self._open.add(connection)
             threading.Thread(target=self._serve, args=[connection], daemon=True).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 
 import pytest
@@ -265,6 +266,20 @@ def test_bytes_after_a_body_are_not_taken_for_the_next_response():
     other = PAGE.replace(b"event-0", b"event-1")
     answers = [Answer(sized(PAGE) + sized(other) * 2_000), Answer(sized(PAGE))]
     with HostileServer(lambda request: answers.pop(0)) as server, client_of(server.url) as client:
+        assert client.fetch_page(DEMO).ids == client.fetch_page(DEMO).ids == ["event-0"]
+
+
+def test_bytes_after_a_body_within_tls_are_not_taken_for_the_next_response(authority):
+    certificate, key, bundle = authority
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    other = sized(PAGE.replace(b"event-0", b"event-1"))
+    # In one record, so that nothing is left in the socket once the body was read.
+    answers = [Answer(head(b"Content-Length: %d" % len(PAGE)), last=PAGE + other, times=1), Answer(sized(PAGE))]
+    with (
+        HostileServer(lambda request: answers.pop(0), tls) as server,
+        client_of(server.url, verify=bundle) as client,
+    ):
         assert client.fetch_page(DEMO).ids == client.fetch_page(DEMO).ids == ["event-0"]
 
 
