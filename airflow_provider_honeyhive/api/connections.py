@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError
 
 from airflow_provider_honeyhive.exceptions import AnswerTooLargeError, HoneyHiveConnectionError
 
@@ -113,6 +114,14 @@ class _BoundedConnection:
     """What is changed of a connection of urllib3."""
 
     sock: Any
+
+    def connect(self) -> None:
+        """Connect, through a proxy and with TLS where they are asked for."""
+        try:
+            super().connect()  # type: ignore[misc]
+        except TimeoutError:
+            # Of CONNECT or the handshake: urllib3 would say that no response came to the request.
+            raise ConnectTimeoutError(self, "no connection") from None
 
     @property
     def is_connected(self) -> bool:

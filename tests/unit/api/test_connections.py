@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 
@@ -281,6 +282,21 @@ def test_bytes_after_a_body_within_tls_are_not_taken_for_the_next_response(autho
         client_of(server.url, verify=bundle) as client,
     ):
         assert client.fetch_page(DEMO).ids == client.fetch_page(DEMO).ids == ["event-0"]
+
+
+@pytest.mark.parametrize("way", ["server", "proxy"])
+def test_a_silent_handshake_is_told_as_one_and_not_as_a_heavy_page(way):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        places = {
+            "server": {"url": f"https://{address}"},
+            "proxy": {"url": "https://hh.example.com", "proxy": f"http://{address}"},
+        }
+        failure = failure_of(client_of(**places[way], timeout=60, connect_timeout=0.2))
+    with pytest.raises(HoneyHiveConnectionError, match=r"took no connection within 0\.2 s"):
+        raise failure
+    assert failure.retryable
+    assert not failure.timed_out
 
 
 def test_what_a_server_sends_for_headers_is_in_no_log(caplog):
