@@ -43,7 +43,7 @@ _SHORTEST_SECRET = 5
 
 #: Names of values that are secrets, in whatever comes before an equals sign or stands in JSON.
 _NAMES = (
-    r"sig|signature|(?:x-)?(?:amz|goog)-[a-z-]+|awsaccesskeyid|googleaccessid|credential|"
+    r"sig|signature|(?:x-)?(?:amz|goog)-[\w\x2d]{1,60}|awsaccesskeyid|googleaccessid|credential|"
     r"shared-?access-?signature|sas-?token|upload-?id|passw(?:or)?d|pwd|secret|token|authorization|"
     r"(?:account|access|api|secret|private|shared-?access|secret-?access)-?key(?:-id)?|connection-?string"
 ).replace("-", "[-_]")

@@ -95,6 +95,8 @@ def test_a_text_that_just_fits_is_not_cut():
         ("/b/o?upload_id=SECRET", "/b/o?upload_id=***"),
         ("X-Amz-Signature=SECRET", "X-Amz-Signature=***"),
         ("X-Amz-Security-Token=SECRET", "X-Amz-Security-Token=***"),
+        ("x-amz-server-side-encryption-customer-key=SECRET", "x-amz-server-side-encryption-customer-key=***"),
+        ("{'X-Amz-Copy-Source-Customer-Key': 'SECRET'}", "{'X-Amz-Copy-Source-Customer-Key': '***'}"),
         ("AccountName=a;AccountKey=SECRET==;End", "AccountName=a;AccountKey=***;End"),
         ("SharedAccessSignature=SECRET", "SharedAccessSignature=***"),
         ("aws_secret_access_key=SECRET", "aws_secret_access_key=***"),
@@ -135,7 +137,22 @@ def test_what_is_no_secret_is_shown_as_it_is(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["//a:", "//a:b@", "\\", "http://", "%25", "&#0000", "'token':'", "bearer ", "x-amz-", "'a-", "'", "a"],
+    [
+        "//a:",
+        "//a:b@",
+        "\\",
+        "http://",
+        "%25",
+        "&#0000",
+        "'token':'",
+        "bearer ",
+        "x-amz-",
+        "'a-",
+        "'",
+        "a",
+        "amz-a-",
+        "'amz-",
+    ],
 )
 def test_no_text_makes_endless_work(text):
     hide(KEY)
