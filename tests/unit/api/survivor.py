@@ -10,6 +10,7 @@ import re
 import resource
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pyarrow.parquet  # noqa: F401 - what an export loads belongs to what the process has before
@@ -59,6 +60,10 @@ def main() -> None:
             ended, left = export(url, file_format)
         except Exception as error:  # noqa: BLE001 - the test wants to know
             ended, left = f"{type(error).__name__}: {error}"[:500], []
+        for thread in threading.enumerate():
+            # Readers whose export has failed end what they have begun; a task's process does not wait for them.
+            if thread is not threading.main_thread():
+                thread.join()
         sys.stdout.write(json.dumps([name, ended, left]) + "\n")
         sys.stdout.flush()
 
