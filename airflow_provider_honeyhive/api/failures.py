@@ -6,7 +6,6 @@ vendor's own errors are JSON with ``success`` or ``errorCode``; routers and gate
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -20,6 +19,7 @@ import requests
 import urllib3
 
 from airflow_provider_honeyhive.display import LONGEST_VALUE, shown
+from airflow_provider_honeyhive.events.scan import decode_json
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAPIError,
     HoneyHiveAuthError,
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 NO_SUCH_ROUTE = "NO_SUCH_ROUTE"
 
 _LONGEST_MESSAGE = 500
+
+_WHITE_SPACE = re.compile(r"\s+")
 
 _ROUTER_SAYS = re.compile(r"cannot post|route\b.*\bnot found|no route|endpoint not found", re.IGNORECASE)
 
@@ -99,9 +101,11 @@ def redirect_target(url: str, location: str) -> str:
     except ValueError:
         target, new = "", urlsplit("")
     if not location or (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        # Without a user and password, which may be the key.
+        where = shown(ascii(f"{new.scheme}://{new.netloc.rpartition('@')[2]}"), LONGEST_VALUE)
         raise HoneyHiveRequestError(
-            f"{old.netloc} redirects to {shown(ascii(f'{new.scheme}://{new.netloc}'), LONGEST_VALUE)}, and the key is "
-            "not sent on to another host, port or scheme: set the connection's host to the API's own URL",
+            f"{old.netloc} redirects to {where}, and the key is not sent on to "
+            "another host, port or scheme: set the connection's host to the API's own URL",
             status_code=308,
         )
     return target
@@ -132,7 +136,7 @@ def _is_routers(status: int, said: Mapping[str, Any], message: str) -> bool:
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
-        said = json.loads(body)
+        said = decode_json(str(body, "utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -140,7 +144,7 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
 
 def _clean(text: Any) -> str:
     # Decoded, so that the key is found however the server has escaped it; cut there, since half of it would not be.
-    return shown(text.strip(), _LONGEST_MESSAGE) if isinstance(text, str) else ""
+    return shown(_WHITE_SPACE.sub(" ", text).strip(), _LONGEST_MESSAGE) if isinstance(text, str) else ""
 
 
 def _retry_after(header: str | None) -> float | None:

@@ -32,7 +32,7 @@ from airflow_provider_honeyhive.events.raw import (
     with_controls_escaped,
 )
 from airflow_provider_honeyhive.events.scan import STRING, find_end, skip_space, text_of
-from airflow_provider_honeyhive.exceptions import AnswerTooLargeError, HoneyHiveResponseError
+from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.models.window import to_micros
 
 if TYPE_CHECKING:
@@ -113,18 +113,13 @@ def decode_page(body: bytes | memoryview, limit: int) -> Page:
 
     :raises HoneyHiveResponseError: it is not JSON, or not an object with a list of objects as ``events``, or has more
         than 20,000 of them.
-    :raises AnswerTooLargeError: there is no memory for it.
+    :raises MemoryError: there is no memory for it.
     """
     try:
-        try:
-            return _decode_strictly(body, limit)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            # Not a verdict yet: JSON allows more than msgspec takes.
-            return _decode_tolerantly(body, limit)
-    except MemoryError:
-        raise AnswerTooLargeError(
-            f"there is no memory for an answer of {len(body):,} bytes: leave out fields, or give the task more memory"
-        ) from None
+        return _decode_strictly(body, limit)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        # Not a verdict yet: JSON allows more than msgspec takes.
+        return _decode_tolerantly(body, limit)
 
 
 def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:

@@ -139,7 +139,7 @@ def parse_filter(raw: Any, where: str, *, types: frozenset[str], type_required: 
     field, operator, kind = raw.get("field"), raw.get("operator"), raw.get("type")
     if not isinstance(field, str) or not field:
         raise Refusal(400, f"{where}.field: expected a non-empty string")
-    if operator not in OPERATORS:
+    if not isinstance(operator, str) or operator not in OPERATORS:
         raise Refusal(400, f"{where}.operator: {operator!r} is not one of {sorted(OPERATORS)}")
     if "value" not in raw:
         raise Refusal(400, f"{where}.value: required")
@@ -148,7 +148,7 @@ def parse_filter(raw: Any, where: str, *, types: frozenset[str], type_required: 
         raise Refusal(400, f"{where}.value: expected string, number, boolean or null")
     if kind is None and not type_required and "type" not in raw:
         kind = _guess_type(operator, value)
-    if kind not in types:
+    if not isinstance(kind, str) or kind not in types:
         raise Refusal(400, f"{where}.type: {kind!r} is not one of {sorted(types)}")
     if operator not in OPERATORS_BY_TYPE[kind]:
         raise Refusal(400, f"{where}.operator: {operator!r} does not fit type {kind!r}")

@@ -25,6 +25,8 @@ NO_FAULT = Fault()
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 DRIPS = 20
 CHUNK_BYTES = 8192
+#: A longer request is refused.
+LARGEST_REQUEST = 16 * 1024 * 1024
 #: What a client that goes away, or refuses our certificate, looks like from here.
 CLIENT_GONE = (ConnectionError, TimeoutError, ssl.SSLError)
 
@@ -88,10 +90,6 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-#: Bytes of a request's body, and digits of its length, at the most.
-LARGEST_REQUEST, _MOST_DIGITS = 16 * 1024**2, 20
-
-
 class Handler(BaseHTTPRequestHandler):
     """Speaks HTTP/1.1 for a sandbox."""
 
@@ -103,31 +101,34 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Read the request, let the sandbox answer, send what the fault leaves of the answer."""
-        length = self.headers.get("Content-Length") or "0"
-        if "chunked" in self.headers.get("Transfer-Encoding", ""):
-            self._hang_up(411, "Length Required")
+        refusal = self._refusal()
+        if refusal is not None:
+            # What comes next on the connection is a body that nobody reads.
+            self.close_connection = True
+            self._send(refusal, NO_FAULT)
             return
-        if not (length.isascii() and length.isdigit()):
-            self._hang_up(400, "Content-Length is no number")
-            return
-        # Digits are counted first: Python makes no number of thousands of them.
-        if len(length) > _MOST_DIGITS or int(length) > LARGEST_REQUEST:
-            self._hang_up(413, "Content Too Large")
-            return
-        body = self.rfile.read(int(length))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer, fault = self.server.respond(self.command, self.path, headers, body)
         self._send(answer, fault)
-
-    def _hang_up(self, status: int, message: str) -> None:
-        self.close_connection = True
-        self._send(Answer(status, dump_json({"message": message})), NO_FAULT)
 
     # One behaviour for every method: the sandbox knows which it has.
     do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_POST  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: the sandbox keeps its own log."""
+
+    def _refusal(self) -> Answer | None:
+        """Return the answer to a request whose body cannot be read, None for any other."""
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            return Answer(411, dump_json({"message": "Length Required"}))
+        length = self.headers.get("Content-Length") or "0"
+        if not length.isascii() or not length.isdigit():
+            return Answer(400, dump_json({"message": "Content-Length is no number"}))
+        # By its digits first, since Python makes no number of too many.
+        if len(length.lstrip("0")) > len(str(LARGEST_REQUEST)) or int(length) > LARGEST_REQUEST:
+            return Answer(413, dump_json({"message": "Payload Too Large"}))
+        return None
 
     def _send(self, answer: Answer, fault: Fault) -> None:
         if fault.kind == "reset":

@@ -13,7 +13,6 @@ import pytest
 
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_honeyhive.sandbox.handler import LARGEST_REQUEST
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
 
 from .wire import EXPORT, LEGACY, SEARCH, ask, event
@@ -241,42 +240,6 @@ def test_chunked_requests_are_not_understood() -> None:
         connection.endheaders()
         assert connection.getresponse().status == 411
         connection.close()
-
-
-@pytest.mark.parametrize(
-    ("length", "status"),
-    [
-        ("-1", 400),
-        ("many", 400),
-        ("\u0663", 400),
-        ("1" * 5000, 413),
-        (str(10**12), 413),
-        (str(LARGEST_REQUEST + 1), 413),
-    ],
-)
-def test_a_length_that_cannot_be_is_refused(length: str, status: int, capfd: pytest.CaptureFixture[str]) -> None:
-    with Sandbox([]) as sandbox:
-        connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
-        connection.putrequest("POST", SEARCH)
-        connection.putheader("Content-Length", length.encode())
-        connection.endheaders()
-        response = connection.getresponse()
-        assert (response.status, response.getheader("Connection")) in {(status, None), (status, "close")}
-        response.read()
-        # It hangs up: what would follow cannot be told from a request.
-        assert connection.sock is None or connection.sock.recv(1) == b""
-        connection.close()
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"1" * 5_000, b"\xff"])
-def test_a_body_that_is_no_json_is_a_bad_request(body: bytes, capfd: pytest.CaptureFixture[str]) -> None:
-    with Sandbox([]) as sandbox:
-        connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
-        connection.request("POST", SEARCH, body, {"Authorization": f"Bearer {sandbox.key}"})
-        assert connection.getresponse().status == 400
-        connection.close()
-    assert capfd.readouterr().err == ""
 
 
 def test_a_page_of_many_events_costs_a_bisection_not_a_scan() -> None:
