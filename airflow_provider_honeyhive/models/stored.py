@@ -121,11 +121,11 @@ class StoredFile(StoredModel):
                 f"to {cls.VERSION} are known here, it is of version {shown(version, 20)}"
             )
         facts = {name: value for name, value in found.items() if name != cls.VERSION_KEY or name in cls.model_fields}
-        if cls.HAS_CHECKSUM and _CHECKSUM in found:
-            del facts[_CHECKSUM]
-            if found[_CHECKSUM] != _checksum(found):
-                raise cls._unfit(where, "its checksum is another one")
         try:
+            if cls.HAS_CHECKSUM and _CHECKSUM in found:
+                del facts[_CHECKSUM]
+                if found[_CHECKSUM] != _checksum(found):
+                    raise cls._unfit(where, "its checksum is another one")
             return cls.model_validate(facts)
         except ValidationError as error:
             raise cls._unfit(where, _problem(error)) from None

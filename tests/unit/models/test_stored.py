@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -169,6 +170,12 @@ def test_bytes_that_are_no_object_are_the_same_error(data):
     with pytest.raises(DestinationError, match="^here is not a thing of this provider: ") as caught:
         Everything.load(data, "here")
     assert len(str(caught.value)) < 200
+
+
+def test_what_can_just_be_parsed_may_be_too_deep_for_its_checksum():
+    for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit()):
+        with pytest.raises(DestinationError, match="^here is not a thing of this provider: "):
+            Everything.load(b'{"checksum": "", "other": ' + b"[" * depth + b"]" * depth + b"}", "here")
 
 
 def test_what_is_larger_than_a_file_may_be_is_not_parsed():
