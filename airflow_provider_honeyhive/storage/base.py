@@ -62,12 +62,18 @@ def segments_of(name: str) -> tuple[str, ...]:
     :raises DestinationError: the name could lead out of the folder.
     """
     segments = tuple(name.split("/")) if name else ()
-    if "\0" in name or len(name) > LONGEST_NAME or not {"", ".", ".."}.isdisjoint(segments):
+    if not is_name(name):
         raise DestinationError(
             f"{shown(repr(name), LONGEST_REASON)} cannot be the name of a file in a destination: it must be relative, "
             f"of at most {LONGEST_NAME} characters, without empty segments, '.', '..' and NUL"
         )
     return segments
+
+
+def is_name(name: str) -> bool:
+    """Return whether a store can be given a name: others may have made files there that have none such."""
+    parts = name.split("/") if name else ()
+    return "\0" not in name and len(name) <= LONGEST_NAME and {"", ".", ".."}.isdisjoint(parts)
 
 
 def check_small(size_bytes: int, where: str) -> None:

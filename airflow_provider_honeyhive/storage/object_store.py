@@ -19,6 +19,7 @@ from airflow_provider_honeyhive.storage.base import (
     GuardedSink,
     check_small,
     failing,
+    is_name,
     segments_of,
 )
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
@@ -199,8 +200,9 @@ class FsspecStore:
         with failing("list", self.url(folder)):
             found = self._modified(key)
         start = len(key.strip("/")) + 1
-        # An object that has the folder's own name, or stands for a folder, is none of its files.
-        return {name: time for path, time in found.items() if (name := path.strip("/")[start:])}
+        # An object that has the folder's own name, or stands for a folder, is none of its files. Keys may have empty
+        # segments, which no export writes: they are no reason not to find the others.
+        return {name: time for path, time in found.items() if (name := path.strip("/")[start:]) and is_name(name)}
 
     def _modified(self, key: str) -> dict[str, datetime]:
         self._fs.invalidate_cache()

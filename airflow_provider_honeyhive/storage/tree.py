@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import segments_of
+from airflow_provider_honeyhive.storage.base import is_name, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -189,12 +189,17 @@ class Tree:
         return sorted(found)
 
     def walk(self, folder: str = "") -> Iterator[Entry]:
-        """Yield what is in a folder and below it, but the folders themselves; no link is followed."""
+        """Yield what is in a folder and below it, but the folders themselves; no link is followed.
+
+        What lies so deep that its name is too long for a store is left out, as no export writes there.
+        """
         waiting = [""]
         while waiting:
             parent = waiting.pop()
             for name, facts in self.entries("/".join(filter(None, (folder, parent)))):
                 entry = Entry(f"{parent}/{name}" if parent else name, facts)
+                if not is_name("/".join(filter(None, (folder, entry.name)))):
+                    continue
                 if entry.is_folder:
                     waiting.append(entry.name)
                 else:

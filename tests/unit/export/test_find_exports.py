@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+import fsspec
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.export.catalog import find_exports
+from airflow_provider_honeyhive.export.catalog import find_exports, verify_exports
 from airflow_provider_honeyhive.export.lookback import Lookback
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
+from airflow_provider_honeyhive.models.stored import LONGEST_NAME
 from airflow_provider_honeyhive.storage.local import LocalStore
-from airflow_provider_honeyhive.storage.paths import open_store
+from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def put_manifest(folder: Path, project: str = "demo", **other: Any) -> None:
+def a_manifest(project: str = "demo", **other: Any) -> bytes:
     facts = {
         "project": project,
         "start_time": "2026-01-01T00:00:00.000000Z",
@@ -33,8 +36,12 @@ def put_manifest(folder: Path, project: str = "demo", **other: Any) -> None:
         "files": [],
         **other,
     }
+    return Manifest(**facts).to_json()
+
+
+def put_manifest(folder: Path, project: str = "demo", **other: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "_manifest.json").write_bytes(Manifest(**facts).to_json())
+    (folder / "_manifest.json").write_bytes(a_manifest(project, **other))
 
 
 def found(folder: Path) -> list[str]:
@@ -65,6 +72,33 @@ def test_what_is_no_manifest_is_passed_over_with_a_warning(tmp_path, caplog, tex
     (tmp_path / "dbt" / "_manifest.json").write_text(text)
     assert found(tmp_path) == ["export"]
     assert str(tmp_path / "dbt") in caplog.text
+
+
+def test_objects_whose_keys_have_empty_segments_hide_no_exports():
+    """A slash too many in somebody's script makes them."""
+    bucket = uuid4().hex
+    store, fs = open_store(as_path(f"memory://{bucket}/exports")), fsspec.filesystem("memory")
+    for name in (
+        "2026-01-01/_manifest.json",
+        "/2026-01-02/_manifest.json",
+        "2026//_manifest.json",
+        "./a/_manifest.json",
+    ):
+        fs.pipe_file(f"/{bucket}/exports/{name}", a_manifest())
+    assert [export.folder for export in find_exports(store, lambda manifest: True)] == ["2026-01-01"]
+    assert set(store.modified()) == {"2026-01-01/_manifest.json"}
+
+
+def test_folders_deeper_than_names_go_hide_no_exports(tmp_path):
+    put_manifest(tmp_path / "2026-01-01")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(LONGEST_NAME // 200 + 2):
+        os.mkdir("x" * 200, dir_fd=folder)
+        above, folder = folder, os.open("x" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(above)
+    os.close(folder)
+    assert found(tmp_path) == ["2026-01-01"]
+    assert [verdict.problems for verdict in verify_exports(tmp_path)] == [[]]
 
 
 def test_exports_of_all_time_are_no_windows(tmp_path):
