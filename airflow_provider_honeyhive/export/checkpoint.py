@@ -47,8 +47,6 @@ LONGEST_AGE = timedelta(days=1)
 
 _CHECKPOINT_NAME = re.compile(r"([0-9]{5,9})-([0-9a-f]+)\.json")
 
-_STAGED_NAME = re.compile(r"([0-9]{5,9})-[0-9]{5,9}-[0-9a-f]+")
-
 _CONTENT_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 #: Inclusive start and exclusive end of a slice.
@@ -202,9 +200,9 @@ class SliceCheckpoint(_StagingModel, StoredFile):
         :param number: of the slice.
         :param folder: the staging folder.
         """
-        names = [file.path.removeprefix(f"{folder}/") for file in self.files]
-        matches = [_STAGED_NAME.fullmatch(name) for name in names]
-        if len(set(names)) < len(names) or not all(match and int(match[1]) == number for match in matches):
+        own = re.compile(rf"{re.escape(folder)}/{number:05d}-[0-9]{{5,9}}-[0-9a-f]+")
+        paths = {file.path for file in self.files}
+        if len(paths) < len(self.files) or not all(map(own.fullmatch, paths)):
             return False
         if self.files and self.cursor is None:
             return False

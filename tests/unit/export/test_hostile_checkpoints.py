@@ -130,6 +130,7 @@ CHECKPOINT = {
     "a staged file twice": doubled("files"),
     "a staged file of another slice": put("files", 0, "path", "_staging-0/00007-00000-01234567"),
     "a staged file outside": put("files", 0, "path", "../secret"),
+    "a staged file beside its folder": lambda facts: put("files", 0, "path", facts["files"][0]["path"][-20:])(facts),
     "a staged file by its absolute name": put("files", 0, "path", "/etc/passwd"),
     "no hash": put("files", 0, "sha256", "abc"),
     "a block twice": doubled("files", 0, "members"),
