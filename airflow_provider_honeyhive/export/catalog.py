@@ -18,6 +18,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError, DestinationT
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, is_part
 from airflow_provider_honeyhive.models.window import format_time, from_micros
+from airflow_provider_honeyhive.storage.base import is_name
 from airflow_provider_honeyhive.storage.paths import open_store
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _walk(root: Store) -> Iterator[Verdict]:
         if not inside_export and any(map(is_part, there)):
             yield Verdict(store.url(), None, [f"data files without {MANIFEST_NAME}: an export that was not finished"])
         below = sorted((name for name in store.folders() if not name.startswith(_HIDDEN)), reverse=True)
-        waiting += [(_join(folder, name), inside_export) for name in below]
+        waiting += [(path, inside_export) for name in below if is_name(path := _join(folder, name))]
 
 
 def _is_manifest(name: str) -> bool:

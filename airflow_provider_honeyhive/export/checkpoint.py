@@ -285,16 +285,24 @@ class Checkpoints:
         # A time to come is no age: a clock was wrong, and nobody knows for how long.
         if newest is None or abs(datetime.now(UTC) - newest) > LONGEST_AGE:
             return None
-        plan = self._load(Plan, "plan.json")
+        plan = self._load(Plan, "plan.json", self._store.files(self._folder))
         return plan if plan is not None and plan.span == span else None
 
-    def _load(self, kind: type[_Stored], name: str) -> _Stored | None:
-        """Return what a file holds; None where it is gone, or holds what cannot be gone on from."""
-        data = self._store.get(f"{self._folder}/{name}")
+    def _load(self, kind: type[_Stored], name: str, there: Mapping[str, int]) -> _Stored | None:
+        """Return what a file holds; None where it is gone, or holds what cannot be gone on from.
+
+        :param there: names and sizes of the files in the folder: earlier releases wrote some that are too large to be
+            read.
+        """
+        path = f"{self._folder}/{name}"
+        if there.get(name, 0) > LARGEST_FILE:
+            log.warning("What it tells of is read again, since it is too large: %s", self._store.url(path))
+            return None
+        data = self._store.get(path)
         if data is None:
             return None
         try:
-            return kind.load(data, self._store.url(f"{self._folder}/{name}"))
+            return kind.load(data, self._store.url(path))
         except DestinationError as error:
             log.warning("What it tells of is read again: %s", error)
             return None
@@ -317,15 +325,26 @@ class Checkpoints:
         for name in there:
             match = _CHECKPOINT_NAME.fullmatch(name)
             if match and match[2] == plan.writer and name == self._name(int(match[1]), plan.writer):
-                checkpoint = self._load(SliceCheckpoint, name)
+                checkpoint = self._load(SliceCheckpoint, name, there)
                 if checkpoint is not None:
                     checkpoints[int(match[1])] = checkpoint
         covering = _side_by_side(checkpoints, plan.span)
         if covering is not None:
             covering = {number: self._if_whole(number, found, there) for number, found in covering.items()}
         if covering is not None and plan.writer != self._writer:
-            self._write_plan(plan.model_copy(update={"writer": self._writer, "inherited": covering}))
+            return self._write_plan(self._inheriting(plan, covering)).inherited
         return covering
+
+    def _inheriting(self, plan: Plan, covering: dict[int, SliceCheckpoint]) -> Plan:
+        """Return the plan for this process, with as much of what is staged as it has room for."""
+        inherited = dict(covering)
+        while True:
+            made = plan.model_copy(update={"writer": self._writer, "inherited": inherited})
+            if len(made.to_json()) <= LARGEST_FILE:
+                return made
+            number = max(inherited, key=lambda one: len(inherited[one].to_json()))
+            log.warning("Slice %d has too many known rows for the plan: reading it again", number)
+            inherited[number] = _nothing_of(inherited[number])
 
     def _write_plan(self, plan: Plan) -> Plan:
         self._store.put(f"{self._folder}/plan.json", plan.to_json())
@@ -336,7 +355,7 @@ class Checkpoints:
         if is_there and checkpoint.is_sound(number, self._folder):
             return checkpoint
         log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
-        return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
+        return _nothing_of(checkpoint)
 
     @staticmethod
     def _name(number: int, writer: str) -> str:
@@ -370,6 +389,10 @@ class Checkpoints:
             log.warning("Slice %d has too many known rows to note how far it has been staged", number)
             return
         self._store.put(f"{self._folder}/{self._name(number, self._writer)}", data)
+
+
+def _nothing_of(checkpoint: SliceCheckpoint) -> SliceCheckpoint:
+    return SliceCheckpoint(start=checkpoint.start, end=checkpoint.end)
 
 
 def _side_by_side(checkpoints: dict[int, SliceCheckpoint], span: Bounds) -> dict[int, SliceCheckpoint] | None:

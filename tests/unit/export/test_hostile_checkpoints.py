@@ -19,6 +19,7 @@ from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan, Slic
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.layout import LARGEST_FILE
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
@@ -251,9 +252,7 @@ def test_each_byte_that_is_another_one_is_noticed(half_staged, harm):
                     kind.load(changed, "here")
 
 
-@pytest.mark.parametrize(
-    "name", ["00007-{}.json", "99999-{}.json", "999999999-{}.json", "000000-{}.json", "-1-{}.json"]
-)
+@pytest.mark.parametrize("name", ["00007-{}.json", "99999-{}.json", "999999999-{}.json", "000000-{}.json"])
 def test_checkpoints_under_odd_numbers_do_no_harm(half_staged, tmp_path, name):
     out = copied(half_staged, tmp_path)
     checkpoint, writer = a_checkpoint(out), json.loads(the_plan(out).read_text())["writer"]
@@ -281,6 +280,31 @@ def test_a_record_that_is_no_longer_read_is_not_written(tmp_path, monkeypatch, c
     checkpoints.write(0, (0, 100), [], Cursor(upper=5, known={("x" * 1_000, 1)}))
     assert b"small" in store.get("s/00000-a.json")
     assert "too many known rows" in caplog.text
+
+
+def test_what_earlier_releases_wrote_beyond_the_bound_of_a_file_is_read_again(half_staged, tmp_path):
+    for find in (a_checkpoint, the_plan):
+        out = copied(half_staged, tmp_path / find.__name__)
+        os.truncate(find(out), LARGEST_FILE + 1)
+        assert_right(half_staged, out)
+
+
+def test_checkpoints_that_are_too_large_together_are_left_to_the_next_try_as_far_as_there_is_room(
+    tmp_path, monkeypatch, caplog
+):
+    """Each is small enough; a plan with all of them is not, and an export that cannot write it never ends."""
+    store = LocalStore(tmp_path)
+    first = Checkpoints(store, "s", "a")
+    plan = first.begin(datetime.now(UTC), None, None, [(50, 100), (0, 50)])
+    for number, bounds, rows in ((0, (50, 100), 40), (1, (0, 50), 60)):
+        first.write(number, bounds, [], Cursor(upper=5, known={(f"row-{row:03}", 1) for row in range(rows)}))
+    monkeypatch.setattr("airflow_provider_honeyhive.export.checkpoint.LARGEST_FILE", 2_500)
+    found = Checkpoints(store, "s", "b").go_on(plan)
+    assert {number: one.cursor is not None for number, one in found.items()} == {0: True, 1: False}
+    left = Checkpoints(store, "s", "c").read_plan((0, 100))
+    assert left.writer == "b"
+    assert left.inherited == found
+    assert "Slice 1 has too many" in caplog.text
 
 
 def test_what_overlaps_is_read_again_where_it_has_taken_events_of_both(tmp_path):
