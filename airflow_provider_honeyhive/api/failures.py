@@ -171,13 +171,15 @@ _TLS = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
 _NO_CONNECTION = (requests.exceptions.ConnectionError, OSError)
 _CUT_SHORT = (urllib3.exceptions.ProtocolError,)
 
-#: Something of the request itself is wrong: a host that cannot be one, a proxy of a kind that is not known.
+#: Something of the request itself is wrong: a host that cannot be one, a proxy of a kind that is not known, or
+#: whose user or password no header can say.
 _NO_REQUEST = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
     urllib3.exceptions.LocationValueError,
     urllib3.exceptions.ProxySchemeUnknown,
+    UnicodeEncodeError,
 )
 
 _UNVERIFIED = "certificate verify failed"

@@ -126,7 +126,10 @@ def test_what_a_proxy_answers_to_connect_is_bounded_and_told(answer, error, retr
     assert proxy.sent <= IN_THE_KERNEL
 
 
-@pytest.mark.parametrize("proxy", ["http://[::1", "socks9://h:1", "http://h:99999", "cu:s3cret@host:1", "http://"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://[::1", "socks9://h:1", "http://h:99999", "cu:s3cret@host:1", "http://", "http://%E6%BC%A2:s3cret@h:1"],
+)
 @pytest.mark.parametrize("url", ["http://hh.example.com", "https://hh.example.com"])
 def test_an_environments_proxy_that_is_none_is_told_at_once(monkeypatch, proxy, url):
     monkeypatch.setenv("ALL_PROXY", proxy)
