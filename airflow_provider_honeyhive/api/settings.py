@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _PROXY_FORM = "proxy must be a URL such as http://proxy.example.com:3128, with u
 
 #: A name, an address, or what has none.
 _HOST = re.compile(r"[\w.-]*|[0-9a-f:.]+")
+
+_SHORT_ADDRESS = re.compile(r"[0-9]+(?:\.[0-9]+){0,3}")
 
 #: A URL that holds no secret: no user, no query, no port that is no number.
 _PLAIN_URL = re.compile(r"(?:[A-Za-z][\w+.-]*://)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,20})?(?:/[^@?#\s]*)?")
@@ -272,7 +275,10 @@ def _may_show(name: str, value: Any) -> bool:
 def _is_loopback(host: str | None) -> bool:
     if host is None:
         return False
+    host = host.lower().rstrip(".")
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+        # The short forms of an address, such as 127.1, reach it, too.
+        packed = socket.inet_aton(host) if _SHORT_ADDRESS.fullmatch(host) else host
+        return ipaddress.ip_address(packed).is_loopback
+    except (OSError, ValueError):
+        return host == "localhost"

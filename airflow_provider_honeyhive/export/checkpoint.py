@@ -7,18 +7,18 @@ only those of the one that wrote the plan last count: those of two that ran at o
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.export.stored_cursor import StagingModel, StoredCursor
 from airflow_provider_honeyhive.formats.encoder import Block  # noqa: TC001 - pydantic needs it at run time
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE, is_partition
 from airflow_provider_honeyhive.models.stored import (
@@ -28,13 +28,11 @@ from airflow_provider_honeyhive.models.stored import (
     Micros,
     Sha256,
     StoredFile,
-    StoredModel,
 )
-from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from airflow_provider_honeyhive.reading.rows import RowKey
     from airflow_provider_honeyhive.storage.base import Store
@@ -47,52 +45,9 @@ LONGEST_AGE = timedelta(days=1)
 
 _CHECKPOINT_NAME = re.compile(r"([0-9]{5,9})-([0-9a-f]+)\.json")
 
-_CONTENT_DIGEST = re.compile(r"[0-9a-f]{16}")
-
 #: Inclusive start and exclusive end of a slice.
 Bounds: TypeAlias = tuple[int | None, int | None]
 
-
-def _dump_keys(keys: Iterable[RowKey]) -> str:
-    # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
-    return json.dumps(
-        [[id_.hex() if isinstance(id_, bytes) else id_, isinstance(id_, bytes), *rest] for id_, *rest in keys]
-    )
-
-
-def _load_keys(value: Any) -> Any:
-    """Return the keys of rows, as a set that this process has made, or a text that is checked.
-
-    :raises ValueError: they are none.
-    """
-    if isinstance(value, set):
-        return value
-    found = json.loads(value) if isinstance(value, str) else None
-    if not isinstance(found, list):
-        raise ValueError("allowed: a text with a list of keys")
-    return set(map(_load_key, found))
-
-
-def _load_key(found: Any) -> RowKey:
-    if not isinstance(found, list) or len(found) < 3:
-        raise ValueError("allowed: keys of rows")
-    id_, is_hash, time, *rest = found
-    if is_hash is True and isinstance(id_, str):
-        id_ = bytes.fromhex(id_)
-    elif is_hash is not False or not isinstance(id_, str | int):
-        raise ValueError("allowed: ids that are texts or whole numbers")
-    if time is not None and not (type(time) is int and FIRST_US <= time <= LAST_US):
-        raise ValueError("allowed: times in microseconds")
-    digests, counts = [one for one in rest if isinstance(one, str)], [one for one in rest if type(one) is int]
-    if len(digests) > 1 or len(counts) > 1 or rest != [*digests, *counts]:
-        raise ValueError("allowed: a digest of the content, and a number")
-    if not all(map(_CONTENT_DIGEST.fullmatch, digests)) or not all(0 < one < 2**63 for one in counts):
-        raise ValueError("allowed: a digest of the content, and a number")
-    return (id_, time, *rest)
-
-
-#: Keys of rows; in files a text.
-_Keys: TypeAlias = Annotated[Any, BeforeValidator(_load_keys), PlainSerializer(_dump_keys)]
 
 _Bounds: TypeAlias = Annotated[tuple[Micros | None, Micros | None], Field(strict=False)]  # JSON has lists only
 
@@ -102,13 +57,7 @@ def _slice_number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,8}", value) else value
 
 
-class _StagingModel(StoredModel):
-    """What is not read at all where it has more than is known here: reading the events again costs little."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class StagedFile(_StagingModel):
+class StagedFile(StagingModel):
     """A whole file that is not published yet.
 
     :param path: relative to the destination's folder.
@@ -140,7 +89,7 @@ class StagedFile(_StagingModel):
         return sum(block.event_count for block in self.blocks)
 
 
-class ReadSessions(_StagingModel):
+class ReadSessions(StagingModel):
     """Whole sessions that are staged.
 
     :param names: short digests of their ids, and of the ids of those that turned out not to belong there.
@@ -153,21 +102,7 @@ class ReadSessions(_StagingModel):
     reported: Count | None
 
 
-class StoredCursor(_StagingModel):
-    """What is kept of a :class:`~airflow_provider_honeyhive.reading.cursor.Cursor`; see there."""
-
-    upper: Micros | None
-    known: _Keys
-    elsewhere: _Keys
-    expect_seam: bool
-    unit: Literal[MILLISECOND_US, SECOND_US]  # type: ignore[valid-type]
-    any_order: bool
-    by_content: bool
-    taken: Count
-    done: bool
-
-
-class SliceCheckpoint(_StagingModel, StoredFile):
+class SliceCheckpoint(StagingModel, StoredFile):
     """How far a slice has been staged.
 
     :param start: inclusive lower bound of the slice, microseconds since 1970.
@@ -220,7 +155,7 @@ class SliceCheckpoint(_StagingModel, StoredFile):
         )
 
 
-class Plan(_StagingModel, StoredFile):
+class Plan(StagingModel, StoredFile):
     """How a window was split at first, and what was known then.
 
     :param started_at: when the first try began.

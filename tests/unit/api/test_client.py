@@ -254,6 +254,8 @@ def test_an_unverifiable_certificate_names_the_remedy_and_is_not_tried_again(san
         ("https://hh.example.com/base/", "https://hh.example.com/base"),
         ("localhost:8080", "http://localhost:8080"),
         ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("127.1:1", "http://127.1:1"),
+        ("localhost.:1", "http://localhost.:1"),
     ],
 )
 def test_the_base_url_comes_with_or_without_scheme(given, url):
