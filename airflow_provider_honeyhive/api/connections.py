@@ -104,9 +104,9 @@ def _bound(manager: PoolManager) -> None:
 def _bounded(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
     """Return a kind of pool whose connections read bounded responses."""
     connection: Any = pool.ConnectionCls
-    if issubclass(connection.response_class, _BoundedResponse):
+    if issubclass(connection.response_class, BoundedResponse):
         return pool
-    bounded = type(connection.__name__, (_BoundedConnection, connection), {"response_class": _BoundedResponse})
+    bounded = type(connection.__name__, (_BoundedConnection, connection), {"response_class": BoundedResponse})
     return type(pool.__name__, (pool,), {"ConnectionCls": bounded})
 
 
@@ -189,7 +189,12 @@ class _BoundedSocket(io.RawIOBase):
         super().close()
 
 
-class _BoundedResponse(http.client.HTTPResponse):
+class BoundedResponse(http.client.HTTPResponse):
+    """A response that keeps to the budget that :func:`within` gives.
+
+    :param sock: it comes from.
+    """
+
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         self._bounded = _BoundedSocket(sock, _budget.get())
         super().__init__(self._bounded, *args, **kwargs)  # type: ignore[arg-type]

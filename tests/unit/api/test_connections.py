@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
-from airflow_provider_honeyhive.api.connections import LARGEST_HEAD
+from airflow_provider_honeyhive.api.connections import LARGEST_HEAD, BoundedResponse, Budget, within
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveConnectionError, HoneyHiveError, HoneyHiveRequestError
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -196,6 +196,17 @@ def test_each_request_has_its_own_budget_on_a_connection_that_is_used_again():
             for _ in range(5):
                 client.fetch_page(DEMO)
         assert server.connections == 1
+
+
+def test_no_wait_is_longer_than_what_is_left_of_the_time():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(60)
+        theirs.sendall(b"HTTP/1.1 200 OK\r\n")
+        with within(Budget("the host", 0.1, 100)):
+            response = BoundedResponse(ours)
+        with pytest.raises(HoneyHiveConnectionError, match="the host took more than 0.1 s"):
+            response.begin()
 
 
 def test_budgets_of_threads_do_not_mix():
