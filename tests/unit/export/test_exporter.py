@@ -361,6 +361,20 @@ def test_a_full_disk_is_told_with_its_path_and_leaves_the_earlier_result(sandbox
     assert published(tmp_path) == before
 
 
+@pytest.mark.parametrize("total", [10**400, 1e308, float("nan"), float("inf"), -1])
+def test_a_number_that_can_be_no_total_is_none(sandbox_with, client_of, tmp_path, total):
+    sandbox = sandbox_with(behaviour=Behaviour(total="wrong", wrong_total=total), **GENERATED)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert (manifest.event_count, manifest.reported_total) == (300, None)
+
+
+def test_the_largest_total_is_one_that_nothing_was_found_of(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with(behaviour=Behaviour(total="wrong", wrong_total=2**63 - 1), **GENERATED)
+    with pytest.raises(IncompleteExportError) as caught:
+        export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert caught.value.expected == 2**63 - 1
+
+
 def test_fewer_events_than_the_server_reports_publish_nothing(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(behaviour=Behaviour(total="wrong", wrong_total=400), **GENERATED)
     with pytest.raises(IncompleteExportError, match="400 events, but only 300") as caught:
