@@ -273,7 +273,7 @@ class Watermark:
         :raises InvalidArgumentError: a later run has already exported that time.
         :raises DestinationError: whether an earlier run has published cannot be told, since its place cannot be read.
         """
-        state = self._change(lambda state: self._taken(_settled(state), until))
+        state = self._change(lambda state: self._taken(_settled(state, self._has_manifest), until))
         run = state.runs.get(self._run_id)
         return None if run is None else run.window
 
@@ -331,27 +331,32 @@ class Watermark:
             raise
         except DestinationError as error:
             raise DestinationTakenError(f"{error}; remove it to begin again") from None
-        for run in state.runs.values():
-            if run.output_path is not None and not self._store.may_name(run.output_path):
-                raise DestinationTakenError(
-                    f"{self._store} is not a watermark of this task: it names a place outside of its own folder, "
-                    f"{run.output_path}; remove it to begin again"
-                )
         return state
 
+    def _has_manifest(self, run: RememberedWindow) -> bool:
+        """Return whether the run has published, from its own place alone.
 
-def _settled(state: WatermarkState) -> WatermarkState:
+        :raises DestinationTakenError: it must not be looked at.
+        :raises DestinationError: it cannot be read.
+        """
+        if run.output_path is not None and not self._store.may_name(run.output_path):
+            raise DestinationTakenError(f"{self._store} names a place outside of its own folder: it is not looked at")
+        return run.has_manifest()
+
+
+def _settled(state: WatermarkState, has_manifest: Callable[[RememberedWindow], bool]) -> WatermarkState:
     """Return the state with the watermark moved over all windows that have been published.
 
+    :param has_manifest: looks at the place of a run.
     :raises DestinationError: where one of them was to be published cannot be read.
     """
     for run_id, run in sorted(state.runs.items(), key=lambda item: item[1].end_time):
         if not state.is_moved_by(run.window):
             continue
         try:
-            published = run.published or run.has_manifest()
+            published = run.published or has_manifest(run)
         except HoneyHiveError as error:
-            raise DestinationError(
+            raise (DestinationError if error.retryable else DestinationTakenError)(
                 f"cannot tell whether the run {run_id} has published its window, so where this run is to begin: make "
                 f"{run.output_path} readable, or trigger a run with the dag_run.conf "
                 f'{{"start_time": "{state.end_time or run.start_time}", "end_time": ...}}. {error}'
