@@ -267,19 +267,22 @@ class Checkpoints:
         if covering is not None:
             covering = {number: self._if_whole(number, found, there) for number, found in covering.items()}
         if covering is not None and plan.writer != self._writer:
-            return self._write_plan(self._inheriting(plan, covering)).inherited
+            return self._inherit(plan, covering)
         return covering
 
-    def _inheriting(self, plan: Plan, covering: dict[int, SliceCheckpoint]) -> Plan:
-        """Return the plan for this process, with as much of what is staged as it has room for."""
+    def _inherit(self, plan: Plan, covering: dict[int, SliceCheckpoint]) -> dict[int, SliceCheckpoint] | None:
+        """Write the plan for this process with as much of what is staged as it has room for, and return that.
+
+        :returns: None where it has room for nothing of it.
+        """
         inherited = dict(covering)
-        while True:
+        for number in sorted(covering, key=lambda one: len(covering[one].to_json()), reverse=True):
             made = plan.model_copy(update={"writer": self._writer, "inherited": inherited})
             if len(made.to_json()) <= LARGEST_FILE:
-                return made
-            number = max(inherited, key=lambda one: len(inherited[one].to_json()))
+                return self._write_plan(made).inherited
             log.warning("Slice %d has too many known rows for the plan: reading it again", number)
             inherited[number] = _nothing_of(inherited[number])
+        return None
 
     def _write_plan(self, plan: Plan) -> Plan:
         self._store.put(f"{self._folder}/plan.json", plan.to_json())

@@ -307,6 +307,14 @@ def test_checkpoints_that_are_too_large_together_are_left_to_the_next_try_as_far
     assert "Slice 1 has too many" in caplog.text
 
 
+def test_a_plan_of_more_slices_than_it_has_room_for_is_not_gone_on_from(tmp_path, monkeypatch):
+    """Nobody here writes one. Whoever leaves out one slice after the other must come to an end."""
+    store = LocalStore(tmp_path)
+    plan = Checkpoints(store, "s", "a").begin(datetime.now(UTC), None, None, [(50, 100), (0, 50)])
+    monkeypatch.setattr("airflow_provider_honeyhive.export.checkpoint.LARGEST_FILE", 100)
+    assert Checkpoints(store, "s", "b").go_on(plan) is None
+
+
 def test_what_overlaps_is_read_again_where_it_has_taken_events_of_both(tmp_path):
     """A slice that gave away its older part has taken nothing of that: one that has is not what it says."""
     store = LocalStore(tmp_path)
