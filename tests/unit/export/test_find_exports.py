@@ -14,7 +14,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.catalog import find_exports, verify_exports
 from airflow_provider_honeyhive.export.lookback import Lookback
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
-from airflow_provider_honeyhive.models.stored import LONGEST_NAME
+from airflow_provider_honeyhive.models.layout import LONGEST_NAME
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
