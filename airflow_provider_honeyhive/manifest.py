@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.models.layout import (
     Layout,
     choose_layout,
 )
-from airflow_provider_honeyhive.models.stored import Count, Plain, StoredFile, StoredModel, TimeText
+from airflow_provider_honeyhive.models.stored import Count, Items, Plain, StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
@@ -54,7 +54,7 @@ class LookbackFacts(StoredModel):
     windows: Count
     start_time: TimeText
     end_time: TimeText
-    read_again: list[_Span] = []
+    read_again: Items[_Span] = []
     late_count: Count = 0
     changed_count: Count = 0
 
@@ -71,11 +71,11 @@ class RequestFacts(StoredModel):
     """
 
     project: str | None = None
-    filters: list[dict[str, Plain]] = []
+    filters: Items[dict[str, Plain]] = []
     projections: list[str] | None = None
     evaluation_id: str | None = None
-    exclude_fields: list[str] = []
-    redact: list[str] = []
+    exclude_fields: Items[str] = []
+    redact: Items[str] = []
     redact_key_id: str | None = None
     sessions: str | None = None
     endpoint: str | None = None
@@ -138,8 +138,8 @@ class Manifest(StoredFile):
     repeated_ids: Count = 0
     events_without_time: Count = 0
     misfits: dict[str, Count] = {}
-    partition_by: list[str] = []
-    project_names: list[_ProjectNames] = []
+    partition_by: Items[str] = []
+    project_names: Items[_ProjectNames] = []
     slice_count: Count = 0
     page_count: Count = 0
     bytes_read: Count = 0
@@ -150,9 +150,9 @@ class Manifest(StoredFile):
     compression: str
     request: RequestFacts
     airflow: AirflowFacts | None = None
-    files: list[PartFile]
+    files: Items[PartFile]
     lookback: LookbackFacts | None = None
-    corrections: list[CorrectionFile] = []
+    corrections: Items[CorrectionFile] = []
     index: IndexFile | None = None
 
     _place: tuple[Store, str] | None = PrivateAttr(default=None)

@@ -25,6 +25,7 @@ from airflow_provider_honeyhive.models.stored import (
     Count,
     FileName,
     Instant,
+    Items,
     Micros,
     Sha256,
     StoredFile,
@@ -69,7 +70,7 @@ class StagedFile(StagingModel):
 
     path: FileName
     sha256: Sha256 | None
-    blocks: list[Block] = Field(validation_alias="members", serialization_alias="members")
+    blocks: Items[Block] = Field(validation_alias="members", serialization_alias="members")
 
     @field_validator("blocks")
     @classmethod
@@ -97,7 +98,7 @@ class ReadSessions(StagingModel):
     :param reported: events that the server reported for them; None where it did not for one of them.
     """
 
-    names: list[str]
+    names: Items[str]
     session_count: Count
     reported: Count | None
 
@@ -117,7 +118,7 @@ class SliceCheckpoint(StagingModel, StoredFile):
 
     start: Micros | None
     end: Micros | None
-    files: list[StagedFile] = []
+    files: Items[StagedFile] = []
     cursor: StoredCursor | None = None
     sessions: ReadSessions | None = None
 
@@ -172,7 +173,7 @@ class Plan(StagingModel, StoredFile):
     started_at: Instant
     total: Count | None
     endpoint: str | None
-    slices: list[_Bounds] = Field(min_length=1)
+    slices: Items[_Bounds] = Field(min_length=1)
     writer: str
     inherited: dict[Annotated[int, BeforeValidator(_slice_number), Field(ge=0)], SliceCheckpoint] = {}
 

@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.manifest import Manifest, layout_at, object_name_of
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, is_staged
-from airflow_provider_honeyhive.models.stored import FileName, Sha256, StoredFile
+from airflow_provider_honeyhive.models.stored import FileName, Items, Sha256, StoredFile
 from airflow_provider_honeyhive.storage.local import is_temporary
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Commit(StoredFile):
 
     manifest_name: FileName
     manifest_sha256: Sha256
-    placed: list[FileName] = []
-    replaced: list[FileName] = []
+    placed: Items[FileName] = []
+    replaced: Items[FileName] = []
     source: FileName | None = None
 
     def is_of(self, manifest: bytes | None) -> bool:

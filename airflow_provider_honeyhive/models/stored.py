@@ -11,9 +11,9 @@ import hashlib
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
@@ -60,6 +60,11 @@ Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 #: A file below the folder that the file that names it lies in.
 FileName: TypeAlias = Annotated[str, AfterValidator(_checked_name)]
+
+T = TypeVar("T")
+
+#: A list, of which the first wrong entry is told: a million of them would take more memory than there may be.
+Items: TypeAlias = Annotated[list[T], FailFast()]
 
 #: A value that is neither a list nor an object.
 Plain: TypeAlias = str | bool | int | float | None

@@ -17,7 +17,7 @@ from pydantic import AfterValidator
 
 from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
-from airflow_provider_honeyhive.models.stored import Count, Micros, StoredFile, StoredModel, TimeText
+from airflow_provider_honeyhive.models.stored import Count, Items, Micros, StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, format_time, from_micros
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class _Announcement(StoredModel):
     batch: str
     project: str | None
     event_count: Count
-    event_ids: list[str]
+    event_ids: Items[str]
     event_ids_left_off: Count
     oldest: TimeText
     newest: TimeText

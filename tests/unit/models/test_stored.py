@@ -10,8 +10,12 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint
+from airflow_provider_honeyhive.export.recovery import Commit
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME, choose_layout, name_problem
 from airflow_provider_honeyhive.models.stored import (
     Count,
@@ -215,3 +219,12 @@ def test_whatever_a_member_is_the_file_is_read_or_refused(value):
             load(**{name: value})
         except DestinationError:
             continue
+
+
+@pytest.mark.parametrize("kind", [Manifest, SliceCheckpoint, Plan, Commit])
+def test_of_many_wrong_entries_the_first_is_told(kind):
+    lists = {name: [0.5] * 1_000 for name, field in kind.model_fields.items() if "FailFast" in repr(field.metadata)}
+    assert lists
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate(lists)
+    assert caught.value.error_count() <= len(kind.model_fields)
