@@ -255,7 +255,7 @@ def test_where_a_link_is_in_the_way_an_export_fails_and_names_it(client, tmp_pat
     if link == "staging":
         names = []
         with monkeypatch.context() as patch:
-            patch.setattr(Checkpoints, "read_plan", lambda checkpoints: names.append(checkpoints._folder))
+            patch.setattr(Checkpoints, "read_plan", lambda checkpoints, _: names.append(checkpoints._folder))
             export_events(client, DEMO, tmp_path / "other", ExportOptions(partition_by=("event_date",)))
         (link,) = names
     (place / link).symlink_to(theirs)
