@@ -7,8 +7,8 @@ import mmap
 from contextlib import suppress
 from typing import Any
 
-#: Small enough for a processor's cache.
-_CHUNK = 256 * 1024
+#: Small enough for a processor's cache, and for what decompression copies again and again of what it has not read yet.
+_CHUNK = 128 * 1024
 
 _FIRST_BYTES = 1024 * 1024
 
