@@ -36,6 +36,7 @@ OTHER_PYTHON = "3.12"
 LIVE = {"3.1": ["tests/live/test_examples.py", "tests/live/test_triggers.py"]}
 #: What is left out with the lowest of everything, and why.
 NOT_LOWEST = {
+    "tests/unit/export": "takes most of the time, and calls no library that the others do not; tests/system exports",
     **dict.fromkeys(
         (
             "tests/unit/tasks/test_asset_events.py",
@@ -65,7 +66,7 @@ NOT_LOWEST = {
     ),
 }
 #: How many cases tests that hypothesis drives try in "fuzz", unless the environment says; see their settings.
-FUZZ_CASES = "5x"
+FUZZ_CASES = "2x"
 #: What plays Azure. The other stores are played by Python packages.
 AZURITE = "azurite@3.35.0"
 

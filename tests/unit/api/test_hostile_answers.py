@@ -53,6 +53,8 @@ ELSEWHERE = "RequestError.*False.*not sent on"
 
 #: What is said of answers that are not right; those that are not named here are read.
 SAID = {
+    # Older versions of requests do not know what to make of it.
+    "an odd charset": f"{PAGE}|garbled",
     "nothing": "ConnectionError.*True.*RemoteDisconnected",
     "reset": "ConnectionError.*True.*reset by peer",
     "silence": SLOW,

@@ -36,7 +36,7 @@ from airflow_provider_honeyhive.reading.stream import iter_batches
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
 from airflow_provider_honeyhive.storage.local import LocalStore
-from tests.unit.api.test_pages import ODD_EVENTS
+from tests.unit.api.odd_bytes import ODD_EVENTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.formats.content_index import (
     count_records,
     records_of,
 )
-from tests.unit.api.test_pages import ODD_EVENTS
+from tests.unit.api.odd_bytes import ODD_EVENTS
 
 EVENT = b'{"event_id":"a","start_time":1,"metrics":{"x":1.5,"y":[1,2]},"feedback":{}}'
 

@@ -31,7 +31,7 @@ from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import parse_time, to_micros
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
-from tests.unit.api.test_pages import ODD_EVENTS
+from tests.unit.api.odd_bytes import ODD_EVENTS
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at, published, tree
 
 if TYPE_CHECKING:

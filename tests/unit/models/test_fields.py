@@ -14,7 +14,7 @@ from airflow_provider_honeyhive.events.keyed_hash import canonical
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError, InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, KEPT_FIELDS, FieldRules, check_fields
-from tests.unit.api.test_pages import ODD_EVENTS
+from tests.unit.api.odd_bytes import ODD_EVENTS
 from tests.unit.programs import modules_loaded_by
 
 KEY = "a key of more than sixteen characters"
