@@ -48,8 +48,9 @@ class S3Store(ConditionalStore):
     async def _read(self, key: str) -> tuple[bytes, Version]:
         bucket, name, _ = self._fs.split_path(key)
         response = await self._fs._call_s3("get_object", Bucket=bucket, Key=name)
-        data = bytearray()
-        async with response["Body"] as body:
+        body, data = response["Body"], bytearray()
+        # Not "as body": older drivers give another object there, which has no pieces.
+        async with body:
             async for piece in body.iter_chunks(_PIECE):
                 data += piece
                 if len(data) > LARGEST_SMALL_FILE:
