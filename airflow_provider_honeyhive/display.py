@@ -151,7 +151,7 @@ def _escaped(character: str) -> str:
 
 
 def hide(secret: str | None) -> None:
-    """Let nothing that is shown in this process hold a secret from now on.
+    """Let nothing that is shown in this process hold a secret from now on, in whatever spelling a server says it back.
 
     For good, since an error is shown when the client that met it is long gone.
 
@@ -159,15 +159,6 @@ def hide(secret: str | None) -> None:
     """
     if secret is not None and len(secret) >= _SHORTEST_SECRET:
         _secrets.setdefault(secret, _pattern_of(secret))
-
-
-def without_secret(text: str, secret: str) -> str:
-    """Return a text without a secret, in whatever spelling a server may say it back.
-
-    :param text: that may hold it.
-    :param secret: ASCII; as it is, or with any of its characters as an escape of JSON, a URL or HTML.
-    """
-    return _pattern_of(secret).sub(HIDDEN, text) if secret else text
 
 
 def _without_secrets(text: str) -> str:

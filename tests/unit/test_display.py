@@ -29,7 +29,6 @@ from airflow_provider_honeyhive.display import (
     listed,
     place_of,
     shown,
-    without_secret,
     write_error,
     write_json,
     write_line,
@@ -180,9 +179,7 @@ SPELLINGS: list[Callable[[str], str]] = [
 def test_a_secret_is_found_in_any_spelling(spelling):
     hide(KEY)
     said = f"your key {spelling(KEY)} is wrong"
-    for text in (shown(said), without_secret(said, KEY)):
-        assert text.replace('"', "").replace("\\", "") == f"your key {HIDDEN} is wrong"
-    assert "is wrong" in without_secret(said, "")
+    assert shown(said).replace('"', "").replace("\\", "") == f"your key {HIDDEN} is wrong"
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

@@ -219,9 +219,10 @@ def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path, store, step, 
     elif kind == "folder":
         path.mkdir()
     elif kind == "device":
-        if os.geteuid():
-            pytest.skip("only root can make a device")
-        os.mknod(path, 0o666 | 0o020000, os.makedev(1, 5))  # an endless one: /dev/zero
+        try:
+            os.mknod(path, 0o666 | 0o020000, os.makedev(1, 5))  # an endless one: /dev/zero
+        except PermissionError:
+            pytest.skip("nobody but root can make a device, and in some containers not even root")
     else:
         import socket
 
