@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.formats.datafile import PartFile
-from airflow_provider_honeyhive.formats.text import Frame, frame
+from airflow_provider_honeyhive.formats.text import Frame, empty_file, frame
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 
@@ -76,7 +76,24 @@ class Assembly:
         :param pool: puts files together side by side.
         """
         jobs = [job for number, pieces in enumerate(_by_partition(staged)) for job in self._jobs(number, pieces)]
+        if not jobs and self._layout.object_name is not None:
+            return [self._write_empty()]
         return [file for files in pool.map(lambda job: list(job()), jobs) for file in files]
+
+    def _write_empty(self) -> AssembledFile:
+        """Write the one object of an export without events; see :class:`.recovery.Commit`, why there always is one."""
+        name = self._place.joined_name(0, 0)
+        with self._store.create(name) as sink:
+            counted = _Hashed(sink)
+            if self._layout.file_format == "parquet":
+                from airflow_provider_honeyhive.formats.parquet import ParquetFile  # noqa: PLC0415
+
+                with ParquetFile(counted, self._layout.compression, self._metadata):
+                    pass
+            else:
+                counted.write(empty_file(self._layout))
+        part = PartFile(path=name, event_count=0, size_bytes=counted.size, sha256=counted.digest.hexdigest())
+        return AssembledFile(part, "", {})
 
     def _jobs(self, partition: int, pieces: Sequence[_Piece]) -> Iterator[Callable[[], Iterable[AssembledFile]]]:
         if pieces[0].block.partition == INDEX_PARTITION:

@@ -143,7 +143,7 @@ class Destination:
             manifest_sha256=hashlib.sha256(self._data).hexdigest(),
             placed=[] if is_object else sorted(finals.values()),
             replaced=sorted(replaced.keys() - manifest.sizes.keys()),
-            source=source if is_object and finals else None,
+            source=source if is_object else None,
         )
         self.store.put(f"{self.staging}/{record}", self._commit.to_json())
         for present, final in finals.items():

@@ -41,7 +41,8 @@ class Commit(StoredFile):
     :param manifest_sha256: of the manifest's bytes.
     :param placed: names of the data files, which no other writer gives.
     :param replaced: names of the replaced manifest's data files that the new one does not name.
-    :param source: name, in the staging folder, of what becomes the one object; None for a folder of parts.
+    :param source: name, in the staging folder, of what becomes the one object; None for a folder of parts. The object
+        is there without events, too: whoever slept before deleting it would delete a later one.
     """
 
     KIND: ClassVar[str] = "commit record"

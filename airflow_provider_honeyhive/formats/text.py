@@ -73,6 +73,7 @@ class Frame:
 class _TextFormat:
     serialize: Serialize
     frame: Frame = Frame()
+    empty: bytes = b""
 
 
 def _lines(raw_events: Sequence[RawEvent]) -> Serialized:
@@ -85,9 +86,14 @@ def _elements(raw_events: Sequence[RawEvent]) -> Serialized:
 
 TEXT_FORMATS: dict[str, _TextFormat] = {
     "jsonl": _TextFormat(_lines),
-    "json": _TextFormat(_elements, Frame(b"[\n", b",\n", b"\n]\n")),
-    "csv": _TextFormat(to_csv, Frame(head=csv_header())),
+    "json": _TextFormat(_elements, Frame(b"[\n", b",\n", b"\n]\n"), empty=b"[\n]\n"),
+    "csv": _TextFormat(to_csv, Frame(head=csv_header()), empty=csv_header()),
 }
+
+
+def empty_file(layout: Layout) -> bytes:
+    """Return a text file without events; compressed, it has bytes, since none at all are a file cut short."""
+    return COMPRESS[layout.compression](TEXT_FORMATS[layout.file_format].empty)
 
 
 def frame(layout: Layout) -> Frame:

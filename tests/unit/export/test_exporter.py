@@ -165,12 +165,13 @@ def test_pretty_printed_answers_become_one_line_an_event(sandbox_with, client_of
     assert {event["event_id"] for event in written} == sandbox.event_ids(DAY.start, DAY.end)
 
 
-def test_no_events_give_a_manifest_and_no_part(sandbox_with, client_of, tmp_path):
+def test_no_events_give_a_manifest_and_no_part_or_an_object_without_any(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with([event_at(DAY.end)])
     assert export_events(client_of(sandbox), DEMO, tmp_path / "out").event_count == 0
     assert list(tree(tmp_path)) == ["out/_manifest.json"]
-    assert export_events(client_of(sandbox), DEMO, tmp_path / "one.jsonl").files == []
-    assert sorted(tree(tmp_path)) == ["one.jsonl.manifest.json", "out/_manifest.json"]
+    assert [part.event_count for part in export_events(client_of(sandbox), DEMO, tmp_path / "one.jsonl").files] == [0]
+    assert sorted(tree(tmp_path)) == ["one.jsonl", "one.jsonl.manifest.json", "out/_manifest.json"]
+    assert tree(tmp_path)["one.jsonl"] == b""
 
 
 def test_the_manifest_says_what_was_asked_and_found(sandbox, client, tmp_path):
@@ -226,7 +227,9 @@ def test_a_second_run_replaces_what_changed_and_leaves_no_litter(sandbox, client
     assert len(tree(tmp_path)) == 2
     sandbox.delete(sandbox.event_ids(DAY.start, DAY.end))
     export_events(client_of(sandbox), DEMO, tmp_path / name)
-    assert len(tree(tmp_path)) == 1
+    # A folder has no part then; one object stays, and holds nothing.
+    assert len(tree(tmp_path)) == (1 if name == "out" else 2)
+    Manifest.read(tmp_path / name).verify()
 
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])

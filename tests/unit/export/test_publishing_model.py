@@ -294,9 +294,8 @@ class Publishing(RuleBasedStateMachine):
                 for commit in ([Commit.model_validate_json(text)] if name.endswith(".json") else [])
                 if commit.is_of(data)
             ]
-            if manifest.files:
-                hashes = {hashlib.sha256(files[source]).hexdigest() for source in sources if source in files}
-                self.must(hashes == {manifest.files[0].sha256}, "nobody can put the object in its place")
+            hashes = {hashlib.sha256(files[source]).hexdigest() for source in sources if source in files}
+            self.must(hashes == {manifest.files[0].sha256}, "nobody can put the object in its place")
             return
         self.must(not differing, f"published, and missing or not as the manifest says: {differing}")
         if data not in self.verified:

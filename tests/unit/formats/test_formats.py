@@ -132,11 +132,14 @@ def test_an_export_holds_what_the_server_sent(served, client_of, tmp_path, name,
 
 
 @pytest.mark.parametrize(("name", "compression", "place"), CASES)
-def test_no_events_are_a_manifest_and_no_file(sandbox_with, client_of, tmp_path, name, compression, place):
+def test_no_events_are_no_part_or_one_object_without_any(sandbox_with, client_of, tmp_path, name, compression, place):
     options = ExportOptions(file_format=name, compression=compression)
     manifest = export_events(client_of(sandbox_with(count=0)), DEMO, tmp_path / place, options)
-    assert manifest.files == []
     Manifest.read(tmp_path / place).verify()
+    assert [(part.path, part.event_count) for part in manifest.files] == ([] if place == "out" else [(place, 0)])
+    assert list(read_back(tmp_path, manifest)) == []
+    # To programs that decompress, no bytes at all are a file cut short.
+    assert compression == "none" or all(part.size_bytes for part in manifest.files)
 
 
 @pytest.mark.parametrize(("name", "compression"), KINDS)
