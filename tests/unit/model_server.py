@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Late events come until so many requests: with one for each there would be no end to some readings.
 LAST_INSERT = 300
+#: An export of sessions reads each of them up to three times: two events an answer in changing order takes it to 3,800.
+MOST_REQUESTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class ModelClient:
         max_bytes: int | None = None,
         concurrency: object = None,
     ) -> Page:
-        assert len(self.requests) < 3_000, "the reader does not come to an end"
+        assert len(self.requests) < MOST_REQUESTS, "the reader does not come to an end"
         if self.requests:
             self._change()
         self.requests.append((date_range, page, limit))
