@@ -311,22 +311,17 @@ def test_who_publishes_second_publishes_nothing_and_says_who_was_first(sandbox, 
 
 def test_who_loses_what_it_has_staged_to_another_export_says_so(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(**GENERATED)
-    sandbox.fault_at[3] = Fault.delayed(0.5)
-    errors: list[Exception] = []
+    client, other = client_of(sandbox), AirflowFacts(dag_id="d", task_id="fast", run_id="r")
+    fetch_page, numbers = client.fetch_page, itertools.count(1)
 
-    def slow() -> None:
-        try:
-            export_events(client_of(sandbox), DEMO, tmp_path, ExportOptions(page_size=100, concurrency=1))
-        except DestinationError as error:
-            errors.append(error)
+    def fetch_after_the_other(*args: Any, **kwargs: Any) -> Any:
+        if next(numbers) == 3:
+            export_events(client_of(sandbox), DEMO, tmp_path, airflow=other)
+        return fetch_page(*args, **kwargs)
 
-    thread = threading.Thread(target=slow)
-    thread.start()
-    while len(sandbox.requests) < 2:
-        time.sleep(0.01)
-    export_events(client_of(sandbox), DEMO, tmp_path, airflow=AirflowFacts(dag_id="d", task_id="fast", run_id="r"))
-    thread.join()
-    assert [str(error)[:30] for error in errors] == ["another export was published t"]
+    client.fetch_page = fetch_after_the_other  # type: ignore[method-assign]
+    with pytest.raises(DestinationError, match=f"^another export was published to {tmp_path} meanwhile"):
+        export_events(client, DEMO, tmp_path, ExportOptions(page_size=100, concurrency=1))
     assert_whole_and_alone(tmp_path, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
 
 
