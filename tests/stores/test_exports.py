@@ -96,6 +96,17 @@ def test_no_events_give_a_manifest_alone(sandbox_with, client_of, place):
     assert place.names() == {"out/_manifest.json"}
 
 
+@pytest.mark.parametrize("name", ["one.jsonl", "one.jsonl.gz", "one.parquet"])
+def test_an_object_that_becomes_empty_stays(sandbox_with, client_of, place, name):
+    sandbox = sandbox_with(**GENERATED)
+    for events in (300, 0):
+        manifest = export_events(client_of(sandbox), DEMO, place.path(name))
+        Manifest.read(place.path(name)).verify()
+        assert [(part.path, part.event_count) for part in manifest.files] == [(name, events)]
+        assert place.names() == {name, f"{name}.manifest.json"}
+        sandbox.delete(sandbox.event_ids(DAY.start, DAY.end))
+
+
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
 def test_every_format_and_partitions_land_whole_and_are_replaced_whole(sandbox_with, client_of, place, file_format):
     sandbox = sandbox_with(count=600, **GENERATED)
