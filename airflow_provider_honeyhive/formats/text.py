@@ -92,7 +92,7 @@ TEXT_FORMATS: dict[str, _TextFormat] = {
 
 
 def empty_file(layout: Layout) -> bytes:
-    """Return a text file without events; compressed, it has bytes, since none at all are a file cut short."""
+    """Return a text file that holds no event; compressed, it is not of 0 bytes, which is no valid gzip or zstd file."""
     return COMPRESS[layout.compression](TEXT_FORMATS[layout.file_format].empty)
 
 

@@ -138,7 +138,7 @@ def test_no_events_are_no_part_or_one_object_without_any(sandbox_with, client_of
     Manifest.read(tmp_path / place).verify()
     assert [(part.path, part.event_count) for part in manifest.files] == ([] if place == "out" else [(place, 0)])
     assert list(read_back(tmp_path, manifest)) == []
-    # To programs that decompress, no bytes at all are a file cut short.
+    # A file of 0 bytes is no valid gzip or zstd file.
     assert compression == "none" or all(part.size_bytes for part in manifest.files)
 
 
