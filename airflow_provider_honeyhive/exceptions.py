@@ -8,6 +8,7 @@
     ├── HoneyHiveAPIError            an answer that says no
     │   ├── HoneyHiveAuthError           401, 403: the key
     │   ├── HoneyHiveRequestError        400, 404, 422 and what else asking again will not mend
+    │   ├── HoneyHiveRefusedError        404 of HoneyHive itself: the key, the project, or an id; both of the two above
     │   ├── HoneyHiveRateLimitError      429
     │   └── HoneyHiveServerError         408, 425, 5xx
     ├── HoneyHiveResponseError       an answer that is not what the API promises
@@ -157,6 +158,13 @@ class HoneyHiveRequestError(HoneyHiveAPIError):
     retryable = False
 
 
+class HoneyHiveRefusedError(HoneyHiveAuthError, HoneyHiveRequestError):
+    """HoneyHive itself answered 404: the key, the project or an id is wrong, and it does not say which.
+
+    Since September 2026 HoneyHive answers so to a key that is invalid, revoked, expired or lacks a permission, too.
+    """
+
+
 class HoneyHiveRateLimitError(HoneyHiveAPIError):
     """Too many requests (429)."""
 
@@ -193,7 +201,7 @@ class WrongProjectError(HoneyHiveResponseError):
         asked, received = quoted(self.asked), quoted(self.received)
         return (
             f"asked for project {asked}, but the server sent events of project {received}: "
-            "the key decides which project is read. Use a connection whose key belongs to "
+            "a classic key decides by itself which project is read. Use a connection whose key belongs to "
             f"{asked}, or set project to {received}"
         )
 

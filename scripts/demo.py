@@ -1,7 +1,8 @@
 """Show the provider at work: Airflow exports a day of events, which is checked against the server, and reports on it.
 
-Without ``HH_API_KEY`` it serves a stand-in HoneyHive on loopback with a day of generated events, and compares what
-the export wrote with what that server holds. With ``HH_API_KEY`` (and ``HH_API_URL``, ``HH_PROJECT`` where the
+Without an API key in the environment it serves a stand-in HoneyHive on loopback with a day of generated events, and
+compares what the export wrote with what that server holds. With a key in ``HH_PROJECT_API_KEY``,
+``HH_DATA_PLANE_API_KEY`` or ``HH_API_KEY`` (and ``HH_DATA_PLANE_URL`` or ``HH_API_URL``, and ``HH_PROJECT``, where the
 defaults do not fit) it exports the last full day of the real project. Run it with ``make demo``.
 """
 
@@ -26,8 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
-from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL
-from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.api.keys import WHERE_IDS_ARE
+from airflow_provider_honeyhive.cli.connection import KEY_VARIABLES, find_settings, first_set
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -74,7 +75,8 @@ def main() -> int:
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         with ExitStack() as stack:
-            server = real_server() if os.environ.get("HH_API_KEY") else sandbox_server(stack, end)
+            has_key = first_set(KEY_VARIABLES, os.environ)[1]
+            server = real_server() if has_key else sandbox_server(stack, end)
             env = stack.enter_context(own_airflow(server))
             run_dag(EXPORT, end, env)
             folder = OUTPUT / f"{end:%Y-%m-%d}"
@@ -94,23 +96,25 @@ def sandbox_server(stack: ExitStack, end: datetime) -> Server:
     title("A stand-in HoneyHive")
     sandbox = stack.enter_context(Sandbox(count=EVENTS, end=end))
     say(f"{EVENTS:,} events of project {sandbox.project!r}, from {sandbox.start_time} to {sandbox.end_time}")
-    say(f"at {sandbox.url}. With HH_API_KEY set, this would be your own project.")
+    say(f"at {sandbox.url}. With HH_PROJECT_API_KEY set, this would be your own project.")
     return Server(sandbox.url, sandbox.key, sandbox.project, sandbox)
 
 
 def real_server() -> Server:
     """Find out what the key in the environment reads."""
     title("HoneyHive")
-    key, url = os.environ["HH_API_KEY"], os.environ.get("HH_API_URL") or DEFAULT_API_URL
+    settings = find_settings(None, os.environ)
     project = os.environ.get("HH_PROJECT")
+    if not project and settings.key_kind.takes_project_id:
+        raise Failure(f"{settings.key_name} takes the project's id: set HH_PROJECT to it ({WHERE_IDS_ARE})")
     if not project:
-        with HoneyHiveClient(ClientSettings.parse(api_key=key, api_url=url)) as client:
+        with HoneyHiveClient(settings) as client:
             named = client.fetch_page(ExportRequest(), limit=1).projects
         project = next((name or project_id for name, project_id in named), None)
     if not project:
         raise Failure("the newest event does not say its project: set HH_PROJECT to the project's name")
-    say(f"Project {project!r} at {url}")
-    return Server(url, key, project)
+    say(f"Project {project!r} at {settings.api_url}")
+    return Server(settings.api_url, settings.api_key.get_secret_value(), project)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.endpoints import Endpoint, candidates
 from airflow_provider_honeyhive.api.failures import is_missing_route, no_endpoint
+from airflow_provider_honeyhive.api.keys import WHERE_IDS_ARE
 from airflow_provider_honeyhive.api.pages import Page, decode_page
 from airflow_provider_honeyhive.api.retries import retrying
 from airflow_provider_honeyhive.api.transport import Transport
@@ -20,6 +21,7 @@ from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     ExportStoppedError,
     HoneyHiveError,
+    HoneyHiveRefusedError,
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
@@ -113,6 +115,7 @@ class HoneyHiveClient:
         :param concurrency: of those who ask at the same time for the same export; None: no limit.
         :raises AnswerTooLargeError: the response is larger.
         :raises HoneyHiveAuthError: the key is refused.
+        :raises HoneyHiveRefusedError: the key, the project or an id is refused, and the server does not say which.
         :raises HoneyHiveRequestError: the request is refused, or no endpoint answers at this URL.
         :raises HoneyHiveConnectionError: no whole response came, also at the last attempt.
         :raises HoneyHiveRateLimitError: still too many requests at the last attempt, or a wait that is left.
@@ -144,22 +147,32 @@ class HoneyHiveClient:
 
     def _find_endpoint(self, wanted: _Wanted) -> Page:
         project = wanted.request.project
+        kind = self.settings.key_kind
         missing: list[str] = []
-        for endpoint in candidates(self.settings.endpoint):
+        refusal: HoneyHiveRefusedError | None = None
+        for endpoint in candidates(self.settings.endpoint, kind):
             if endpoint.needs_project and project is None:
                 continue
             try:
                 page = self._fetch_from(endpoint, wanted)
             except HoneyHiveRequestError as error:
-                if not is_missing_route(error):
+                if isinstance(error, HoneyHiveRefusedError) and endpoint.has_project_in_path:
+                    # Perhaps there is no such path: the other one names the same project, so it cannot read another's.
+                    refusal = error
+                elif not is_missing_route(error):
                     raise
                 missing.append(endpoint.url_path(project))
                 continue
             self._endpoint = endpoint
             log.info("HoneyHive answers at %s%s", self.settings.api_url, endpoint.path)
             return page
+        if refusal is not None:
+            raise refusal
         if not missing:
-            raise InvalidArgumentError("project", None, "the endpoint of this connection needs a project")
+            needed = f"a {kind.name} takes the project's id ({WHERE_IDS_ARE}): set it here or as the connection's extra"
+            raise InvalidArgumentError(
+                "project", None, needed if kind.takes_project_id else "the endpoint of this connection needs a project"
+            )
         raise no_endpoint(self.settings.api_url, missing)
 
     def _fetch_from(self, endpoint: Endpoint, wanted: _Wanted) -> Page:

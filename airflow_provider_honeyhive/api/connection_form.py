@@ -31,7 +31,7 @@ RELABELING = {"host": "API URL", "password": "API key"}
 
 PLACEHOLDERS = {
     "host": DEFAULT_API_URL,
-    "password": "hh_… (HoneyHive: Settings → API keys)",
+    "password": "hh_… or hh_fgdp_… (HoneyHive: Settings → Project → API Keys)",
     "project": "my-project",
     "endpoint": "auto",
     "timeout": str(DEFAULT_TIMEOUT_S),
@@ -46,13 +46,14 @@ PLACEHOLDERS = {
 EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "project": (
         "Default project",
-        "Name of the project that tasks read when they name none. The key must belong to it.",
+        "The project that tasks read when they name none: its name or id. With a data plane key (hh_fgdp_…) its id, "
+        "which HoneyHive shows under Settings → Project → API Keys → Data Plane.",
         {"type": ["string", "null"]},
     ),
     "endpoint": (
         "Endpoint",
-        "Leave empty to find it automatically. Else: auto, export, search, legacy, project-search, or a path "
-        "beginning with /.",
+        "Leave empty to find it automatically. Else: auto, export, search, legacy, project-export, project-search, or "
+        "a path beginning with /.",
         {"type": ["string", "null"], "default": "auto"},
     ),
     "timeout": (

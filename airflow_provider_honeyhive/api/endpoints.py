@@ -1,7 +1,7 @@
 """The wire dialects as data: what each endpoint is called, takes and answers. Sends nothing itself.
 
-Source: the vendor's OpenAPI files 1.1.0 (March 2026) and 1.9.0 (November 2026), the page of
-``POST /events/export``, and the vendor's own clients.
+Source: the vendor's OpenAPI files 1.1.0 (March 2026) to 1.17.0 (November 2026), the page of ``POST /events/export``,
+and the vendor's own clients. Of the paths with a project's id only the pattern is known, so both are tried.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from airflow_provider_honeyhive.api.keys import CLASSIC, KeyKind
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED
 from airflow_provider_honeyhive.models.window import wire_time
@@ -35,7 +36,7 @@ class Endpoint:
     """One way to ask for events.
 
     :param name: what logs, errors and manifests call it.
-    :param path: below the API's base URL; ``{project}`` stands for the project.
+    :param path: below the API's base URL; ``{project}`` stands for the project, which today's servers take as its id.
     :param range_keys: names of the inclusive bounds in ``dateRange``.
     :param max_limit: most events it gives in one answer.
     :param sends_project: ``project`` belongs in the body.
@@ -50,9 +51,14 @@ class Endpoint:
     projects: bool
 
     @property
+    def has_project_in_path(self) -> bool:
+        """Whether the path names the project."""
+        return "{project}" in self.path
+
+    @property
     def needs_project(self) -> bool:
         """Whether nothing can be asked without naming the project."""
-        return self.name == "legacy" or "{project}" in self.path
+        return self.name == "legacy" or self.has_project_in_path
 
     def url_path(self, project: str | None) -> str:
         """Return the path for a request of ``project``."""
@@ -77,27 +83,40 @@ _EXPORT = Endpoint("export", "/v1/events/export", ("$gte", "$lte"), 7500, sends_
 
 _SEARCH = Endpoint("search", "/v1/events/search", ("start_time", "end_time"), 1000, sends_project=False, projects=False)
 
-#: In the order in which ``auto`` tries them: the ones that name the project and give large pages first.
+#: In the order in which ``auto`` tries those that the kind of key can ask: the ones that name the project and give
+#: large pages first.
 ENDPOINTS: dict[str, Endpoint] = {
     "export": _EXPORT,
     "search": _SEARCH,
     "legacy": replace(_EXPORT, name="legacy", path="/events/export"),
+    "project-export": replace(
+        _EXPORT, name="project-export", path="/v1/projects/{project}/events/export", sends_project=False
+    ),
     "project-search": replace(_SEARCH, name="project-search", path="/v1/projects/{project}/events/search"),
 }
 
 SETTINGS = f"allowed: {AUTO!r}, {', '.join(map(repr, ENDPOINTS))}, or a path beginning with '/'"
 
 
-def candidates(setting: str) -> tuple[Endpoint, ...]:
+def candidates(setting: str, kind: KeyKind = CLASSIC) -> tuple[Endpoint, ...]:
     """Return the endpoints that the connection's ``endpoint`` setting stands for, in order of preference.
 
     A path speaks the dialect of the endpoint it resembles: search where it ends in ``/search``, else export.
 
-    :raises InvalidArgumentError: no such endpoint.
+    :param setting: of the connection.
+    :param kind: of the key, which decides what ``auto`` stands for.
+    :raises InvalidArgumentError: no such endpoint, or one that refuses every key of this kind.
     """
     if setting == AUTO:
-        return tuple(ENDPOINTS.values())
+        return tuple(one for one in ENDPOINTS.values() if one.has_project_in_path == kind.takes_project_id)
     if setting in ENDPOINTS:
+        # The reverse is left to the server: older ones take any key by the project's path.
+        if kind.takes_project_id and not ENDPOINTS[setting].has_project_in_path:
+            raise InvalidArgumentError(
+                "endpoint",
+                setting,
+                f"leave it empty: a {kind.name} ({kind.prefix}…) reads only by paths with the project's id",
+            )
         return (ENDPOINTS[setting],)
     if setting.startswith("/"):
         alike = _SEARCH if setting.rstrip("/").endswith("/search") else _EXPORT

@@ -1,7 +1,8 @@
 """Reads the answers that say no, or elsewhere: status, headers and body -> the error that fits.
 
-A 404 needs care: it may mean "no such path here" (try the next endpoint) or "no such project" (stop). The
-vendor's own errors are JSON with ``success`` or ``errorCode``; routers and gateways say it otherwise.
+A 404 needs care: it may mean "no such path here" (try the next endpoint), or that HoneyHive refuses the key, the
+project or an id without saying which (stop). HoneyHive's own errors are JSON with ``success`` or ``errorCode``; routers
+and gateways say it otherwise. Source: the vendor's changelogs of September 2026, and answers of older deployments.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL
+from airflow_provider_honeyhive.api.keys import WHERE_IDS_ARE, WHERE_KEYS_ARE
 from airflow_provider_honeyhive.display import LONGEST_VALUE, shown
 from airflow_provider_honeyhive.events.scan import decode_json
 from airflow_provider_honeyhive.exceptions import (
@@ -25,6 +28,7 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
     HoneyHiveRateLimitError,
+    HoneyHiveRefusedError,
     HoneyHiveRequestError,
     HoneyHiveServerError,
 )
@@ -37,20 +41,24 @@ if TYPE_CHECKING:
 
 NO_SUCH_ROUTE = "NO_SUCH_ROUTE"
 
+#: It served data once and is the control plane now, which holds none.
+CONTROL_PLANE_HOST = "api.honeyhive.ai"
+
 _LONGEST_MESSAGE = 500
 
 _WHITE_SPACE = re.compile(r"\s+")
 
 _ROUTER_SAYS = re.compile(r"cannot post|route\b.*\bnot found|no route|endpoint not found", re.IGNORECASE)
 
+#: Status -> kind of error, what is wrong, and what to do. ``{key}`` is the key as messages call it.
 _REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
     400: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
     401: (
         HoneyHiveAuthError,
-        "the key was refused: it is wrong, revoked, or of another deployment; check the connection's password and host",
+        "{key} was refused: it is wrong, revoked, expired, or of another deployment; check it, and the host",
     ),
-    403: (HoneyHiveAuthError, "the key lacks permission to read events of this project"),
-    404: (HoneyHiveRequestError, "not found; check the project and the connection's host"),
+    403: (HoneyHiveAuthError, "{key} lacks the permission to read events of this project"),
+    404: (HoneyHiveRequestError, "no such path or host; check the connection's host and its extra 'endpoint'"),
     408: (HoneyHiveServerError, "the server timed out"),
     413: (HoneyHiveRequestError, "the page is too large for the server"),
     422: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
@@ -62,14 +70,31 @@ _SERVER_FAILED = (HoneyHiveServerError, "the server failed; it may have recovere
 
 _UNEXPECTED = (HoneyHiveRequestError, "unexpected answer")
 
+#: A 404 of HoneyHive itself. The order is that of what it is most often.
+_REFUSED = (
+    HoneyHiveRefusedError,
+    "check {key} first, then the project{id_needed}, then ids in the request. HoneyHive answers this to a key that is "
+    f"invalid, revoked, expired or may not read events ({WHERE_KEYS_ARE}), as to a wrong project and a wrong id",
+)
 
-def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) -> HoneyHiveAPIError:
+_ID_NEEDED = f", of which this key takes the id and not the name ({WHERE_IDS_ARE})"
+
+_CONTROL_PLANE = (
+    f"{CONTROL_PLANE_HOST} is HoneyHive's control plane, which holds no events: set the connection's host to the "
+    f"URL of the data plane, such as {DEFAULT_API_URL} ({WHERE_IDS_ARE}). If this deployment serves events there: "
+)
+
+
+def api_error(
+    status: int, headers: Mapping[str, str], body: bytes, url: str, settings: ClientSettings
+) -> HoneyHiveAPIError:
     """Return the error for an answer whose status is not 200.
 
     :param status: HTTP status.
     :param headers: of the answer.
     :param body: of the answer, as much of it as an explanation has.
     :param url: that was asked.
+    :param settings: of the client.
     """
     said = _parsed(body)
     error_code = said.get("errorCode")
@@ -77,9 +102,15 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, url: str) ->
     kind, remedy = _REMEDIES.get(status, _SERVER_FAILED if status >= 500 else _UNEXPECTED)
     if _is_routers(status, said, message):
         error_code = NO_SUCH_ROUTE
+    elif status == 404:
+        kind, remedy = _REFUSED
+    remedy = remedy.format(key=settings.key_name, id_needed=_ID_NEEDED if settings.key_kind.takes_project_id else "")
+    if issubclass(kind, HoneyHiveAuthError) and is_control_plane(url):
+        remedy = _CONTROL_PLANE + remedy
     return kind(
-        f"HTTP {status} from {shown(url, LONGEST_VALUE)}: {remedy}"
-        + (f". The server says: {message}" if message else ""),
+        f"HTTP {status}: {remedy}"
+        + (f". The server says: {message}" if message else "")
+        + f". Asked: {shown(url, LONGEST_VALUE)}",
         status_code=status,
         error_code=_clean(error_code) or None,
         server_message=message or None,
@@ -113,16 +144,22 @@ def redirect_target(url: str, location: str) -> str:
 
 def no_endpoint(api_url: str, paths: Iterable[str]) -> HoneyHiveRequestError:
     """Return the error for a server that has none of the paths that were tried."""
+    hint = _CONTROL_PLANE if is_control_plane(api_url) else ""
     return HoneyHiveRequestError(
-        f"{api_url} has none of the paths {', '.join(paths)}: check the connection's host "
+        f"{hint}{api_url} has none of the paths {', '.join(paths)}: check the connection's host "
         "(base URL of the HoneyHive API) and its extra 'endpoint'",
         status_code=404,
     )
 
 
 def is_missing_route(error: HoneyHiveAPIError) -> bool:
-    """Return whether the server has no such path, rather than no such project."""
+    """Return whether the server has no such path, rather than that it refuses key, project or an id."""
     return error.error_code == NO_SUCH_ROUTE
+
+
+def is_control_plane(url: str) -> bool:
+    """Return whether a URL is of the host that manages HoneyHive and holds no events."""
+    return urlsplit(url).hostname == CONTROL_PLANE_HOST
 
 
 def _is_routers(status: int, said: Mapping[str, Any], message: str) -> bool:

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from airflow_provider_honeyhive.api.connection_form import (
     DEFAULT_API_URL,
@@ -21,10 +30,8 @@ from airflow_provider_honeyhive.api.connection_form import (
     MOST_MAX_RESPONSE_BYTES,
 )
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
+from airflow_provider_honeyhive.api.keys import CLASSIC, DATA_PLANE, WHERE_KEYS_ARE, KeyKind, kind_of
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, HoneyHiveAuthError, InvalidArgumentError
-
-#: Kinds of key by their prefix: this one cannot read.
-INGESTION_KEY_PREFIX = "hh_ingst_"
 
 #: Words for what a connection's extra ``verify`` may be.
 _VERIFY_WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
@@ -49,9 +56,10 @@ class ClientSettings(BaseModel):
 
     :param api_key: the bearer token.
     :param api_url: base URL of the API, with or without a scheme (then https).
-    :param endpoint: ``auto`` (finds the one that works), ``export``, ``search``, ``legacy``,
-        ``project-search``, or a path beginning with ``/``.
-    :param project: the project of requests that name none.
+    :param key_source: where the key came from, as messages say it behind "the API key": ``of connection 'x'``, say.
+    :param endpoint: ``auto`` (finds the one that works, among those that take this kind of key), ``export``,
+        ``search``, ``legacy``, ``project-export``, ``project-search``, or a path beginning with ``/``.
+    :param project: the project of requests that name none: its name, or its id, which a data plane key needs.
     :param timeout: seconds to wait for the server's next bytes; heavy pages can take 30 s and more.
     :param connect_timeout: seconds to wait for a connection.
     :param max_retries: how often a failed request is sent again; together with ``timeout`` this bounds
@@ -68,6 +76,7 @@ class ClientSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     api_key: SecretStr
+    key_source: str = ""
     api_url: str = DEFAULT_API_URL
     endpoint: str = AUTO
     project: str | None = None
@@ -94,7 +103,7 @@ class ClientSettings(BaseModel):
         given = {name: value for name, value in values.items() if value not in (None, "")}
         if "api_key" not in given:
             raise HoneyHiveAuthError(
-                "the connection has no API key: put it into the password field (HoneyHive: Settings → API keys)"
+                f"the connection has no API key: put it into the password field ({WHERE_KEYS_ARE})"
             )
         try:
             return cls(**given)
@@ -113,11 +122,6 @@ class ClientSettings(BaseModel):
         text = key.get_secret_value().strip()
         if not text or not text.isascii() or not text.isprintable() or " " in text:
             raise ValueError("the API key (the connection's password) holds characters no key has")
-        if text.startswith(INGESTION_KEY_PREFIX):
-            raise HoneyHiveAuthError(
-                f"this is an ingestion key ({INGESTION_KEY_PREFIX}…), which can write events but not read "
-                "them: use a project key (hh_…) or a data-plane key with read permission (hh_fgdp_…)"
-            )
         return SecretStr(text)
 
     @field_validator("api_url")
@@ -143,8 +147,12 @@ class ClientSettings(BaseModel):
 
     @field_validator("endpoint")
     @classmethod
-    def _endpoint_exists(cls, endpoint: str) -> str:
-        candidates(endpoint)
+    def _endpoint_exists(cls, endpoint: str, info: ValidationInfo) -> str:
+        key = info.data.get("api_key")
+        try:
+            candidates(endpoint, kind_of(key.get_secret_value()) if key else CLASSIC)
+        except InvalidArgumentError as error:
+            raise ValueError(error.allowed) from None
         return endpoint
 
     @field_validator("verify", mode="before")
@@ -178,6 +186,17 @@ class ClientSettings(BaseModel):
         return SecretStr(text)
 
     @model_validator(mode="after")
+    def _key_can_read(self) -> ClientSettings:
+        kind = self.key_kind
+        if kind.only:
+            raise HoneyHiveAuthError(
+                f"{self.key_name} cannot read events: {kind.name}s ({kind.prefix}…) {kind.only}. Use a data plane key "
+                f"({DATA_PLANE.prefix}…) with the permission to read events, or a classic key ({CLASSIC.prefix}…); "
+                f"{WHERE_KEYS_ARE}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_key_in_the_clear(self) -> ClientSettings:
         parts = urlsplit(self.api_url)
         if parts.scheme == "http" and not self.allow_http and not _is_loopback(parts.hostname):
@@ -186,6 +205,16 @@ class ClientSettings(BaseModel):
                 "extra allow_http to true if the network is trusted"
             )
         return self
+
+    @property
+    def key_kind(self) -> KeyKind:
+        """Which kind of key it is, by its prefix."""
+        return kind_of(self.api_key.get_secret_value())
+
+    @property
+    def key_name(self) -> str:
+        """What messages call the key: where it came from, never what it is."""
+        return f"the API key {self.key_source}".rstrip()
 
     @property
     def api_host(self) -> str:

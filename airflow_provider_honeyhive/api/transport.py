@@ -125,7 +125,7 @@ class Transport:
                 raise HoneyHiveRequestError(f"{self._settings.api_host} redirects in a circle", status_code=status)
             answered(status in _TOO_MANY)
         if status != 200:
-            raise api_error(status, headers, content.tobytes(), url)
+            raise api_error(status, headers, content.tobytes(), url, self._settings)
         return content
 
     def _authorize(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:

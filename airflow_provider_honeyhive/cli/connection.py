@@ -14,10 +14,12 @@ from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
-KEY_VARIABLE, URL_VARIABLE = "HH_API_KEY", "HH_API_URL"
+#: The names of HoneyHive's own clients, today's first: the first that is set counts.
+KEY_VARIABLES = ("HH_PROJECT_API_KEY", "HH_DATA_PLANE_API_KEY", "HH_API_KEY")
+URL_VARIABLES = ("HH_DATA_PLANE_URL", "HH_API_URL")
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_HONEYHIVE_DEFAULT"
 
@@ -32,9 +34,9 @@ _FORMS = (
 def find_settings(connection: str | None, environment: Mapping[str, str]) -> ClientSettings:
     """Return how to reach HoneyHive, as the command line and the environment say.
 
-    The connection is the one given; without one, and without ``HH_API_KEY``, that of
-    ``AIRFLOW_CONN_HONEYHIVE_DEFAULT``. What it leaves out of key and URL is taken from ``HH_API_KEY`` and
-    ``HH_API_URL``.
+    The connection is the one given; without one, and without a key in one of ``KEY_VARIABLES``, that of
+    ``AIRFLOW_CONN_HONEYHIVE_DEFAULT``. What it leaves out of key and URL is taken from these variables and from
+    ``URL_VARIABLES``.
 
     :param connection: a connection as URI or JSON.
     :param environment: the process's environment variables.
@@ -42,25 +44,38 @@ def find_settings(connection: str | None, environment: Mapping[str, str]) -> Cli
     :raises HoneyHiveAuthError: the key cannot be one that reads.
     """
     source = CONNECTION_OPTION
-    if connection is None and not environment.get(KEY_VARIABLE):
+    if connection is None and not first_set(KEY_VARIABLES, environment)[1]:
         source, connection = CONNECTION_VARIABLE, environment.get(CONNECTION_VARIABLE)
     values = parse_connection(connection, source) if connection else {}
     origins = {name: f"{source} ({name})" for name in EXTRA_FIELDS}
-    for name, field, variable in (("api_key", "password", KEY_VARIABLE), ("api_url", "host", URL_VARIABLE)):
+    for name, field, variables in (("api_key", "password", KEY_VARIABLES), ("api_url", "host", URL_VARIABLES)):
         if values.get(name):
             origins[name] = f"{source} ({field})"
         else:
-            values[name], origins[name] = environment.get(variable), variable
+            origins[name], values[name] = first_set(variables, environment)
     if not values["api_key"]:
+        others = ", ".join(KEY_VARIABLES[1:])
         raise InvalidArgumentError(
-            KEY_VARIABLE, None, f"set it to the API key, or give a connection with {CONNECTION_OPTION}"
+            KEY_VARIABLES[0],
+            None,
+            f"set it (or one of {others}) to the API key, or give a connection with {CONNECTION_OPTION}",
         )
     try:
-        return ClientSettings.parse(**values)
+        return ClientSettings.parse(**values, key_source=f"of {origins['api_key']}")
     except InvalidArgumentError as error:
         # What concerns no field alone is about the URL's scheme.
         places = (origins.get(name, origins["api_url"]) for name in error.argument.split(", "))
         raise error.renamed(", ".join(places), {}) from None
+
+
+def first_set(variables: Sequence[str], environment: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the first variable that is set and not empty, and its value; the first one and None where none is.
+
+    :param variables: names, in the order in which they count.
+    :param environment: the process's environment variables.
+    """
+    found = ((name, environment[name]) for name in variables if environment.get(name))
+    return next(found, (variables[0], None))
 
 
 def parse_connection(text: str, source: str = CONNECTION_OPTION) -> dict[str, Any]:

@@ -59,10 +59,11 @@ KEY_HELP = """\
 API key and base URL of the API:
   1. of --connection-uri, such as honeyhive://:KEY@HOST:PORT/https?endpoint=search&timeout=60
      (extras as in Airflow), or the same as JSON; what it leaves out of key and URL is
-     taken from HH_API_KEY and HH_API_URL
-  2. without it, of HH_API_KEY and HH_API_URL (default: https://api.dp1.us.honeyhive.ai)
-  3. without HH_API_KEY, of AIRFLOW_CONN_HONEYHIVE_DEFAULT, in the forms of --connection-uri
-Everybody on the machine can see the key in a command (ps). Better set HH_API_KEY, and leave
+     taken from the variables below
+  2. without it, of HH_PROJECT_API_KEY, HH_DATA_PLANE_API_KEY or HH_API_KEY, the first that is
+     set, and HH_DATA_PLANE_URL or HH_API_URL (default: https://api.dp1.us.honeyhive.ai)
+  3. without such a key, of AIRFLOW_CONN_HONEYHIVE_DEFAULT, in the forms of --connection-uri
+Everybody on the machine can see the key in a command (ps). Better set a variable, and leave
 the key out of --connection-uri.
 """
 
@@ -71,7 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to a parser."""
     what = parser.add_argument_group("what to export")
     what.add_argument(
-        "--project", type=_text, help="name of the project (default: the connection's extra 'project', else required)"
+        "--project",
+        type=_text,
+        help="name of the project, or its id, which a data plane key (hh_fgdp_…) needs (default: the connection's "
+        "extra 'project', else required)",
     )
     what.add_argument(
         "--start",
@@ -220,11 +224,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient  # noqa: PLC0415
-    from airflow_provider_honeyhive.cli.connection import KEY_VARIABLE, find_settings  # noqa: PLC0415
+    from airflow_provider_honeyhive.cli.connection import KEY_VARIABLES, find_settings  # noqa: PLC0415
     from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
 
     # In case it was typed in the wrong place.
-    hide(os.environ.get(KEY_VARIABLE))
+    for variable in KEY_VARIABLES:
+        hide(os.environ.get(variable))
     options = ExportOptions.of(args)
     path = path_of(args.output, "--output")
     settings = find_settings(args.connection_uri, os.environ)

@@ -145,12 +145,18 @@ def _same_run(old: Manifest, new: Manifest) -> bool:
 
 def _same_export(old: Manifest, new: Manifest) -> bool:
     """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
-    places = [(one.request.api_host, one.project, one.start_time, one.end_time) for one in (old, new)]
-    if places[0] != places[1]:
+    places = [(one.request.api_host, one.start_time, one.end_time) for one in (old, new)]
+    if places[0] != places[1] or not same_project(old, new):
         return False
     if asked_alike(old.request, new.request):
         return True
     return old.airflow is not None and new.airflow is not None and task_of(old) == task_of(new)
+
+
+def same_project(one: Manifest, other: Manifest) -> bool:
+    """Return whether two exports are of one project, also where one asked for its name and the other for its id."""
+    asked = {one.project, other.project}
+    return len(asked) == 1 or any(asked == set(names) for names in (*one.project_names, *other.project_names))
 
 
 def asked_alike(one: RequestFacts, other: RequestFacts) -> bool:

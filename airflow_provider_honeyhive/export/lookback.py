@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.export.catalog import Export, find_exports
-from airflow_provider_honeyhive.export.claim import asked_alike
+from airflow_provider_honeyhive.export.claim import asked_alike, same_project
 from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.manifest import LookbackFacts
@@ -227,7 +227,7 @@ def _of_one_task(one: Manifest, other: Manifest) -> bool:
         None if manifest.airflow is None else (manifest.airflow.dag_id, manifest.airflow.task_id)
         for manifest in (one, other)
     ]
-    return tasks[0] == tasks[1] and one.project == other.project
+    return tasks[0] == tasks[1] and same_project(one, other)
 
 
 def _reach(export: Export) -> Iterator[Span]:

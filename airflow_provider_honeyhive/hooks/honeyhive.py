@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive._compat import BaseHook, airflow_version
 from airflow_provider_honeyhive.api import connection_form
 from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
-from airflow_provider_honeyhive.display import shown
+from airflow_provider_honeyhive.display import quoted, shown
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import (
@@ -18,6 +18,7 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
     HoneyHiveError,
+    HoneyHiveRefusedError,
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
@@ -78,7 +79,8 @@ class HoneyHiveHook(BaseHook):
             raise InvalidArgumentError("extra", NOT_SHOWN, "the connection's extra must be a JSON object")
         extras = {name: found.get(name) for name in connection_form.EXTRA_FIELDS}
         url = base_url(connection.host, connection.schema, connection.port)
-        return ClientSettings.parse(api_key=connection.password, api_url=url, **extras)
+        source = f"of connection {quoted(self.honeyhive_conn_id)}"
+        return ClientSettings.parse(api_key=connection.password, key_source=source, api_url=url, **extras)
 
     @cached_property
     def _client(self) -> HoneyHiveClient:
@@ -91,11 +93,27 @@ class HoneyHiveHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the events of the last day, and say how that went."""
         try:
-            # A person is waiting: no retries.
-            with make_client(self.settings, max_retries=0, timeout=min(self.settings.timeout, 60)) as client:
-                return True, _describe_last_day(client, self.settings.project)
+            return True, self._describe(self.settings.project)
         except HoneyHiveError as error:
-            return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {error}"
+            return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {error}{self._other_project(error)}"
+
+    def _describe(self, project: str | None, **changes: Any) -> str:
+        # A person is waiting: no retries.
+        changes = {"max_retries": 0, "timeout": min(self.settings.timeout, 60), **changes}
+        with make_client(self.settings, **changes) as client:
+            return _describe_last_day(client, project)
+
+    def _other_project(self, error: HoneyHiveError) -> str:
+        """Return what the key reads where only the project can have been refused; empty: that cannot be told."""
+        is_open = isinstance(error, HoneyHiveRefusedError) and not self.settings.key_kind.takes_project_id
+        if not is_open or self.settings.project is None:
+            return ""
+        try:
+            # This endpoint takes no project: a key that it accepts is a good one.
+            found = self._describe(None, endpoint="search")
+        except HoneyHiveError:
+            return ""
+        return f". The key itself is good, so the project {quoted(self.settings.project)} is wrong: {found}"
 
     def export_events(
         self,
@@ -252,7 +270,8 @@ def make_client(settings: ClientSettings, *, leaves_long_waits: bool = False, **
 _KINDS: dict[type[HoneyHiveError], str] = {
     HoneyHiveAuthError: "API key",
     HoneyHiveConnectionError: "No connection",
-    HoneyHiveRequestError: "Host, path or project",
+    HoneyHiveRefusedError: "API key, project or id",
+    HoneyHiveRequestError: "Host or path",
     InvalidArgumentError: "Connection field",
 }
 

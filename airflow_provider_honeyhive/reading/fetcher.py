@@ -198,9 +198,13 @@ class RangeFetcher:
         return not times or first <= min(times) <= max(times) <= last
 
     def _check_project(self, page: Page) -> None:
-        asked = self._request.project
+        asked, endpoint = self._request.project, self._client.endpoint
+        # What was asked for by its id in the path: an event that has no id does not say that it is of another project.
+        is_by_id = endpoint is not None and endpoint.has_project_in_path
         for name, project_id in page.projects:
-            if asked is not None and name is not None and asked not in (name, project_id):
+            if asked is None or name is None or (is_by_id and project_id is None):
+                continue
+            if asked not in (name, project_id):
                 raise WrongProjectError(asked, name)
         fresh = page.projects - self.stats.project_names
         if fresh:
@@ -208,8 +212,8 @@ class RangeFetcher:
                 self.stats.project_names |= fresh
             if asked is not None and not any(asked in names for names in fresh):
                 log.warning(
-                    "The events name no project but ids (%s): whether they are of %r cannot be told",
-                    ", ".join(sorted(ascii(project_id) for _, project_id in fresh)),
+                    "The events say of their project only %s: whether they are of %r cannot be told",
+                    ", ".join(sorted({ascii(said) for names in fresh for said in names if said is not None})),
                     asked,
                 )
 

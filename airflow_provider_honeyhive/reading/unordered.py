@@ -33,8 +33,8 @@ MOST_PASSES = 48
 #: Fewer different times than this do not show an order.
 FEW = 8
 
-#: What some servers answer to a page number past the last page.
-_PAST_THE_END = (400, 404, 422)
+#: What some servers answer to a page number past the last page. No 404: that may mean the key, which is no end.
+_PAST_THE_END = (400, 422)
 
 
 class UnorderedReader:

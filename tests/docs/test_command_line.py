@@ -44,7 +44,7 @@ def run(tmp_path: Path):
                 env={
                     "PATH": f"{bin_folder}:{os.environ['PATH']}",
                     "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
-                    "HH_API_URL": sandbox.url,
+                    "HH_DATA_PLANE_URL": sandbox.url,
                     **env,
                 },
                 cwd=tmp_path,
@@ -67,7 +67,7 @@ def test_the_first_block_exports_a_day_and_verifies_it(run, tmp_path):
 
 
 def test_the_block_with_many_options_exports_what_they_say(run, tmp_path):
-    done = run(PAGE.the("bash", "--partition-by"), HH_API_KEY="hh_KEY")
+    done = run(PAGE.the("bash", "--partition-by"), HH_PROJECT_API_KEY="hh_KEY")
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -92,7 +92,7 @@ def test_a_uri_without_a_key_takes_it_from_the_environment(run, tmp_path):
 def test_the_block_for_cron_exports_yesterday(run, tmp_path):
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
-    done = run(PAGE.the("bash", "date -u"), HH_API_KEY="hh_KEY")
+    done = run(PAGE.the("bash", "date -u"), HH_PROJECT_API_KEY="hh_KEY")
 
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "nightly").iterdir()

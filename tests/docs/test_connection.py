@@ -12,9 +12,10 @@ from airflow_provider_honeyhive.api.connection_form import (
     LEAST_MAX_RESPONSE_BYTES,
     MOST_MAX_RESPONSE_BYTES,
 )
-from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
-from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, INGESTION_KEY_PREFIX, ClientSettings
-from airflow_provider_honeyhive.exceptions import HoneyHiveError
+from airflow_provider_honeyhive.api.endpoints import AUTO, ENDPOINTS, candidates
+from airflow_provider_honeyhive.api.keys import DATA_PLANE, KINDS, kind_of
+from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, ClientSettings
+from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks import honeyhive
 from airflow_provider_honeyhive.models.fields import SHORTEST_KEY
 from airflow_provider_honeyhive.sandbox import Fault
@@ -88,17 +89,39 @@ def test_its_bounds_are_those_of_the_code():
 def test_the_table_of_endpoints_is_that_of_the_code_in_the_order_of_auto():
     rows = PAGE.table("`endpoint`", "Path")
     assert [code(row[0]) for row in rows] == list(ENDPOINTS)
-    for name, path, limit, leaves_out, project in rows:
+    for name, path, kind, limit, leaves_out, project in rows:
         endpoint = ENDPOINTS[code(name)]
+        key = next(one for one in KINDS if one.name == kind)
+        assert endpoint in candidates(AUTO, key)
+        assert (key is DATA_PLANE) == key.takes_project_id
         assert code(path) == endpoint.path
         assert limit == f"{endpoint.max_limit:,}"
         assert leaves_out == ("yes" if endpoint.projects else "no")
         assert ("body" in project, "path" in project) == (endpoint.sends_project, "{project}" in endpoint.path)
 
 
+def test_the_table_of_keys_is_that_of_the_code():
+    rows = PAGE.table("Kind", "Begins with")
+    assert {code(row[1]) for row in rows} == {kind.prefix for kind in KINDS}
+    for name, prefix, reads, project in rows:
+        kind = kind_of(f"{code(prefix)}x")
+        assert name.startswith(kind.name)
+        assert reads.startswith("Nothing") == (kind.only is not None) == (not project)
+        assert ("**id**" in project) == kind.takes_project_id
+        if kind.only:
+            with pytest.raises(HoneyHiveAuthError, match=f"^the API key cannot read events: {kind.name}s"):
+                ClientSettings.parse(api_key=f"{kind.prefix}x")
+
+
+def test_a_data_plane_key_with_an_endpoint_of_classic_keys_is_refused():
+    for name, endpoint in ENDPOINTS.items():
+        if not endpoint.has_project_in_path:
+            with pytest.raises(InvalidArgumentError, match=f"^endpoint: .*{name}.*leave it empty: a data plane key"):
+                ClientSettings.parse(api_key="hh_fgdp_x", endpoint=name)
+
+
 def test_hosts_are_read_as_the_page_says():
     assert f"`{DEFAULT_API_URL}`" in PAGE.text
-    assert f"`{INGESTION_KEY_PREFIX}…`" in PAGE.text
     for host, url in (("far.example.com", "https://far.example.com"), ("localhost:1", "http://localhost:1")):
         assert ClientSettings.parse(api_key="hh_KEY", api_url=host).api_url == url
     assert ClientSettings.parse(api_key="hh_KEY", api_url="https://a.example.com/path").api_url.endswith("/path")

@@ -8,6 +8,7 @@ from airflow_provider_honeyhive import exceptions
 from airflow_provider_honeyhive.api import retries
 from airflow_provider_honeyhive.api.failures import api_error
 from airflow_provider_honeyhive.api.retries import is_heavy
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.api.transport import _TOO_MANY
 from airflow_provider_honeyhive.exceptions import HoneyHiveAPIError, HoneyHiveError, HoneyHiveRateLimitError
 from airflow_provider_honeyhive.export import checkpoint
@@ -23,7 +24,8 @@ FEWER = ", and fewer requests at once for a while"
 
 
 def error_of(status: int) -> HoneyHiveAPIError:
-    return api_error(status, {}, b'{"success": false, "message": "m"}', "https://hh.example")
+    settings = ClientSettings.parse(api_key="hh_KEY")
+    return api_error(status, {}, b'{"success": false, "message": "m"}', "https://hh.example", settings)
 
 
 def done_about(error: HoneyHiveAPIError) -> str:

@@ -35,7 +35,9 @@ def test_both_commands_are_on_the_first_screen():
 def test_the_one_line_makes_a_connection_that_the_hook_accepts(sandbox, monkeypatch):
     from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 
-    set_to = run_shell(the("bash", "$HH_API_KEY"), HH_API_KEY=sandbox.key, HH_API_URL=sandbox.url)
+    set_to = run_shell(
+        the("bash", "$HH_PROJECT_API_KEY"), HH_PROJECT_API_KEY=sandbox.key, HH_DATA_PLANE_URL=sandbox.url
+    )
     monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", set_to)
 
     hook = HoneyHiveHook()
@@ -48,7 +50,9 @@ def test_the_one_line_makes_a_connection_that_the_hook_accepts(sandbox, monkeypa
 def test_the_one_line_does_without_a_url(monkeypatch):
     from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 
-    monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", run_shell(the("bash", "$HH_API_KEY"), HH_API_KEY="hh_key"))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_HONEYHIVE_DEFAULT", run_shell(the("bash", "$HH_PROJECT_API_KEY"), HH_PROJECT_API_KEY="hh_key")
+    )
 
     assert HoneyHiveHook().settings.api_url == DEFAULT_API_URL
     assert f"`{DEFAULT_API_URL}`" in README

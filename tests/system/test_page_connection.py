@@ -39,7 +39,7 @@ def backend_of(script: str):
 def test_the_command_adds_a_connection(tmp_path, monkeypatch):
     # An Airflow of its own, since it makes a key to encrypt connections with.
     env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    env |= {"AIRFLOW_HOME": str(tmp_path), "HH_API_KEY": "hh_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    env |= {"AIRFLOW_HOME": str(tmp_path), "HH_PROJECT_API_KEY": "hh_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     script = f"""
 airflow() {{ "{sys.executable}" -m airflow "$@"; }}
 airflow db migrate >&2

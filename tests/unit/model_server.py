@@ -66,7 +66,7 @@ class ModelClient:
     empties: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        self.endpoint = SimpleNamespace(name="model", max_limit=self.oddities.max_limit)
+        self.endpoint = SimpleNamespace(name="model", max_limit=self.oddities.max_limit, has_project_in_path=False)
         self.settings = SimpleNamespace(trust_total=True)
         self.requests: list[tuple[DateRange | None, int, int]] = []
         self.existed_throughout = set(self.events)

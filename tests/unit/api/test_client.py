@@ -12,6 +12,7 @@ from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
+    HoneyHiveRefusedError,
     HoneyHiveRequestError,
     HoneyHiveResponseError,
     InvalidArgumentError,
@@ -69,7 +70,7 @@ def test_each_dialect_is_spoken_exactly(sandbox_with, client_of, endpoint, path,
 
 
 @pytest.mark.parametrize("router", ["html", "nest", "gateway"])
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
+@pytest.mark.parametrize("endpoint", ["export", "search", "legacy"])
 def test_auto_finds_the_endpoint_that_exists_and_stays_with_it(sandbox_with, client_of, endpoint, router):
     sandbox = sandbox_with(behaviour=Behaviour(endpoints=frozenset([endpoint]), router_404=router))
     client = client_of(sandbox)
@@ -77,12 +78,12 @@ def test_auto_finds_the_endpoint_that_exists_and_stays_with_it(sandbox_with, cli
     client.fetch_page(DEMO)
     assert client.endpoint.name == endpoint
     assert [request.status for request in sandbox.requests][-2:] == [200, 200]
-    assert len(sandbox.requests) == ["export", "search", "legacy", "project-search"].index(endpoint) + 2
+    assert len(sandbox.requests) == ["export", "search", "legacy"].index(endpoint) + 2
 
 
 def test_a_missing_project_is_not_taken_for_a_missing_path(sandbox_with, client_of):
     sandbox = sandbox_with(behaviour=Behaviour(export_checks_project=True))
-    with pytest.raises(HoneyHiveRequestError, match="check the project") as caught:
+    with pytest.raises(HoneyHiveRefusedError, match="then the project") as caught:
         client_of(sandbox).fetch_page(ExportRequest(project="other"))
     assert caught.value.status_code == 404
     assert len(sandbox.requests) == 1
@@ -151,7 +152,7 @@ def test_a_passing_fault_is_sent_again_and_read(sandbox_with, client_of, fault, 
         (400, HoneyHiveRequestError),
         (401, HoneyHiveAuthError),
         (403, HoneyHiveAuthError),
-        (404, HoneyHiveRequestError),
+        (404, HoneyHiveRefusedError),
         (413, HoneyHiveRequestError),
         (422, HoneyHiveRequestError),
     ],

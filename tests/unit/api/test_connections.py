@@ -392,5 +392,5 @@ def test_a_refusal_after_a_redirect_to_a_long_path_still_says_what_to_do():
         Answer(sized(b"", b"Location: http://h" + b"x" * 60_000, status=REDIRECT)),
     ]
     with HostileServer(lambda request: answers.pop(0)) as server:
-        assert "the key was refused" in str(failure_of(client_of(server.url)))
+        assert "the API key was refused" in str(failure_of(client_of(server.url)))
         assert "set the connection's host" in str(failure_of(client_of(server.url)))

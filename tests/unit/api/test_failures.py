@@ -28,7 +28,7 @@ def _client():
 
 
 def error_of(body: bytes, status: int = 400, **headers: str) -> HoneyHiveAPIError:
-    return api_error(status, headers, body, "https://hh.example/path")
+    return api_error(status, headers, body, "https://hh.example/path", SETTINGS)
 
 
 def in_json(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -101,6 +102,22 @@ def test_extras_are_read_in_every_form(text):
             "https://option",
         ),
         ("honeyhive://?timeout=5", {"HH_API_KEY": "hh_env", "HH_API_URL": "https://env"}, "hh_env", "https://env"),
+        (None, {"HH_PROJECT_API_KEY": "hh_new", "HH_API_KEY": "hh_old"}, "hh_new", DEFAULT_API_URL),
+        (None, {"HH_DATA_PLANE_API_KEY": "hh_fgdp_x", "HH_API_KEY": "hh_old"}, "hh_fgdp_x", DEFAULT_API_URL),
+        (None, {"HH_DATA_PLANE_API_KEY": "hh_fgdp_x", "HH_PROJECT_API_KEY": "hh_new"}, "hh_new", DEFAULT_API_URL),
+        (None, {"HH_PROJECT_API_KEY": "", "HH_API_KEY": "hh_old"}, "hh_old", DEFAULT_API_URL),
+        (
+            None,
+            {"HH_API_KEY": "hh_old", "HH_DATA_PLANE_URL": "https://new", "HH_API_URL": "https://old"},
+            "hh_old",
+            "https://new",
+        ),
+        (
+            None,
+            {"HH_DATA_PLANE_API_KEY": "hh_fgdp_x", "AIRFLOW_CONN_HONEYHIVE_DEFAULT": "honeyhive://:hh_conn@conn"},
+            "hh_fgdp_x",
+            DEFAULT_API_URL,
+        ),
     ],
 )
 def test_the_option_comes_before_the_variables_and_they_fill_what_it_leaves_out(text, environment, key, url):
@@ -160,9 +177,16 @@ def test_what_is_no_connection_is_refused_without_being_shown(text, variable):
         (None, {"HH_API_KEY": "hh_x", "HH_API_URL": "http://far"}, "HH_API_URL: http://far would send"),
         (None, {"HH_API_KEY": "hh_ü S3cr3t"}, "HH_API_KEY: the API key"),
         ("honeyhive://:a%20S3cr3t@h", {}, "--connection-uri (password): the API key"),
-        (None, {}, "HH_API_KEY: got None; set it to the API key, or give a connection with --connection-uri"),
-        ("honeyhive://S3cr3t", {}, "HH_API_KEY: got None; set it"),
-        ('{"host": "https://h"}', {}, "HH_API_KEY: got None; set it"),
+        (None, {"HH_DATA_PLANE_API_KEY": "hh_ü S3cr3t"}, "HH_DATA_PLANE_API_KEY: the API key"),
+        (None, {"HH_API_KEY": "hh_x", "HH_DATA_PLANE_URL": "ftp://h"}, "HH_DATA_PLANE_URL: got"),
+        (
+            None,
+            {},
+            "HH_PROJECT_API_KEY: got None; set it (or one of HH_DATA_PLANE_API_KEY, HH_API_KEY) to the API key, or "
+            "give a connection with --connection-uri",
+        ),
+        ("honeyhive://S3cr3t", {}, "HH_PROJECT_API_KEY: got None; set it"),
+        ('{"host": "https://h"}', {}, "HH_PROJECT_API_KEY: got None; set it"),
     ],
 )
 def test_an_error_names_where_the_value_came_from_and_not_the_key(text, environment, names):
@@ -172,6 +196,14 @@ def test_an_error_names_where_the_value_came_from_and_not_the_key(text, environm
     assert "S3cr3t" not in f"{caught.value} {caught.value!r}"
 
 
-def test_a_key_that_cannot_read_is_refused():
-    with pytest.raises(HoneyHiveAuthError, match="ingestion key"):
-        found(None, HH_API_KEY="hh_ingst_x")
+@pytest.mark.parametrize(
+    ("text", "environment", "name"),
+    [
+        (None, {"HH_API_KEY": "hh_ingst_x"}, "the API key of HH_API_KEY"),
+        (None, {"HH_PROJECT_API_KEY": "hh_fgcp_x"}, "the API key of HH_PROJECT_API_KEY"),
+        ("honeyhive://:hh_ingst_x@h", {}, "the API key of --connection-uri (password)"),
+    ],
+)
+def test_a_key_that_cannot_read_is_refused_and_named_by_where_it_came_from(text, environment, name):
+    with pytest.raises(HoneyHiveAuthError, match=f"^{re.escape(name)} cannot read events"):
+        found(text, **environment)

@@ -344,7 +344,7 @@ def test_sizes_may_have_units(text, size):
 
 def test_no_key_is_wrong_usage(tmp_path, capsys):
     assert export(tmp_path / "out") == 2
-    assert capsys.readouterr().err.startswith("error: HH_API_KEY: got None; set it to the API key")
+    assert capsys.readouterr().err.startswith("error: HH_PROJECT_API_KEY: got None; set it")
 
 
 @pytest.mark.parametrize("key", ["hh_wrong", "hh_ingst_x"])
