@@ -1,0 +1,131 @@
+"""Which paths each kind of key asks, and what becomes of a refusal: over HTTP, against both generations of servers."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from airflow_provider_honeyhive.api.keys import CLASSIC, CONTROL_PLANE, DATA_PLANE, INGESTION, kind_of
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.exceptions import (
+    HoneyHiveAuthError,
+    HoneyHiveError,
+    HoneyHiveRefusedError,
+    HoneyHiveRequestError,
+    InvalidArgumentError,
+)
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.sandbox import Fault
+
+DATA_PLANE_KEY = "hh_fgdp_" + "a1B2c3D4e5F6g7H8i9J0k1L2" + "_s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("hh_abc", CLASSIC),
+        ("anything else", CLASSIC),
+        (DATA_PLANE_KEY, DATA_PLANE),
+        ("hh_ingst_x", INGESTION),
+        ("hh_fgcp_x", CONTROL_PLANE),
+    ],
+)
+def test_the_prefix_tells_the_kind(key, kind):
+    assert kind_of(key) is kind
+
+
+def refusal_of(client, project="demo") -> HoneyHiveError:
+    with pytest.raises(HoneyHiveError) as caught:
+        client.fetch_page(ExportRequest(project=project))
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_names_the_connection_and_is_both_kinds_of_error_where_it_may_be_either(sandbox, client_of, status):
+    sandbox.faults.append(Fault.answer(status))
+    error = refusal_of(client_of(sandbox, key_source="of connection 'honeyhive_eu'"))
+    assert isinstance(error, HoneyHiveAuthError)
+    assert isinstance(error, HoneyHiveRequestError) == (status == 404)
+    assert "the API key of connection 'honeyhive_eu'" in str(error)[:100]
+    assert (error.status_code, error.retryable, error.attempts) == (status, False, 1)
+    assert len(sandbox.requests) == 1
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
+    assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_a_404_says_what_to_check_in_the_order_of_what_it_is_most_often(sandbox, client_of):
+    sandbox.faults.append(Fault.answer(404))
+    said = str(refusal_of(client_of(sandbox)))
+    places = [said.index(word) for word in ("HTTP 404: check the API key", "then the project", "then ids")]
+    assert places == sorted(places)
+    assert all(word in said for word in ("invalid", "revoked", "expired", "may not read"))
+    assert "takes the id" not in said
+
+
+def test_with_a_data_plane_key_it_says_that_the_project_is_given_by_its_id(sandbox, client_of):
+    sandbox.faults += [Fault.answer(404)] * 2
+    said = str(refusal_of(client_of(sandbox, api_key=DATA_PLANE_KEY)))
+    assert "takes the id and not the name (HoneyHive: Settings → Project → API Keys → Data Plane)" in said
+    assert DATA_PLANE_KEY not in said
+    assert [request.path for request in sandbox.requests] == [
+        "/v1/projects/demo/events/export",
+        "/v1/projects/demo/events/search",
+    ]
+
+
+def test_a_data_plane_key_without_a_project_is_told_before_the_first_request(sandbox, client_of):
+    client = client_of(sandbox, api_key=DATA_PLANE_KEY, project=None)
+    with pytest.raises(InvalidArgumentError, match="^project: got None; a data plane key takes the project's id"):
+        client.fetch_page(ExportRequest())
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>404</html>", {"message": "Cannot POST /v1/events/export"}, {"error": "no Route"}]
+)
+def test_a_404_of_a_router_stays_no_such_path_or_host(sandbox, client_of, body):
+    sandbox.faults += [Fault.answer(404, body)] * 3
+    error = refusal_of(client_of(sandbox))
+    assert type(error) is HoneyHiveRequestError
+    assert "has none of the paths /v1/events/export, /v1/events/search, /events/export" in str(error)
+
+
+def test_a_404_of_a_router_once_an_endpoint_is_found_is_no_matter_of_the_key(sandbox, client_of):
+    client = client_of(sandbox)
+    client.fetch_page(ExportRequest(project="demo"))
+    sandbox.faults.append(Fault.answer(404, "<html>404</html>"))
+    error = refusal_of(client)
+    assert type(error) is HoneyHiveRequestError
+    assert "no such path or host" in str(error)[:100]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("is_routers", [False, True])
+def test_the_control_planes_host_is_told_where_it_refuses(sandbox, client_of, monkeypatch, status, is_routers):
+    from airflow_provider_honeyhive.api import failures
+
+    monkeypatch.setattr(failures, "CONTROL_PLANE_HOST", "127.0.0.1")
+    sandbox.faults += [Fault.answer(status, "<html></html>" if is_routers else None)] * 3
+    said = str(refusal_of(client_of(sandbox)))
+    assert "control plane, which holds no events: set the connection's host to the URL of the data plane" in said[:150]
+
+
+def test_the_control_plane_is_told_by_its_host_alone():
+    from airflow_provider_honeyhive.api.failures import is_control_plane
+
+    assert is_control_plane("https://api.honeyhive.ai/v1/events/export")
+    assert not is_control_plane("https://api.dp1.us.honeyhive.ai/v1/events/export")
+    assert not is_control_plane("https://example.com/api.honeyhive.ai")
+
+
+def test_where_the_key_came_from_is_in_no_extra_of_a_connection():
+    assert ClientSettings.parse(api_key="hh_x").key_name == "the API key"
+    assert ClientSettings.parse(api_key="hh_x", key_source="of HH_API_KEY").key_name == "the API key of HH_API_KEY"
+
+
+def test_whoever_catches_either_kind_catches_a_refusal(sandbox, client_of):
+    for kind in (HoneyHiveAuthError, HoneyHiveRequestError, HoneyHiveRefusedError):
+        sandbox.faults.append(Fault.answer(404))
+        with pytest.raises(kind):
+            client_of(sandbox).fetch_page(ExportRequest(project="demo"))
