@@ -85,6 +85,8 @@ def no_route(style: str, method: str, path: str, *, path_exists: bool) -> Answer
     if style == "nest":
         message = {"message": f"Cannot {method} {path}", "error": "Not Found", "statusCode": 404}
         return Answer(404, dump_json(message))
+    if style == "vendor":
+        return Refusal(404, "Not found").answer()
     if style == "gateway" and path_exists:
         return Answer(405, dump_json({"message": "Method Not Allowed"}), {**JSON_TYPE, "Allow": "POST"})
     if style == "gateway":

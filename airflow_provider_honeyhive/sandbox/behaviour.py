@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ALL_ENDPOINTS = frozenset({"legacy", "export", "search", "project-search"})
+ALL_ENDPOINTS = frozenset({"legacy", "export", "search", "project-export", "project-search"})
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,10 @@ class Behaviour:
     ``sandbox.behaviour`` may be replaced while the sandbox serves. What says *stored* below is applied when
     an event is added, the rest at each request.
 
-    :param endpoints: which of ``legacy``, ``export``, ``search``, ``project-search`` exist.
+    :param generation: how it takes keys and says no. ``today``: the kind of key decides which paths it may ask, paths
+        take a project's id, the body of a search has no unknown members, and every refusal is the same 404.
+        ``older``: any key but a data plane key may ask any path, and refusals are 401, 403 and 404.
+    :param endpoints: which of ``legacy``, ``export``, ``search``, ``project-export``, ``project-search`` exist.
     :param total: what the number beside the events means: the events that match, those on this page, ``all`` of
         the project's, ``wrong_total``, another ``random`` number in each answer (up to twice as many as match),
         no such key, or ``null``.
@@ -53,14 +56,16 @@ class Behaviour:
     :param latency_per_skipped: seconds more for each event on the pages before it.
     :param max_answer_bytes: a larger answer is replaced by ``heavy_status`` and a proxy's HTML.
     :param heavy_status: status of such an answer.
-    :param router_404: who answers for an unknown route: Express (``html``), ``nest`` or an API ``gateway``.
-    :param forbidden_keys: API keys that are known and may not read: 403.
-    :param export_checks_project: the export endpoint gives 404 for a ``project`` that is not the key's.
+    :param router_404: who answers for an unknown route: Express (``html``), ``nest``, an API ``gateway``, or HoneyHive
+        itself as it refuses a key (``vendor``).
+    :param forbidden_keys: API keys that are known and may not read.
+    :param export_checks_project: the export endpoint refuses a ``project`` that is not the key's.
     :param insert_per_request: late events that appear before each request but the first.
     :param delete_per_request: events that vanish before each request but the first.
     :param before_request: called with the sandbox and the request's number before each request.
     """
 
+    generation: Literal["today", "older"] = "today"
     endpoints: frozenset[str] = ALL_ENDPOINTS
     total: Literal["events_total", "page", "all", "wrong", "random", "absent", "null"] = "events_total"
     total_key: Literal["count", "totalEvents"] | None = None
@@ -89,7 +94,7 @@ class Behaviour:
     latency_per_skipped: float = 0.0
     max_answer_bytes: int | None = None
     heavy_status: int = 413
-    router_404: Literal["html", "nest", "gateway"] = "html"
+    router_404: Literal["html", "nest", "gateway", "vendor"] = "html"
     forbidden_keys: frozenset[str] = frozenset()
     export_checks_project: bool = False
     insert_per_request: int = 0

@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the events (default: %(default)s)")
     parser.add_argument("--project", default="demo", help="name of the project (default: %(default)s)")
     parser.add_argument("--key", default="hh_sandbox", help="API key that reads it (default: %(default)s)")
+    parser.add_argument(
+        "--generation",
+        choices=("today", "older"),
+        default="today",
+        help="how it takes keys and says no (default: %(default)s)",
+    )
     parser.add_argument("--start", type=_time, help="first time of the events, ISO 8601 (default: yesterday, UTC)")
     parser.add_argument("--end", type=_time, help="end of their times, exclusive (default: a day after --start)")
     parser.add_argument(
@@ -45,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         key=args.key,
         host=args.host,
         port=args.port,
-        behaviour=Behaviour(endpoints=args.endpoints),
+        behaviour=Behaviour(generation=args.generation, endpoints=args.endpoints),
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sandbox.stop())
@@ -55,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         window = f"{sandbox.start_time.isoformat()}/{sandbox.end_time.isoformat()}"
         write_line(
             f"HoneyHive sandbox url={sandbox.url} project={sandbox.project} key={sandbox.key} "
+            f"project_id={sandbox.project_id} data_plane_key={sandbox.data_plane_key} "
             f"events={len(sandbox.events())} window={window}"
         )
         sandbox.serve_forever()

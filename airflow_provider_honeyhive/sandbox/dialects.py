@@ -1,14 +1,13 @@
-"""The four dialects of the read API as data, and the checks a request must pass in each."""
+"""The dialects of the read API as data, and the checks a request must pass in each."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow_provider_honeyhive.sandbox.answers import Refusal
-from airflow_provider_honeyhive.sandbox.data.traces import project_id
 from airflow_provider_honeyhive.sandbox.filters import TYPES, Filter, parse_filter
 from airflow_provider_honeyhive.sandbox.times import to_us
 
@@ -16,45 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
-
-
-INGESTION_KEY = "hh_ingst_"
-
-
-def bearer(header: str) -> str:
-    """Return the key of an ``Authorization`` header; empty: none."""
-    scheme, _, token = header.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def project_of(token: str, keys: Mapping[str, str], behaviour: Behaviour) -> str:
-    """Return the project that a key reads.
-
-    :raises Refusal: 401 for no key or an unknown one, 403 for one that may not read.
-    """
-    if token.startswith(INGESTION_KEY):
-        raise Refusal(403, "Ingestion keys cannot read events")
-    if token in behaviour.forbidden_keys:
-        raise Refusal(403, "The API key lacks the scope to read events")
-    if token not in keys:
-        raise Refusal(401, "Invalid API key" if token else "Missing API key")
-    return keys[token]
-
-
-def check_project(dialect: Dialect, query: Query, in_path: str | None, of_key: str, behaviour: Behaviour) -> None:
-    """Compare the project asked for with the key's, where the dialect looks at all.
-
-    :param in_path: the project that the path names, by name or id.
-    :raises Refusal: 404 in the vendor's JSON, not the router's.
-    """
-    asked = {
-        "legacy": query.project,
-        "export": query.project if behaviour.export_checks_project else None,
-        "search": None,
-        "project-search": in_path,
-    }[dialect.name]
-    if asked is not None and asked not in {of_key, project_id(of_key)}:
-        raise Refusal(404, "Project not found")
 
 
 @dataclass(frozen=True)
@@ -71,6 +31,7 @@ class Dialect:
     :param type_required: whether a filter must say its type.
     :param projections: whether the answer can be narrowed to some fields.
     :param can_ignore_order: whether ``ignore_order`` means anything.
+    :param members: all that the body may have on today's servers; None: anything.
     """
 
     name: str
@@ -84,48 +45,57 @@ class Dialect:
     type_required: bool = False
     projections: bool = False
     can_ignore_order: bool = False
+    members: frozenset[str] | None = None
+
+    @property
+    def has_project_in_path(self) -> bool:
+        """Whether the path names the project."""
+        return "project" in self.path.groupindex
 
 
 DEFAULT_LIMIT = 1000
 
+_LEGACY = Dialect(
+    name="legacy",
+    path=re.compile(r"/events/export"),
+    date_keys=("$gte", "$lte"),
+    max_limit=7500,
+    total_key="totalEvents",
+    required=("project", "filters"),
+    both_dates=False,
+    types=TYPES | {"id"},
+    type_required=True,
+    projections=True,
+    can_ignore_order=True,
+)
+
+_EXPORT = Dialect(
+    name="export",
+    path=re.compile(r"/v1/events/export"),
+    date_keys=("$gte", "$lte"),
+    max_limit=7500,
+    total_key="count",
+    type_required=True,
+    projections=True,
+    can_ignore_order=True,
+)
+
+_SEARCH = Dialect(
+    name="search",
+    path=re.compile(r"/v1/events/search"),
+    date_keys=("start_time", "end_time"),
+    max_limit=1000,
+    total_key="count",
+    members=frozenset({"filters", "dateRange", "evaluation_id", "limit", "page"}),
+)
+
+#: Of the paths with a project's id only the pattern is known.
 DIALECTS: tuple[Dialect, ...] = (
-    Dialect(
-        name="legacy",
-        path=re.compile(r"/events/export"),
-        date_keys=("$gte", "$lte"),
-        max_limit=7500,
-        total_key="totalEvents",
-        required=("project", "filters"),
-        both_dates=False,
-        types=TYPES | {"id"},
-        type_required=True,
-        projections=True,
-        can_ignore_order=True,
-    ),
-    Dialect(
-        name="export",
-        path=re.compile(r"/v1/events/export"),
-        date_keys=("$gte", "$lte"),
-        max_limit=7500,
-        total_key="count",
-        type_required=True,
-        projections=True,
-        can_ignore_order=True,
-    ),
-    Dialect(
-        name="search",
-        path=re.compile(r"/v1/events/search"),
-        date_keys=("start_time", "end_time"),
-        max_limit=1000,
-        total_key="count",
-    ),
-    Dialect(
-        name="project-search",
-        path=re.compile(r"/v1/projects/(?P<project>[^/]+)/events/search"),
-        date_keys=("start_time", "end_time"),
-        max_limit=1000,
-        total_key="count",
-    ),
+    _LEGACY,
+    _EXPORT,
+    _SEARCH,
+    replace(_EXPORT, name="project-export", path=re.compile(r"/v1/projects/(?P<project>[^/]+)/events/export")),
+    replace(_SEARCH, name="project-search", path=re.compile(r"/v1/projects/(?P<project>[^/]+)/events/search")),
 )
 
 
@@ -160,12 +130,15 @@ def route(path: str, endpoints: frozenset[str]) -> tuple[Dialect, str | None] | 
     return None
 
 
-def parse_query(dialect: Dialect, body: Mapping[str, Any], *, max_limit: int | None = None) -> Query:
-    """Check a body against a dialect; keys the dialect does not know are ignored.
+def parse_query(dialect: Dialect, body: Mapping[str, Any], behaviour: Behaviour) -> Query:
+    """Check a body against a dialect; members the dialect does not know are ignored, unless it lists those it knows.
 
-    :param max_limit: a larger ``limit`` is refused; default: the dialect's own.
     :raises Refusal: 400, naming what is wrong.
     """
+    if behaviour.generation == "today" and dialect.members is not None:
+        unknown = sorted(body.keys() - dialect.members)
+        if unknown:
+            raise Refusal(400, f"Unrecognized keys: {', '.join(unknown)}")
     for key in dialect.required:
         if key not in body:
             raise Refusal(400, f"{key}: required")
@@ -178,7 +151,7 @@ def parse_query(dialect: Dialect, body: Mapping[str, Any], *, max_limit: int | N
         ),
         start=start,
         end=end,
-        limit=_whole(body, "limit", DEFAULT_LIMIT, max_limit or dialect.max_limit),
+        limit=_whole(body, "limit", DEFAULT_LIMIT, behaviour.max_limit or dialect.max_limit),
         page=_whole(body, "page", 1, None),
         projections=_projections(body) if dialect.projections else None,
         ignore_order=_typed(body, "ignore_order", bool, False) and dialect.can_ignore_order,

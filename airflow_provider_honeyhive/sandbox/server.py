@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from airflow_provider_honeyhive.sandbox.access import EVERY_PROJECT, bearer, chosen_project, projects_of
 from airflow_provider_honeyhive.sandbox.answers import Answer, Refusal, dump_json, no_route
 from airflow_provider_honeyhive.sandbox.behaviour import Behaviour
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, iter_events, project_id
-from airflow_provider_honeyhive.sandbox.dialects import bearer, check_project, parse_query, project_of, route
+from airflow_provider_honeyhive.sandbox.dialects import parse_query, route
 from airflow_provider_honeyhive.sandbox.handler import NO_FAULT, Server
 from airflow_provider_honeyhive.sandbox.paging import answer_query
 from airflow_provider_honeyhive.sandbox.store import EventStore, StoredEvent, late_events, stored, victims
@@ -69,7 +70,8 @@ class Sandbox:
     :param start: beginning of the generated window; default: yesterday, UTC.
     :param end: its end, exclusive; default: a day after ``start``.
     :param project: the default project.
-    :param key: its API key.
+    :param key: its API key, a classic one.
+    :param data_plane_key: a data plane key that reads all projects, by their ids.
     :param keys: further keys, and the project that each reads.
     :param host: address to serve on.
     :param port: 0: any free one.
@@ -87,6 +89,7 @@ class Sandbox:
         end: datetime | None = None,
         project: str = "demo",
         key: str = "hh_sandbox",
+        data_plane_key: str = "hh_fgdp_Sandbox0Sandbox1Sandbox2_secret",
         keys: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -95,7 +98,8 @@ class Sandbox:
     ) -> None:
         self.project = project
         self.key = key
-        self.keys = {key: project, **(keys or {})}
+        self.data_plane_key = data_plane_key
+        self.keys = {key: project, data_plane_key: EVERY_PROJECT, **(keys or {})}
         self.behaviour = behaviour or Behaviour()
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self.start_time = start or (end - timedelta(days=1) if end else today - timedelta(days=1))
@@ -119,7 +123,7 @@ class Sandbox:
         self._tls = tls
         self._server: Server | None = None
         self._stopped = threading.Event()
-        self._stores = {name: EventStore() for name in self.keys.values()}
+        self._stores = {name: EventStore() for name in self.keys.values() if name != EVERY_PROJECT}
         if events is not None:
             self.add(events)
             return
@@ -277,11 +281,11 @@ class Sandbox:
         if found is None or request.method != "POST":
             return no_route(behaviour.router_404, request.method, request.path, path_exists=found is not None)
         dialect, project_in_path = found
-        project = project_of(token, self.keys, behaviour)
+        projects = projects_of(token, self.keys, behaviour, dialect)
         if not isinstance(body, dict):
             raise Refusal(400, "Request body is not a JSON object")
-        query = parse_query(dialect, body, max_limit=behaviour.max_limit)
-        check_project(dialect, query, project_in_path, project, behaviour)
+        query = parse_query(dialect, body, behaviour)
+        project = chosen_project(projects, query, project_in_path, behaviour)
         store = self._stores[project]
         if request.number > 1:
             self._churn(store, project)
