@@ -108,6 +108,7 @@ class Manifest(StoredFile):
         that id.
     :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
     :param misfits: values that did not fit their columns, and are in ``extra`` instead, by column.
+    :param columns: of the files, in their order; none where the format has no columns.
     :param partition_by: what the files are sorted by into folders.
     :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
     :param slice_count: parts of the window that were read side by side.
@@ -138,6 +139,7 @@ class Manifest(StoredFile):
     repeated_ids: Count = 0
     events_without_time: Count = 0
     misfits: dict[str, Count] = {}
+    columns: Items[str] = []
     partition_by: Items[str] = []
     project_names: Items[_ProjectNames] = []
     slice_count: Count = 0

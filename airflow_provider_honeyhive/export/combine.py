@@ -318,8 +318,8 @@ def _asked(shard: _Shard) -> dict[str, Any]:
     """Return what must be the same for all shards; not the endpoint, which each task finds out for itself."""
     manifest = shard.manifest
     request = manifest.request.model_dump(exclude={"endpoint"})
-    written = {"file_format", "compression", "partition_by"}
-    # Another version may write other columns.
+    written = {"file_format", "compression", "columns", "partition_by"}
+    # Another version may put other values into them.
     written |= {"provider_version"} if manifest.file_format in ("csv", "parquet") else set()
     return request | manifest.model_dump(include=written)
 

@@ -27,7 +27,7 @@ from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import is_shards_folder
 from airflow_provider_honeyhive.export.staging import Staging
-from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
@@ -260,6 +260,7 @@ class _Export:
             repeated_ids=self._repeated_ids,
             events_without_time=sum(part.events_without_time for part in published.events),
             misfits=dict(self._misfits),
+            columns=list(COLUMNS_OF.get(self._layout.file_format, ())),
             partition_by=list(self._options.partition_by),
             project_names=sorted(stats.project_names, key=str),
             slice_count=self._slice_count,

@@ -73,6 +73,7 @@ FIELD_COLUMNS = (
     Column("metadata", Kind.JSON),
     Column("feedback", Kind.JSON),
     Column("metrics", Kind.JSON),
+    Column("evaluations", Kind.JSON),
     Column("user_properties", Kind.JSON),
 )
 
@@ -81,3 +82,6 @@ COLUMNS = (*FIELD_COLUMNS, Column(EXTRA, Kind.JSON))
 FIELD_NAMES = tuple(column.name for column in FIELD_COLUMNS)
 
 COLUMN_NAMES = tuple(column.name for column in COLUMNS)
+
+#: Names of the columns by file format; other formats have none.
+COLUMNS_OF = {"csv": COLUMN_NAMES, "parquet": COLUMN_NAMES}

@@ -90,14 +90,9 @@ def to_rows(raw_events: Sequence[RawEvent]) -> Rows:
 
     :param raw_events: JSON texts of events, as :mod:`~airflow_provider_honeyhive.api.pages` gives them.
     """
-    count = len(raw_events)
     columns, left = split_events(raw_events)
     values = {
         column.name: read_column(column, tokens, left) for column, tokens in zip(FIELD_COLUMNS, columns, strict=True)
     }
-    extra: list[bytes | None] = [None] * count
-    for row, members in left.members.items():
-        extra[row] = joined(members)
-    for row, text in left.whole.items():
-        extra[row] = text
-    return Rows(count, {**values, EXTRA: extra}, Counter(name for _, name in left.misfits))
+    count = len(raw_events)
+    return Rows(count, {**values, EXTRA: left.texts(count)}, Counter(name for _, name in left.misfits))

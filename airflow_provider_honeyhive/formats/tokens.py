@@ -1,16 +1,20 @@
 """Raw events -> for each column, the JSON text of every event's value, and what is left over.
 
-The common event is taken apart by msgspec without looking into its values. msgspec neither tells of fields that it
-was not asked for nor of names that come twice, but the sizes do: if the fields found, with their names, add up to
-the size of the event, there is nothing else in it.
+The common event is taken apart by msgspec without looking into its values, also where it has fields without a column:
+their names are learned from a sample of the batch. msgspec neither tells of fields that it was not asked for nor of
+names that come twice, but the sizes do: if the fields found, with their names, add up to the size of the event, there
+is nothing else in it. Events that do not add up are taken apart one by one.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -18,7 +22,7 @@ from airflow_provider_honeyhive.events.raw import check_utf8, is_strict, joined,
 from airflow_provider_honeyhive.formats.columns import CODECS, FIELD_NAMES, NOT_JSON, NOT_UTF8
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
 
@@ -28,9 +32,16 @@ Token: TypeAlias = msgspec.Raw | bytes
 
 _NO_TOKEN = msgspec.Raw()
 
-_Event = msgspec.defstruct("_Event", [(name, msgspec.Raw, _NO_TOKEN) for name in FIELD_NAMES], gc=False)
+#: Of so many events one is in the sample, and the first one always.
+_SAMPLED = 32
 
-_decode_event = msgspec.json.Decoder(_Event).decode
+#: Most names that are learned from it, and characters of the longest one: they are kept for the next batch.
+_MOST_NAMES, _LONGEST_NAME = 64, 200
+
+_FIELDS = frozenset(FIELD_NAMES)
+
+#: What :func:`wrapped` has made begins with one of these.
+_MAYBE_WRAPPED = b'{"not_'
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -45,10 +56,12 @@ class Leftovers:
     """What the columns of a batch cannot hold, by the number of the row.
 
     :param members: names and JSON texts for ``extra``.
+    :param unknown: texts of ``extra`` with the fields that have no column, before the members; for all rows or none.
     :param whole: texts of ``extra`` for events that cannot be told field by field.
     :param misfits: number of the row, and name of the column that cannot hold its value.
     """
 
+    unknown: list[bytes | None] = field(default_factory=list)
     members: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
     whole: dict[int, bytes] = field(default_factory=dict)
     misfits: set[tuple[int, str]] = field(default_factory=set)
@@ -66,6 +79,20 @@ class Leftovers:
         """Keep a value that its column cannot hold, or not exactly."""
         self.misfits.add((row, name))
         self.keep(row, name, token)
+
+    def texts(self, count: int) -> list[bytes | None]:
+        """Return the texts of ``extra``.
+
+        :param count: of rows.
+        """
+        texts = self.unknown or [None] * count
+        for row, members in self.members.items():
+            unknown = texts[row]
+            text = joined(members)
+            texts[row] = text if unknown is None else unknown[:-1] + b"," + text[1:]
+        for row, text in self.whole.items():
+            texts[row] = text
+        return texts
 
 
 #: How a text begins that :func:`wrapped` has made.
@@ -98,13 +125,18 @@ def unwrapped(text: bytes) -> bytes | None:
 class Tokens:
     """The JSON texts of one field, of all events of a batch, and their sizes."""
 
-    tokens: Sequence[Token]
+    tokens: list[Token]
     sizes: list[int]
 
     @classmethod
-    def of(cls, tokens: Sequence[Token]) -> Tokens:
+    def of(cls, tokens: Iterable[Token]) -> Tokens:
         """Measure them."""
+        tokens = list(tokens)
         return cls(tokens, list(map(len, tokens)))
+
+    def put(self, row: int, token: Token) -> None:
+        """Replace the text of one event."""
+        self.tokens[row], self.sizes[row] = token, len(token)
 
 
 def split_events(raw_events: Sequence[RawEvent]) -> tuple[list[Tokens], Leftovers]:
@@ -114,29 +146,98 @@ def split_events(raw_events: Sequence[RawEvent]) -> tuple[list[Tokens], Leftover
     :return: one for each of :data:`.columns.FIELD_COLUMNS`, and what is left.
     """
     left = Leftovers()
-    # Where the first event has a field without a column, so have most: not worth trying.
-    columns = _split_plain(raw_events) if _split_plain(raw_events[:1]) else None
+    columns = _split_together(raw_events, left)
     if columns is None:
         rows = [_split_one(bytes(raw), row, left) for row, raw in enumerate(raw_events)]
         columns = [Tokens.of(tokens) for tokens in zip(*rows, strict=True)]
     return columns, left
 
 
-def _split_plain(raw_events: Sequence[RawEvent]) -> list[Tokens] | None:
-    """Split events that hold nothing but what the columns are made for; None: some hold something else."""
+def _split_together(raw_events: Sequence[RawEvent], left: Leftovers) -> list[Tokens] | None:
+    """Split all events at once, but for those that hold something else than most; None: too many do."""
+    names = _learn_names(raw_events[::_SAMPLED])
+    if names is None:
+        return None
+    decode, find = _reader(names)
     try:
         for raw in raw_events:
             check_utf8(raw)
-        events = list(map(_decode_event, raw_events))
+        events = list(map(decode, raw_events))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    columns = [Tokens.of(list(map(attrgetter(name), events))) for name in FIELD_NAMES]
-    found = len(events) * _OPENING_BRACKET + sum(
-        sum(column.sizes) + (len(name) + _AROUND_MEMBER) * (len(events) - column.sizes.count(0))
-        for name, column in zip(FIELD_NAMES, columns, strict=True)
+    columns = [Tokens.of(map(get, events)) for get in find]
+    for row in _rows_with_more(raw_events, names, columns):
+        tokens = _split_one(bytes(raw_events[row]), row, left)
+        for column, token in zip(columns, (*tokens, *[_NO_TOKEN] * len(names)), strict=True):
+            column.put(row, token)
+    if names:
+        left.unknown = [*_unknown_texts(names, columns[len(FIELD_NAMES) :], left)]
+    return columns[: len(FIELD_NAMES)]
+
+
+def _learn_names(sample: Sequence[RawEvent]) -> tuple[str, ...] | None:
+    """Return the names without a column that events of a sample share, in order.
+
+    :return: None where most of the sample holds something else, so that a look at all at once would be wasted.
+    """
+    members = [(_members_of_strict(bytes(raw)), len(raw)) for raw in sample]
+    plain = [found.keys() - _FIELDS for found, size in members if found is not None and _size(found) == size]
+    counts = Counter(chain.from_iterable(plain)).most_common(_MOST_NAMES)
+    # Names that are others in each event would cost more than they save.
+    shared = [
+        name
+        for name, count in counts
+        if (count > 1 or len(sample) == 1) and len(name) <= _LONGEST_NAME and name not in CODECS
+    ]
+    if sum(map(set(shared).issuperset, plain)) * 2 < len(sample):
+        return None
+    return tuple(sorted(shared))
+
+
+@lru_cache(maxsize=8)
+def _reader(names: tuple[str, ...]) -> tuple[Callable[[RawEvent], Any], list[Callable[[Any], msgspec.Raw]]]:
+    """Return what decodes an event, and what gives the text of each of its fields, with a column and then without."""
+    # No name of a server becomes one of Python.
+    others = {f"unknown_{number}": name for number, name in enumerate(names)}
+    attributes = (*FIELD_NAMES, *others)
+    fields = [(name, msgspec.Raw, _NO_TOKEN) for name in attributes]
+    event = msgspec.defstruct("_Event", fields, rename=others, gc=False)
+    return msgspec.json.Decoder(event).decode, list(map(attrgetter, attributes))
+
+
+def _rows_with_more(raw_events: Sequence[RawEvent], names: tuple[str, ...], columns: list[Tokens]) -> Iterator[int]:
+    """Yield the numbers of the events that hold more than was found in them."""
+    around = [len(name.encode()) + _AROUND_MEMBER for name in (*FIELD_NAMES, *names)]
+    count = len(raw_events)
+    found = count * _OPENING_BRACKET + sum(
+        sum(column.sizes) + size * (count - column.sizes.count(0)) for size, column in zip(around, columns, strict=True)
     )
     # No event can be smaller than what was found in it, so equal sums mean that each is of that size.
-    return columns if found == sum(map(len, raw_events)) else None
+    if found == sum(map(len, raw_events)):
+        return
+    for row, raw in enumerate(raw_events):
+        sizes = (column.sizes[row] for column in columns)
+        if len(raw) != _OPENING_BRACKET + sum(size + more for size, more in zip(sizes, around, strict=True) if size):
+            yield row
+
+
+def _unknown_texts(names: tuple[str, ...], columns: list[Tokens], left: Leftovers) -> Iterator[bytes | None]:
+    """Yield the JSON object of the fields without a column for each event, None where there is none."""
+    parts: list[Iterable[Token]] = []
+    for name, column in zip(names, columns, strict=True):
+        before = b"," + quoted(name) + b":"
+        parts += (
+            repeat(before) if 0 not in column.sizes else [before if size else b"" for size in column.sizes],
+            column.tokens,
+        )
+    for row, members in enumerate(map(b"".join, zip(*parts, strict=False))):
+        if _MAYBE_WRAPPED in members:
+            for name, column in zip(names, columns, strict=True):
+                if column.sizes[row]:
+                    left.keep(row, name, column.tokens[row])
+            yield None
+        else:
+            yield b"{" + members[1:] + b"}" if members else None
 
 
 def _split_one(raw: bytes, row: int, left: Leftovers) -> list[Token]:
@@ -144,7 +245,7 @@ def _split_one(raw: bytes, row: int, left: Leftovers) -> list[Token]:
     if found is None:
         return _split_odd(raw, row, left)
     tokens: list[Token] = [found.pop(name, _NO_TOKEN) for name in FIELD_NAMES]
-    for name, token in found.items():
+    for name, token in sorted(found.items()):
         left.keep(row, name, token)
     return tokens
 
@@ -177,14 +278,14 @@ def _split_odd(raw: bytes, row: int, left: Leftovers) -> list[Token]:
         else:
             left.whole[row] = wrapped(raw)
     shown: dict[str, bytes] = {}
-    for name, tokens in found.items():
+    for name, tokens in sorted(found.items()):
         # Of a name that comes twice, readers of JSON take the last.
         shown[name] = tokens[-1]
         strict = all(map(is_strict, tokens))
         if not strict:
             shown[name] = mended(tokens[-1])
-            if name in FIELD_NAMES:
+            if name in _FIELDS:
                 left.misfits.add((row, name))
-        if not strict or len(tokens) > 1 or name not in FIELD_NAMES:
+        if not strict or len(tokens) > 1 or name not in _FIELDS:
             left.keep(row, name, *tokens, strict=strict)
     return [shown.get(name, _NO_TOKEN) for name in FIELD_NAMES]

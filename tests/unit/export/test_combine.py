@@ -8,6 +8,7 @@ import os
 import signal
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from airflow_provider_honeyhive.exceptions import (
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
+from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -33,8 +35,6 @@ from .killed import start
 from .test_exporter import DAY, DEMO, GENERATED, event_at, ids, tree
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
 
 TASK = AirflowFacts(dag_id="d", task_id="combine", run_id="r", try_number=1, map_index=-1)
@@ -238,6 +238,20 @@ def test_parts_that_were_not_asked_for_alike_publish_nothing(client, tmp_path, o
     urls = [export_part(client, folder, early), export_part(client, folder, late, request, **options)]
 
     with pytest.raises(InvalidArgumentError, match=f"differs.*{named}"):
+        combine(client, tmp_path, urls)
+
+    assert published(tmp_path) == {}
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_parts_that_a_version_with_other_columns_wrote_publish_nothing(client, tmp_path, file_format):
+    urls = export_parts(client, tmp_path, file_format=file_format)
+    path = Path(urls[0]) / "_manifest.json"
+    manifest = json.loads(path.read_bytes())
+    assert manifest.pop("columns") == list(COLUMN_NAMES)
+    path.write_text(json.dumps(manifest))
+
+    with pytest.raises(InvalidArgumentError, match="differs.*in columns"):
         combine(client, tmp_path, urls)
 
     assert published(tmp_path) == {}
