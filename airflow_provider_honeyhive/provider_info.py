@@ -7,6 +7,15 @@ from typing import Any
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.api.connection_form import connection_type_info
 
+#: Airflow 2.11 asks for it by another name than Airflow 3.
+_ASSET_URIS = [
+    {
+        "schemes": ["honeyhive"],
+        "handler": "airflow_provider_honeyhive.tasks.asset_uris.sanitize_uri",
+        "to_openlineage_converter": "airflow_provider_honeyhive.tasks.asset_uris.convert_asset_to_openlineage",
+    }
+]
+
 
 def get_provider_info() -> dict[str, Any]:
     """Tell Airflow what this provider brings; plain data, imports nothing heavy."""
@@ -53,5 +62,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": ["airflow_provider_honeyhive.links.honeyhive.HoneyHiveEventsLink"],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,
         "connection-types": [connection_type_info()],
     }

@@ -6,14 +6,20 @@ import importlib
 import json
 from pathlib import Path
 
+import airflow as airflow_package
+import jsonschema
 import pytest
 from airflow.cli import cli_parser
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive._compat import Asset
 from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS, HIDDEN_FIELDS
+from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
+from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.provider_info import get_provider_info
+from airflow_provider_honeyhive.tasks.lineage import operator_lineage
 from tests.unit.programs import last_line_of
 
 from .running import AIRFLOW_2, AIRFLOW_3_1
@@ -59,6 +65,45 @@ def test_every_module_that_is_declared_is_there():
         assert set(names) <= {f"airflow_provider_honeyhive.{kind}.{path.stem}" for path in folder.glob("*.py")}
         for name in names:
             importlib.import_module(name)
+
+
+def test_airflow_takes_what_the_package_says_of_itself():
+    path = Path(airflow_package.__file__).parent / "provider_info.schema.json"
+    jsonschema.validate(get_provider_info(), json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("uri", "sanitized"),
+    [
+        ("honeyhive://api.dp1.us.honeyhive.ai/demo", "honeyhive://api.dp1.us.honeyhive.ai/demo"),
+        ("HONEYHIVE://API.Example.com:8443/My%20Project/", "honeyhive://api.example.com:8443/My%20Project"),
+        ("honeyhive://assets/any/name?a=1", "honeyhive://assets/any/name?a=1"),
+        ("honeyhive://api.example.com", "honeyhive://api.example.com/"),
+    ],
+)
+def test_assets_of_projects_are_brought_into_one_form(uri, sanitized):
+    assert Asset(uri).uri == sanitized
+    assert Asset(sanitized).uri == sanitized
+
+
+@pytest.mark.parametrize("user", [":hh_S3cr3t@", "hh_S3cr3t@", "hh_S3cr3t:x@"])
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_no_asset_of_a_project_has_a_key(user):
+    try:
+        found = Asset(f"honeyhive://{user}api.example.com/demo").uri
+    except ValueError as error:
+        found = str(error)
+    assert "S3cr3t" not in found
+
+
+def test_lineage_knows_an_asset_of_a_project_as_the_input_of_its_exports():
+    utils = pytest.importorskip("airflow.providers.openlineage.utils.utils")
+    exported = operator_lineage(
+        ExportResult.of_events("api.example.com:8443", ExportRequest(project="My Project"), [])
+    ).inputs[0]
+    found = utils.translate_airflow_asset(Asset("honeyhive://api.example.com:8443/My%20Project"), None)
+    assert (found.namespace, found.name) == (exported.namespace, exported.name)
+    assert found.name == "My Project"
 
 
 def test_airflow_makes_the_hook_from_the_connection_type():

@@ -39,6 +39,12 @@ def holds(one: Requirement, python: str) -> bool:
     return one.marker is None or one.marker.evaluate({**default_environment(), **machine})
 
 
+def test_the_index_names_the_pythons_that_are_tested_and_no_other():
+    (other,) = re.findall(r'^OTHER_PYTHON = "(.+)"', (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.M)
+    named = [word.rpartition(" ")[2] for word in PROJECT["classifiers"] if ":: Python ::" in word]
+    assert named == [PROJECT["requires-python"].removeprefix(">="), other]
+
+
 @pytest.mark.parametrize("one", ASKED, ids=str)
 def test_each_dependency_has_one_bound_and_it_is_a_lower_one(one):
     assert [bound.operator for bound in one.specifier] == [">="]
