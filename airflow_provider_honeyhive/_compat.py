@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowOptionalProviderFeatureException,
     AirflowSensorTimeout,
+    AirflowSkipException,
     Asset,
     AssetAlias,
     BaseHook,

@@ -38,6 +38,7 @@ from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import choose_window, run_window
 from airflow_provider_honeyhive.tasks.watermark import steady_folder
+from airflow_provider_honeyhive.tasks.when_empty import SUCCESS, check_no_shard, check_when_empty, skip_if_empty
 from airflow_provider_honeyhive.triggers.moment import BACKSTOP_S, HoneyHiveMomentTrigger, defer_if_asked, waits_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.export.result import ExportResult
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.tasks.watermark import Watermark
@@ -108,6 +110,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         64); default 4.
     :param replace: replace an earlier export of the same window; False: refuse before any request.
     :param min_events: fail where the window holds fewer events; default: none are fine.
+    :param when_empty: ``skip``: a window without events ends the task as skipped, after the empty export has been
+        published; default ``success``.
     :param lookback: how many times the window's length to read again behind it; what came late or changed since
         earlier runs of the task exported it becomes correction files beside the window's own. ``output_path`` must be
         a folder, and begin with one in which no template stands. Default 0.
@@ -160,6 +164,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         concurrency: int = DEFAULT_CONCURRENCY,
         replace: bool = True,
         min_events: int | None = None,
+        when_empty: str = SUCCESS,
         lookback: int = 0,
         trust_total: bool | None = None,
         xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
@@ -188,6 +193,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.concurrency = concurrency
         self.replace = replace
         self.min_events = min_events
+        self.when_empty = when_empty
         self.lookback = lookback
         self.trust_total = trust_total
         self.xcom_max_bytes = xcom_max_bytes
@@ -224,6 +230,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         from airflow_provider_honeyhive.export.xcom import collect_events, fit_for_xcom  # noqa: PLC0415
 
         options = self._options()
+        check_no_shard(self.when_empty, self.output_path)
         hook = HoneyHiveHook(self.honeyhive_conn_id)
         path = None if self.output_path is None else storage_path(self.output_path, self.output_conn_id)
         request = self._request(context, hook)
@@ -243,18 +250,20 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                 log.info(
                     "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
                 )
-                self.report(
-                    context, ExportResult.of_events(client.settings.api_host, request, events), hook.settings.app_url
-                )
-                return fit_for_xcom(events)
+                result = ExportResult.of_events(client.settings.api_host, request, events)
+                return self._finish(context, hook, result, fit_for_xcom(events))
             manifest = export_events(
                 client, request, path, options, airflow_facts(context), exports_folder=self._exports_folder(context)
             )
         if self._watermark is not None and request.window is not None:
             self._watermark.advance(request.window)
         log_files(manifest)
-        self.report(context, ExportResult.of_files(manifest), hook.settings.app_url)
-        return summarize(manifest)
+        return self._finish(context, hook, ExportResult.of_files(manifest), summarize(manifest))
+
+    def _finish(self, context: Context, hook: HoneyHiveHook, result: ExportResult, returned: Any) -> Any:
+        self.report(context, result, hook.settings.app_url)
+        skip_if_empty(self, context, result, returned)
+        return returned
 
     def _options(self) -> ExportOptions:
         check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)
@@ -313,6 +322,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     def _check_literals(self) -> None:
         """Check what is known when the DAG is parsed; templates and results of other tasks are not."""
         self._options()
+        check_when_empty(self.when_empty, self.min_events)
         check_task(self.sessions, self.filters, self.output_path)
         seconds_of("delay", self.delay)
         check_literals(

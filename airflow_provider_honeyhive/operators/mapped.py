@@ -34,6 +34,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
+from airflow_provider_honeyhive.tasks.when_empty import SUCCESS, check_when_empty, skip_if_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -198,6 +199,8 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
     :param end_time: of the whole window. (templated)
     :param output_conn_id: Airflow connection of the object store; default: the store's own.
     :param replace: replace an earlier export of the same window; False: fail.
+    :param when_empty: ``skip``: a window without events ends the task as skipped, after the empty export has been
+        published; default ``success``.
     :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
     :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
     :raises AirflowFailException: what no retry mends: parts that do not belong together, a destination that holds
@@ -218,6 +221,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         end_time: Any = None,
         output_conn_id: str | None = None,
         replace: bool = True,
+        when_empty: str = SUCCESS,
         honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -231,6 +235,8 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         )
         self.exports = exports
         self.replace = replace
+        self.when_empty = when_empty
+        check_when_empty(when_empty)
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
@@ -241,8 +247,10 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
             client, path, _urls(self.exports), window, airflow=airflow_facts(context), replace=self.replace
         )
         log_files(manifest)
-        self.report(context, ExportResult.of_files(manifest), hook.settings.app_url)
-        return summarize(manifest)
+        result, returned = ExportResult.of_files(manifest), summarize(manifest)
+        self.report(context, result, hook.settings.app_url)
+        skip_if_empty(self, context, result, returned)
+        return returned
 
 
 def _folder(output_path: Any) -> Any:
