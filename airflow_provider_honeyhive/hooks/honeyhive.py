@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import JsonValue  # noqa: TC002 - see Time
 
 from airflow_provider_honeyhive._compat import BaseHook, airflow_version
 from airflow_provider_honeyhive.api import connection_form
+from airflow_provider_honeyhive.api.pages import Page  # noqa: TC001 - see Time
 from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
 from airflow_provider_honeyhive.display import quoted, shown
 from airflow_provider_honeyhive.events.masking import Masker
@@ -22,15 +26,29 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveRequestError,
     InvalidArgumentError,
 )
+from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, both_given, parse_bound, to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
-    from airflow_provider_honeyhive.api.pages import Page
+
+# What makes tools for agents of methods reads these hints at run time. Some of it knows plain lists and dicts alone,
+# which therefore come first.
+
+#: A point in time: ISO 8601 text, datetime (naive: UTC), or Unix seconds or milliseconds.
+Time: TypeAlias = str | int | float | datetime
+
+_Value: TypeAlias = str | int | float | bool | None
+
+_Filter: TypeAlias = EventFilter | Mapping[str, _Value | datetime] | str
+
+#: Conditions that all must hold.
+Filters: TypeAlias = list[dict[str, _Value]] | Sequence[_Filter] | _Filter | None
+
+#: Names or paths of fields.
+Names: TypeAlias = list[str] | Sequence[str] | None
 
 
 class HoneyHiveHook(BaseHook):
@@ -50,12 +68,12 @@ class HoneyHiveHook(BaseHook):
 
     # Airflow before 3.2 honours these only when they are defined on the class itself.
     @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
+    def get_connection_form_widgets(cls) -> dict[str, object]:
         """Return the connection form's fields for the extras."""
         return connection_form.form_widgets()
 
     @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+    def get_ui_field_behaviour(cls) -> dict[str, object]:
         """Return the connection form's hidden fields, labels and placeholders."""
         return connection_form.field_behaviour()
 
@@ -118,13 +136,13 @@ class HoneyHiveHook(BaseHook):
     def export_events(
         self,
         project: str | None = None,
-        filters: Any = (),
+        filters: Filters = (),
         *,
-        start_time: Any = None,
-        end_time: Any = None,
-        projections: Sequence[str] | None = None,
-        exclude_fields: Sequence[str] | None = None,
-        redact: Sequence[str] | None = None,
+        start_time: Time | None = None,
+        end_time: Time | None = None,
+        projections: Names = None,
+        exclude_fields: Names = None,
+        redact: Names = None,
         evaluation_id: str | None = None,
         page: int = 1,
         limit: int = 1000,
@@ -167,16 +185,16 @@ class HoneyHiveHook(BaseHook):
     def iter_events(
         self,
         project: str | None = None,
-        filters: Any = (),
-        start_time: Any = None,
-        end_time: Any = None,
+        filters: Filters = (),
+        start_time: Time | None = None,
+        end_time: Time | None = None,
         *,
-        projections: Sequence[str] | None = None,
-        exclude_fields: Sequence[str] | None = None,
-        redact: Sequence[str] | None = None,
+        projections: Names = None,
+        exclude_fields: Names = None,
+        redact: Names = None,
         evaluation_id: str | None = None,
         page_size: int | None = None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, JsonValue]]:
         """Yield every event of ``[start_time, end_time)`` once, in constant memory.
 
         :param project: name of the project; default: the connection's.
@@ -210,9 +228,9 @@ class HoneyHiveHook(BaseHook):
     def count_events(
         self,
         project: str | None = None,
-        filters: Any = (),
-        start_time: Any = None,
-        end_time: Any = None,
+        filters: Filters = (),
+        start_time: Time | None = None,
+        end_time: Time | None = None,
         *,
         evaluation_id: str | None = None,
     ) -> int:
@@ -236,7 +254,7 @@ class HoneyHiveHook(BaseHook):
     def _request(
         self,
         project: str | None,
-        filters: Any,
+        filters: Filters,
         window: Window | None,
         evaluation_id: str | None,
         **fields: Any,
@@ -276,7 +294,7 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 }
 
 
-def _window(start_time: Any, end_time: Any) -> Window | None:
+def _window(start_time: Time | None, end_time: Time | None) -> Window | None:
     return Window.parse(start_time, end_time) if both_given(start_time, end_time) else None
 
 
