@@ -37,7 +37,11 @@ _FLAT = STRING + rb"|" + _SCALAR + rb"|\{" + _NO_BRACKETS + rb"\}|\[" + _NO_BRAC
 
 _FLAT_VALUE = re.compile(_FLAT, re.DOTALL)
 
-_MEMBER = re.compile(rb"(" + STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+(" + _FLAT + rb")?", re.DOTALL)
+_KEY_AND_COLON = rb"(" + STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+"
+
+_KEY = re.compile(_KEY_AND_COLON, re.DOTALL)
+
+_MEMBER = re.compile(_KEY_AND_COLON + rb"(" + _FLAT + rb")?", re.DOTALL)
 
 _AFTER_MEMBER = re.compile(rb"[ \t\r\n]*+([,}])[ \t\r\n]*+")
 
@@ -46,7 +50,10 @@ _TO_BRACKET = re.compile(
     rb'(?:[^"{}\[\]]++|' + STRING + rb"|\{" + _NO_BRACKETS + rb"\}|\[" + _NO_BRACKETS + rb"\])*+[{}\[\]]", re.DOTALL
 )
 
-_BETWEEN_ELEMENTS = re.compile(rb"[ \t\r\n,]*+")
+_AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,\]}])[ \t\r\n]*+")
+
+#: Elements with the comma after each.
+_SCALARS = re.compile(rb"(?:(?:" + STRING + rb"|" + _SCALAR + rb")[ \t\r\n]*+,[ \t\r\n]*+)*+", re.DOTALL)
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 
@@ -114,7 +121,7 @@ def spans_by_scanning(raw: RawText, start: int, end: int) -> Iterator[MemberSpan
         value_start, value_end = member.span(2)
         if member[2] is None:
             value_start = member.end()
-            value_end = _end_of_value(raw, value_start)
+            value_end = end_of_value(raw, value_start)
         yield _text_of(bytes(member[1]), at), at, value_start, value_end
         after = _AFTER_MEMBER.match(raw, value_end)
         if after is None:
@@ -126,22 +133,43 @@ def spans_by_scanning(raw: RawText, start: int, end: int) -> Iterator[MemberSpan
         at = after.end()
 
 
-def objects_in_list(raw: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Yield where the objects in the list at ``raw[start:]`` are, and in the lists in it, however deeply.
+def first_inside(raw: bytes, start: int) -> tuple[int, bool]:
+    """Return where the first member or element of the object or list at ``start`` is, and whether there is none.
 
-    :raises UnreadableEventError: it is not the text of a list; maybe after some objects.
+    Where there is none, the place is that of the closing bracket.
     """
-    depth, at = 1, start + 1
-    while depth:
-        at = _skip(_BETWEEN_ELEMENTS, raw, at)
-        if raw.startswith((b"[", b"]"), at):
-            depth += 1 if raw.startswith(b"[", at) else -1
-            at += 1
-            continue
-        end = _end_of_value(raw, at)
-        if raw.startswith(b"{", at):
-            yield at, end
-        at = end
+    at = skip_space(raw, start + 1)
+    return at, raw.startswith(b"]" if raw.startswith(b"[", start) else b"}", at)
+
+
+def member_at(raw: bytes, at: int) -> tuple[str, int]:
+    """Return the key of the member that begins at ``at``, and where its value begins.
+
+    :raises UnreadableEventError: there is none.
+    """
+    found = _KEY.match(raw, at)
+    if found is None:
+        raise _unreadable(at)
+    return _text_of(found[1], at), found.end()
+
+
+def after_scalars(raw: bytes, at: int) -> int:
+    """Return where the first element at or behind ``at`` begins that may be an object or a list, or is the last."""
+    match = _SCALARS.match(raw, at)
+    return match.end() if match else at
+
+
+def after_value(raw: bytes, at: int, *, in_list: bool) -> tuple[int, bool]:
+    """Return where the next member or element begins after a value that ends at ``at``, and whether there is none.
+
+    Where there is none, the place is that of the closing bracket.
+
+    :raises UnreadableEventError: neither a comma nor that bracket comes next.
+    """
+    found = _AFTER_VALUE.match(raw, at)
+    if found is None or found[1] == (b"}" if in_list else b"]"):
+        raise _unreadable(at)
+    return (found.end(), False) if found[1] == b"," else (found.start(1), True)
 
 
 def text_of(string: bytes) -> str:
@@ -158,7 +186,11 @@ def text_of(string: bytes) -> str:
     return decoded
 
 
-def _end_of_value(raw: RawText, start: int) -> int:
+def end_of_value(raw: RawText, start: int) -> int:
+    """Return where the value that begins at ``start`` ends.
+
+    :raises UnreadableEventError: none begins there, or it does not end.
+    """
     end = find_end(raw, start)
     if end is None:
         raise _unreadable(start)
@@ -187,11 +219,7 @@ def find_end(raw: RawText, start: int) -> int | None:
 
 def skip_space(raw: RawText, at: int) -> int:
     """Return where the white space at ``at`` ends."""
-    return _skip(_SPACE, raw, at)
-
-
-def _skip(pattern: re.Pattern[bytes], raw: RawText, at: int) -> int:
-    match = pattern.match(raw, at)
+    match = _SPACE.match(raw, at)
     return match.end() if match else at
 
 
@@ -206,4 +234,11 @@ def _unreadable(at: int) -> UnreadableEventError:
     return UnreadableEventError(
         f"an event cannot be read as JSON at its byte {at}, so what is to be left out cannot be found in it; "
         "nothing was published"
+    )
+
+
+def nested_too_deeply(most: int) -> UnreadableEventError:
+    """Return the error of an event in which more lists and objects lie in each other than may."""
+    return UnreadableEventError(
+        f"an event nests more than {most:,} lists and objects where something is to be left out; nothing was published"
     )

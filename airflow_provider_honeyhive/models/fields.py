@@ -1,11 +1,13 @@
 r"""Which fields of an event are exported: projected, taken out, or replaced by a keyed hash.
 
 A path is the names of fields on the way down, with dots between them: ``inputs``, ``outputs.content``,
-``user_properties.email``. Lists on the way are walked through, however nested: ``outputs.choices.message``
-means the ``message`` of each choice. A key that itself holds dots counts as so many names, as tracing
-libraries write them: ``metadata.gen_ai.prompt`` also means the key ``gen_ai.prompt`` in ``metadata``, and so
-does ``metadata.gen_ai``. Keys are compared by what they say, so ``"\u0069nputs"`` is ``inputs``; of a key that
-comes twice both values are meant. Upper and lower case differ, as in JSON.
+``user_properties.email``. A key that itself holds dots counts as so many names, as tracing libraries write them:
+``metadata.gen_ai.prompt`` also means the key ``gen_ai.prompt`` in ``metadata``, and so does ``metadata.gen_ai``.
+The index of an element of a list is a name, too. Names of digits alone may be left out of a path, below its first
+name: ``outputs.choices.message`` means the ``message`` of each choice, ``outputs.choices.0.message`` that of the
+first, whether the choices are a list, an object with such keys, or keys such as ``choices.0.message``. Keys are
+compared by what they say, so ``"\u0069nputs"`` is ``inputs``; of a key that comes twice both values are meant.
+Upper and lower case differ, as in JSON.
 
 Only fields are left out, not what they say: a text that quotes an excluded value, or holds JSON text of its
 own with such a field in it, stays as it is. Exclude the field that holds the text.
@@ -25,7 +27,7 @@ from pydantic import SecretStr
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 
 #: What every exported event keeps as it is, and why.
@@ -45,7 +47,7 @@ MOST_NAMES = 50
 SHORTEST_KEY = 16
 
 #: What other path languages write for the elements of a list, or for everything.
-_FOREIGN = re.compile(r"\*+|\$|\d+|.*\[(\d+|\*)?\]")
+_FOREIGN = re.compile(r"\*+|\$|.*\[(\d+|\*)?\]")
 
 _FORMS = "allowed: a list of dotted paths such as ['inputs', 'outputs.content'], or its JSON text"
 
@@ -97,6 +99,19 @@ class FieldRules:
     def active(self) -> bool:
         """Whether there is any rule."""
         return bool(self.projections or self.exclude_fields or self.redact)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of ``exclude_fields``, and then those of ``redact``."""
+        return self.exclude_fields + self.redact
+
+    def unmatched(self, matched: Collection[int]) -> list[str]:
+        """Return the paths that matched nothing; what lies in something that another path led to has gone with it.
+
+        :param matched: numbers of those of ``paths`` that led to a value.
+        """
+        found = [path for number, path in enumerate(self.paths) if number in matched]
+        return [path for path in self.paths if not any(_covers(one, path) for one in found)]
 
 
 def check_fields(projections: Any = None, exclude_fields: Any = None, redact: Any = None) -> None:
@@ -163,8 +178,8 @@ def _problems(path: str) -> Iterator[str]:
             yield "allowed: names of fields with one dot between them, without white space around a name"
         if _FOREIGN.fullmatch(name):
             yield (
-                f"{name!r} is not the name of a field: there are no wildcards, and lists are walked through, "
-                "so leave their indexes out, as in 'outputs.choices.message'"
+                f"{name!r} is no name, and there are no wildcards: write 'outputs.choices.0.message' for one element, "
+                "'outputs.choices.message' for all"
             )
 
 
@@ -176,8 +191,21 @@ def _check_may_go(argument: str, path: str) -> None:
         )
 
 
+def is_number(name: str) -> bool:
+    """Return whether paths may leave a name out: it is the index of an element, or looks like one."""
+    return name.isdigit() and name.isascii()
+
+
 def _covers(outer: str, inner: str) -> bool:
-    return inner == outer or inner.startswith(outer + ".")
+    """Return whether ``outer`` leads to all that ``inner`` leads to, or to what that lies in."""
+    wanted = outer.split(".")
+    places = {0}
+    for position, name in enumerate(inner.split(".")):
+        found = {place + 1 for place in places if wanted[place] == name}
+        if len(wanted) in found:
+            return True
+        places = found | places if position and is_number(name) else found
+    return False
 
 
 def _parse_key(key: Any) -> SecretStr | None:

@@ -9,10 +9,12 @@ import json
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from airflow_provider_honeyhive.events import masking
 from airflow_provider_honeyhive.events import scan as json_spans
 from airflow_provider_honeyhive.events.keyed_hash import canonical
 from airflow_provider_honeyhive.events.masking import Masker
@@ -52,8 +54,11 @@ class Pairs(list):
     """An object with all of its members, also those whose key comes again."""
 
 
+#: Indexes of elements, and what looks like one.
+INDEXES = ("0", "1", "2")
 keys = st.one_of(
-    st.sampled_from((*NAMES, "event_id")), st.lists(st.sampled_from((*NAMES, "")), min_size=2, max_size=3).map(".".join)
+    st.sampled_from((*NAMES, *INDEXES, "00", "²", "event_id")),
+    st.lists(st.sampled_from((*NAMES, *INDEXES, "")), min_size=2, max_size=4).map(".".join),
 )
 # Lone surrogates up to U+DC7F; those above stand for bytes that are no UTF-8, as Python reads them.
 texts = st.text(
@@ -68,7 +73,7 @@ def objects_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Pairs]:
 
 values = st.recursive(scalars, lambda inner: st.one_of(objects_of(inner), st.lists(inner, max_size=4)), max_leaves=12)
 events = objects_of(values)
-paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(".".join)
+paths = st.lists(st.sampled_from((*NAMES, *INDEXES)), min_size=1, max_size=4).map(".".join)
 
 
 def written(value: Any, random: Random | None) -> str:
@@ -124,26 +129,42 @@ def written_events(draw: st.DrawFn) -> bytes:
 # ------------------------------------------------------------------------------ what the rules mean
 
 
+def leads(path: Sequence[str], trail: Sequence[str], *, below_the_field: bool = False) -> bool:
+    """Say whether a path leads to the value at the end of a trail, or to one on the way."""
+    if not path or not trail:
+        return not path
+    if path[0] == trail[0] and leads(path[1:], trail[1:], below_the_field=True):
+        return True
+    is_left_out = below_the_field and re.fullmatch("[0-9]+", trail[0]) is not None
+    return is_left_out and leads(path, trail[1:], below_the_field=True)
+
+
 class Wanted(NamedTuple):
-    """Rules, as paths of names: what is left of each on the way down."""
+    """Rules, and the names on the way to a value.
+
+    :param trail: pieces of keys, and indexes of elements.
+    """
 
     exclude: tuple[tuple[str, ...], ...]
     redact: tuple[tuple[str, ...], ...]
     kept: frozenset[str] | None = None
+    trail: tuple[str, ...] = ()
 
-    def below(self, key: str) -> Wanted | str | None:
-        """Return what holds of a member: its rules, or what happens to it."""
-        if self.kept is not None and key not in self.kept:
+    def below(self, key: str | int) -> Wanted | str:
+        """Return what holds of a member or an element: its rules, or what happens to it."""
+        if self.kept is not None and not self.trail and key not in self.kept:
             return "exclude"
-        names = tuple(key.split("."))
+        trail = (*self.trail, *str(key).split("."))
         for action in ("exclude", "redact"):
-            if any(names[: len(path)] == path for path in getattr(self, action)):
+            if any(leads(path, trail) for path in getattr(self, action)):
                 return action
-        left = [
-            tuple(path[len(names) :] for path in paths if path[: len(names)] == names)
-            for paths in (self.exclude, self.redact)
-        ]
-        return Wanted(*left) if any(left) else None
+        return self._replace(trail=trail)
+
+    def inside(self, value: Any) -> list[tuple[Any, Wanted | str]]:
+        """Return what is in an object or a list, and what holds of it."""
+        if isinstance(value, Pairs):
+            return [(pair, self.below(pair[0])) for pair in value]
+        return [(element, self.below(index)) for index, element in enumerate(value)]
 
 
 @st.composite
@@ -163,18 +184,16 @@ def hash_of(raw: bytes) -> str:
     return redacted
 
 
-def expected_of(value: Any, wanted: Wanted | str | None) -> Any:
+def expected_of(value: Any, wanted: Wanted | str) -> Any:
     """Say what must be left of a parsed value."""
-    if wanted == "redact":
+    if isinstance(wanted, str):
         return value if value is None else hash_of(as_bytes(_writable(value)))
-    if wanted is None:
+    if not isinstance(value, list):
         return value
+    left = [(inner, rule) for inner, rule in wanted.inside(value) if rule != "exclude"]
     if isinstance(value, Pairs):
-        below = [(key, member, wanted.below(key)) for key, member in value]
-        return Pairs((key, expected_of(member, rule)) for key, member, rule in below if rule != "exclude")
-    if isinstance(value, list):
-        return [expected_of(element, wanted) for element in value]
-    return value
+        return Pairs((key, expected_of(member, rule)) for (key, member), rule in left)
+    return [expected_of(element, rule) for element, rule in left]
 
 
 def _writable(value: Any) -> Any:
@@ -196,12 +215,14 @@ def test_what_is_left_is_what_a_parser_would_leave(raw, rules_and_wanted):
 
 
 class Span(NamedTuple):
-    """A value and where it is; an object has members (key, where it starts, value), a list elements."""
+    """A value, and where it is.
+
+    :param inside: of an object and of a list: key or index, where that begins, value.
+    """
 
     start: int
     end: int
-    members: Sequence[tuple[str, int, Span]] | None = None
-    elements: Sequence[Span] = ()
+    inside: Sequence[tuple[str | int, int, Span]] = ()
 
 
 def spans_of(text: str, at: int) -> Span:
@@ -210,7 +231,7 @@ def spans_of(text: str, at: int) -> Span:
     if text[at] not in "{[":
         return Span(at, decoder.raw_decode(text, at)[1])
     start, is_object = at, text[at] == "{"
-    inside: list[Any] = []
+    inside: list[tuple[str | int, int, Span]] = []
     at = _past_space(text, at + 1)
     while text[at] not in "}]":
         if is_object:
@@ -219,11 +240,11 @@ def spans_of(text: str, at: int) -> Span:
             inside.append((key, at, value))
         else:
             value = spans_of(text, at)
-            inside.append(value)
+            inside.append((len(inside), at, value))
         at = _past_space(text, value.end)
         if text[at] == ",":
             at = _past_space(text, at + 1)
-    return Span(start, at + 1, inside) if is_object else Span(start, at + 1, None, inside)
+    return Span(start, at + 1, inside)
 
 
 def _past_space(text: str, at: int) -> int:
@@ -232,35 +253,40 @@ def _past_space(text: str, at: int) -> int:
     return at
 
 
-def spliced(text: str, span: Span, wanted: Wanted | str | None) -> str:
-    """Return the text of a value after the rules: each kept member with what stood before it."""
+def spliced(text: str, span: Span, wanted: Wanted | str) -> str:
+    """Return the text of a value after the rules: each kept member or element with what stood before it."""
     own = text[span.start : span.end]
-    if wanted == "redact":
+    if isinstance(wanted, str):
         return own if own == "null" else json.dumps(hash_of(own.encode("utf-8", "surrogateescape")))
-    if wanted is None or not (span.members or span.elements):
+    if not span.inside:
         return own
-    if span.members is None:
-        pieces, at = [], span.start
-        for element in span.elements:
-            pieces += [text[at : element.start], spliced(text, element, wanted)]
-            at = element.end
-        return "".join(pieces) + text[at : span.end]
-    pieces, before, last_end = [], text[span.start + 1 : span.members[0][1]], span.start
-    for key, key_start, value in span.members:
+    pieces, before, last_end = [], text[span.start + 1 : span.inside[0][1]], span.start
+    for key, start, value in span.inside:
         rule = wanted.below(key)
         if rule != "exclude":
-            pieces.append(before if not pieces else text[last_end:key_start])
-            pieces.append(text[key_start : value.start] + spliced(text, value, rule))
+            pieces.append(before if not pieces else text[last_end:start])
+            pieces.append(text[start : value.start] + spliced(text, value, rule))
         last_end = value.end
-    return "{" + ("".join(pieces) or before) + text[last_end : span.end]
+    return own[0] + ("".join(pieces) or before) + text[last_end : span.end]
 
 
 @thorough
-@given(written_events(), rules_and_meaning())
-def test_every_other_byte_is_as_it_was(raw, rules_and_wanted):
+@given(written_events(), rules_and_meaning(), st.integers(0, 2))
+def test_every_other_byte_is_as_it_was(raw, rules_and_wanted, quick_levels):
     rules, wanted = rules_and_wanted
     text = raw.decode("utf-8", "surrogateescape")
-    assert Masker(rules).apply(raw) == spliced(text, spans_of(text, 0), wanted).encode("utf-8", "surrogateescape")
+    with patch.object(masking, "QUICK_LEVELS", quick_levels):
+        left = Masker(rules).apply(raw)
+    assert left == spliced(text, spans_of(text, 0), wanted).encode("utf-8", "surrogateescape")
+
+
+@thorough
+@given(st.lists(written_events(), max_size=6), rules_and_meaning(), st.integers(1, 8))
+def test_what_is_known_of_keys_may_be_forgotten_at_any_time(raw_events, rules_and_wanted, most):
+    rules, _ = rules_and_wanted
+    with patch.object(masking, "MOST_STEPS", most):
+        forgetful = Masker(rules)
+        assert list(map(forgetful.apply, raw_events)) == [Masker(rules).apply(raw) for raw in raw_events]
 
 
 def _marked(value: Any, numbers: Iterator[int]) -> Any:

@@ -302,10 +302,9 @@ def test_a_field_that_every_event_needs_stays_and_the_error_says_why(argument, f
         (["a. b"], "white space"),
         (["a.*"], "no wildcards"),
         (["$.a"], "no wildcards"),
-        (["a[0].b"], "leave their indexes out"),
-        (["a[*]"], "leave their indexes out"),
-        (["a[].b"], "leave their indexes out"),
-        (["a.0.b"], "leave their indexes out"),
+        (["a[0].b"], "write 'outputs.choices.0.message' for one element, 'outputs.choices.message' for all"),
+        (["a[*]"], "no wildcards"),
+        (["a[].b"], "no wildcards"),
         ([".".join(["a"] * 51)], "at most 50 names"),
     ],
 )
