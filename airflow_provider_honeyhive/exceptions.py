@@ -17,6 +17,7 @@
     │   └── DateRangeIgnoredError        events from outside the asked time range
     ├── IncompleteExportError        fewer events than the server reports
     ├── TooFewEventsError            fewer events than the user asked for at least
+    ├── UnmatchedFieldsError         no event has what was to be left out
     ├── TooLargeForXComError         more bytes than belong into XCom
     ├── ExportStoppedError           somebody stopped it
     └── DestinationError             the place to write to
@@ -32,10 +33,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_honeyhive.display import LONGEST_ERROR, quoted, shown
+from airflow_provider_honeyhive.display import LONGEST_ERROR, listed, quoted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class HoneyHiveError(Exception):
@@ -259,6 +260,26 @@ class TooFewEventsError(HoneyHiveError):
         return (
             f"the window holds {self.received} events, but min_events asks for at least {self.expected}; "
             "nothing was published"
+        )
+
+
+class UnmatchedFieldsError(HoneyHiveError):
+    """Paths of ``exclude_fields`` or ``redact`` led to nothing in any event, and ``on_unmatched`` is ``fail``.
+
+    :param paths: that led to nothing.
+    """
+
+    retryable = False
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__(paths)
+        self.paths = list(paths)
+
+    def _text(self) -> str:
+        return (
+            f"correct or drop paths that match no event, or give on_unmatched='warn': {listed(self.paths, ', ')} (of "
+            "exclude_fields and redact; on the command line --exclude, --redact, --on-unmatched warn). Nothing was "
+            "published"
         )
 
 

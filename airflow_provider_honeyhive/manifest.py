@@ -109,6 +109,8 @@ class Manifest(StoredFile):
     :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
     :param misfits: values that did not fit their columns, and are in ``extra`` instead, by column.
     :param columns: of the files, in their order; none where the format has no columns.
+    :param unmatched_fields: paths of ``exclude_fields`` and ``redact``, in the order asked, that led to nothing in any
+        event; none where there are no events.
     :param partition_by: what the files are sorted by into folders.
     :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
     :param slice_count: parts of the window that were read side by side.
@@ -140,6 +142,7 @@ class Manifest(StoredFile):
     events_without_time: Count = 0
     misfits: dict[str, Count] = {}
     columns: Items[str] = []
+    unmatched_fields: Items[str] = []
     partition_by: Items[str] = []
     project_names: Items[_ProjectNames] = []
     slice_count: Count = 0

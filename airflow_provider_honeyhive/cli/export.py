@@ -19,7 +19,13 @@ from airflow_provider_honeyhive.models.layout import (
     PARTITION_KEYS,
     SUFFIXES,
 )
-from airflow_provider_honeyhive.models.options import DEFAULT_CONCURRENCY, DEFAULT_MAX_FILE_SIZE, ExportOptions
+from airflow_provider_honeyhive.models.options import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_MAX_FILE_SIZE,
+    ON_UNMATCHED,
+    WARN,
+    ExportOptions,
+)
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.paths import path_of
 
@@ -48,6 +54,7 @@ _OPTIONS = {
     "page_size": "--page-size",
     "max_file_size": "--max-file-size",
     "min_events": "--min-events",
+    "on_unmatched": "--on-unmatched",
     "trust_total": "--no-trust-total",
 }
 
@@ -166,6 +173,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument(
         "--min-events", type=int, metavar="N", help="fail where the window holds fewer events (default: none are fine)"
+    )
+    where.add_argument(
+        "--on-unmatched",
+        choices=ON_UNMATCHED,
+        default=WARN,
+        help="where a path of --exclude or --redact matches nothing in any event: warn, or fail before anything is "
+        "published (default: %(default)s)",
     )
     where.add_argument(
         "--no-replace",

@@ -89,6 +89,12 @@ class StagedFile(StagingModel):
         """Events in the file."""
         return sum(block.event_count for block in self.blocks)
 
+    @property
+    def matched(self) -> set[int] | None:
+        """Numbers of the paths that led to something in its events; None where an earlier release has staged them."""
+        found = [block.matched for block in self.blocks if block.event_count]
+        return None if None in found else set().union(*filter(None, found))
+
 
 class ReadSessions(StagingModel):
     """Whole sessions that are staged.

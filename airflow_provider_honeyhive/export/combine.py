@@ -20,8 +20,10 @@ from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.recovery import recover
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
+from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
+from airflow_provider_honeyhive.models.options import WARN
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, format_time
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
@@ -74,6 +76,7 @@ def combine_exports(
     *,
     airflow: AirflowFacts | None = None,
     replace: bool = True,
+    on_unmatched: str = WARN,
 ) -> Manifest:
     """Publish the shards of an export as one, with one manifest over all, and remove them.
 
@@ -83,9 +86,12 @@ def combine_exports(
     :param window: the whole.
     :param airflow: the task that combines, for the manifest.
     :param replace: replace an earlier export of the same window.
+    :param on_unmatched: what happens where a path of what is left out matches nothing in any shard: ``warn`` in the
+        log, or ``fail``.
     :raises InvalidArgumentError: the shards do not cover the window exactly, or were not asked for alike.
     :raises IncompleteExportError: they hold fewer events than the server reported when the window was split and
         reports now.
+    :raises UnmatchedFieldsError: a path matches nothing, and ``on_unmatched`` is ``fail``.
     :raises DestinationError: a shard, or a file of one, is missing; or the destination cannot be read or written.
     :raises DestinationTakenError: it holds another export, or one and ``replace`` is False.
     """
@@ -97,7 +103,7 @@ def combine_exports(
     combination = _Combination(store, layout, urls, window, airflow)
     manifest = combination.published_before()
     if manifest is None:
-        manifest = combination.run(client, replace=replace)
+        manifest = combination.run(client, replace=replace, on_unmatched=on_unmatched)
     combination.remove_shards()
     return manifest
 
@@ -153,13 +159,14 @@ class _Combination:
         if read_plan(self._store, self.folder) == self._plan:
             remove_shards(self._store, self.folder)
 
-    def run(self, client: HoneyHiveClient, *, replace: bool) -> Manifest:
+    def run(self, client: HoneyHiveClient, *, replace: bool, on_unmatched: str) -> Manifest:
         """Check that all shards are there, belong together, and are the whole; then publish them as one."""
         if self._missing:
             urls = listed(list(map(self._store.url, self._missing)), ", ")
             raise DestinationError(f"parts of the export are missing: clear the tasks that exported them, {urls}")
         self._check_requests(client.settings.api_host)
         self._check_windows()
+        tell_unmatched(self._unmatched, on_unmatched)
         first = self._shards[0].manifest
         layout = Layout(first.file_format, first.compression, None)
         destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
@@ -196,6 +203,12 @@ class _Combination:
     @property
     def _whole_sessions(self) -> bool:
         return self._shards[0].manifest.request.sessions is not None
+
+    @property
+    def _unmatched(self) -> list[str]:
+        """Paths that led to nothing in any shard; one without events says nothing of them."""
+        found = [shard.manifest.unmatched_fields for shard in self._shards if shard.manifest.event_count]
+        return [path for path in found[0] if all(path in paths for paths in found)] if found else []
 
     @property
     def _total_trusted(self) -> bool:
@@ -297,6 +310,7 @@ class _Combination:
             "reported_total": self._reported,
             "total_trusted": self._total_trusted,
             "misfits": dict(sum((Counter(manifest.misfits) for manifest in manifests), Counter())),
+            "unmatched_fields": self._unmatched,
             "project_names": sorted({names for manifest in manifests for names in manifest.project_names}, key=str),
             "started_at": min(manifest.started_at for manifest in manifests),
             "finished_at": format_time(datetime.now(UTC)),

@@ -27,6 +27,7 @@ from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import is_shards_folder
 from airflow_provider_honeyhive.export.staging import Staging
+from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
@@ -38,6 +39,7 @@ from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
@@ -80,7 +82,16 @@ def export_events(
     if options.lookback:
         _check_can_look_back(folder, request, options, exports_folder)
     check_above(folder)
-    run = _Export(client, request, layout, options, airflow, exports_folder=exports_folder, progress=progress)
+    run = _Export(
+        client,
+        request,
+        layout,
+        options,
+        airflow,
+        exports_folder=exports_folder,
+        is_shard=_is_shard(folder),
+        progress=progress,
+    )
     return run.to(Destination(open_store(folder), layout, run.fingerprint()))
 
 
@@ -96,6 +107,7 @@ class _Export:
         airflow: AirflowFacts | None,
         *,
         exports_folder: Any,
+        is_shard: bool,
         progress: Progress | None,
     ) -> None:
         self._client = client
@@ -116,6 +128,7 @@ class _Export:
         self._options = options
         self._airflow = airflow
         self._exports_folder = exports_folder
+        self._is_shard = is_shard
         self._lookback: Lookback | None = None
         self._stats = ReadStats()
         self._fetcher = RangeFetcher(
@@ -129,6 +142,7 @@ class _Export:
         self._repeated_ids = 0
         self._session_count: int | None = None
         self._misfits: Counter[str] = Counter()
+        self._unmatched: list[str] = []
         self._progress = progress or Progress()
 
     def fingerprint(self) -> str:
@@ -164,6 +178,7 @@ class _Export:
                     raise TooFewEventsError(options.min_events or 0, event_count)
                 if options.lookback:
                     staged += self._read_again(destination, encoder, pool)
+                self._look_for_unmatched(staged)
                 assembly = Assembly(destination, options.max_file_size, self._footer())
                 # May take as long as reading, so whoever watches should know.
                 log.info("Read %s events; putting the data files together", f"{event_count:,}")
@@ -195,6 +210,14 @@ class _Export:
             self._options.partition_by,
             records_of if self._options.lookback else None,
         )
+
+    def _look_for_unmatched(self, staged: Sequence[StagedFile]) -> None:
+        matched = [file.matched for file in staged if file.event_count]
+        if matched and None not in matched:
+            self._unmatched = self._request.rules.unmatched(set().union(*filter(None, matched)))
+        # What one shard does not hold another one may: who combines them tells.
+        if not self._is_shard:
+            tell_unmatched(self._unmatched, self._options.on_unmatched)
 
     def _read(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[StagedFile]:
         reading = self._reading(self._request.window, destination, encoder, pool, self._progress)
@@ -261,6 +284,7 @@ class _Export:
             events_without_time=sum(part.events_without_time for part in published.events),
             misfits=dict(self._misfits),
             columns=list(COLUMNS_OF.get(self._layout.file_format, ())),
+            unmatched_fields=self._unmatched,
             partition_by=list(self._options.partition_by),
             project_names=sorted(stats.project_names, key=str),
             slice_count=self._slice_count,
@@ -284,10 +308,14 @@ def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOpt
     for problem, advice in (
         (request.window is None, "allowed only for a window"),
         (exports_folder is None, "it needs exports_folder, the folder in which earlier exports are"),
-        (any(map(is_shards_folder, str(folder).split("/"))), "the parts of one export cannot look back: leave it out"),
+        (_is_shard(folder), "the parts of one export cannot look back: leave it out"),
     ):
         if problem:
             raise InvalidArgumentError("lookback", options.lookback, advice)
+
+
+def _is_shard(folder: Any) -> bool:
+    return any(map(is_shards_folder, str(folder).split("/")))
 
 
 def _warn_of_a_shorter_lookback(replaced: Manifest | None, windows: int) -> None:

@@ -11,6 +11,8 @@ from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.export.threads import run_in_threads
+from airflow_provider_honeyhive.export.unmatched import tell_unmatched
+from airflow_provider_honeyhive.models.options import WARN
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
@@ -26,6 +28,7 @@ def collect_events(
     max_bytes: int,
     page_size: int | None = None,
     min_events: int | None = None,
+    on_unmatched: str = WARN,
     trust_total: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Return the events of the request's window, newest first.
@@ -33,20 +36,25 @@ def collect_events(
     :param max_bytes: most bytes of JSON that they may have.
     :param page_size: most events in one request; None: by the size of the answers.
     :param min_events: fewer events than this are an error.
+    :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event:
+        ``warn`` in the log, or ``fail``.
     :param trust_total: compare them with the total that the server reports; None: as the connection says.
     :raises TooLargeForXComError: they have more bytes.
     :raises TooFewEventsError: there are fewer.
+    :raises UnmatchedFieldsError: a path matches nothing, and ``on_unmatched`` is ``fail``.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`.
     """
     fetcher = RangeFetcher(client, request, ReadStats(), page_size, trust_total=trust_total)
     reader = ProvedReader.of(fetcher, request.window)
-    masker = Masker(request.rules)
+    rules = request.rules
+    masker = Masker(rules)
+    matched: set[int] = set()
 
     def collect() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         size = 0
         for batch in reader.read():
-            raw_events = list(map(masker.apply, batch.raw_events))
+            raw_events = [masker.apply(raw, matched) for raw in batch.raw_events]
             size += sum(map(len, raw_events))
             if size > max_bytes:
                 raise TooLargeForXComError(size, max_bytes)
@@ -60,6 +68,7 @@ def collect_events(
     (events,) = run_in_threads([collect_whole], threading.Event(), lambda: client.is_stopped, lambda: None)
     if len(events) < (min_events or 0):
         raise TooFewEventsError(min_events or 0, len(events))
+    tell_unmatched(rules.unmatched(matched) if events else (), on_unmatched)
     return events
 
 

@@ -36,6 +36,8 @@ class Block(NamedTuple):
     :param partition: folders of the partition that the events belong to, empty where there are none; where it is
         :data:`~airflow_provider_honeyhive.models.layout.INDEX_PARTITION`, there are no events but records of them.
     :param misfits: values that did not fit their columns, by column.
+    :param matched: numbers of the paths of what is to be taken out or replaced that led to something in these events,
+        or in others that were encoded together with them; None where an earlier release has staged them.
     """
 
     size_bytes: Count
@@ -45,6 +47,7 @@ class Block(NamedTuple):
     max_us: Micros | None
     partition: str = ""
     misfits: dict[str, Count] = {}
+    matched: list[Count] | None = None
 
 
 #: What Hive, and whoever reads its partitions, calls the folder of NULL.
@@ -83,7 +86,8 @@ class BlockEncoder:
     """Makes the bytes of blocks.
 
     :param serialize: of the file format.
-    :param prepare: gives an event without what is not to be exported; called before anything is written.
+    :param prepare: gives an event without what is not to be exported; called before anything is written, with a set
+        that gets the numbers of the paths that led to something in the event.
     :param partition_by: keys of :data:`~airflow_provider_honeyhive.models.layout.PARTITION_KEYS`.
     :param index: makes records of events as they are written; they follow each block. None: there is no index.
     """
@@ -91,7 +95,7 @@ class BlockEncoder:
     def __init__(
         self,
         serialize: Serialize,
-        prepare: Callable[[RawEvent], RawEvent] | None = None,
+        prepare: Callable[[RawEvent, set[int]], RawEvent] | None = None,
         partition_by: Sequence[str] = (),
         index: Callable[[Sequence[RawEvent]], bytes] | None = None,
     ) -> None:
@@ -102,9 +106,10 @@ class BlockEncoder:
 
     def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
         """Return the bytes of each partition's events, with what is known of them, and then their records."""
-        prepared = self._prepared(raw_events)
+        matched: set[int] = set()
+        prepared = self._prepared(raw_events, matched)
         blocks = [
-            self._block(partition, [prepared[at] for at in places], [times[at] for at in places])
+            self._block(partition, [prepared[at] for at in places], [times[at] for at in places], sorted(matched))
             for partition, places in self._by_partition(raw_events, times)
         ]
         if self._index is not None:
@@ -114,10 +119,10 @@ class BlockEncoder:
 
     def records(self, raw_events: Sequence[RawEvent]) -> bytes:
         """Return the records that events have when they are written; nothing where there is no index."""
-        return b"" if self._index is None else self._index(self._prepared(raw_events))
+        return b"" if self._index is None else self._index(self._prepared(raw_events, set()))
 
-    def _prepared(self, raw_events: Sequence[RawEvent]) -> Sequence[RawEvent]:
-        return raw_events if self._prepare is None else list(map(self._prepare, raw_events))
+    def _prepared(self, raw_events: Sequence[RawEvent], matched: set[int]) -> Sequence[RawEvent]:
+        return raw_events if self._prepare is None else [self._prepare(raw, matched) for raw in raw_events]
 
     def _by_partition(
         self, raw_events: Sequence[RawEvent], times: Sequence[int | None]
@@ -131,7 +136,7 @@ class BlockEncoder:
         yield from sorted(found.items())
 
     def _block(
-        self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None]
+        self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None], matched: list[int]
     ) -> tuple[bytes, Block]:
         data, misfits = self._serialize(raw_events)
         known = [time for time in times if time is not None]
@@ -143,6 +148,7 @@ class BlockEncoder:
             max(known, default=None),
             partition,
             dict(misfits),
+            matched,
         )
 
 

@@ -197,6 +197,8 @@ class HoneyHiveHook(BaseHook):
     ) -> Iterator[dict[str, JsonValue]]:
         """Yield every event of ``[start_time, end_time)`` once, in constant memory.
 
+        After the last one, the log warns of paths that matched nothing in any event.
+
         :param project: name of the project; default: the connection's.
         :param filters: EventFilter objects, dicts, or JSON texts of them.
         :param start_time: inclusive; datetime (naive: UTC), ISO text, or Unix seconds or milliseconds.
@@ -209,6 +211,7 @@ class HoneyHiveHook(BaseHook):
         :raises IncompleteExportError: not all could be read; begin again.
         :raises HoneyHiveError: see :mod:`airflow_provider_honeyhive.exceptions`.
         """
+        from airflow_provider_honeyhive.export.unmatched import tell_unmatched  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
 
         window = _window(start_time, end_time)
@@ -222,8 +225,13 @@ class HoneyHiveHook(BaseHook):
             redact=redact,
         )
         masker = Masker(request.rules)
+        matched: set[int] = set()
+        count = 0
         for batch in iter_batches(self.get_conn(), request, page_size):
-            yield from map(load_event, map(masker.apply, batch.raw_events))
+            count += len(batch.raw_events)
+            for raw in batch.raw_events:
+                yield load_event(masker.apply(raw, matched))
+        tell_unmatched(request.rules.unmatched(matched) if count else ())
 
     def count_events(
         self,

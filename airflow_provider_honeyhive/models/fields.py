@@ -106,12 +106,18 @@ class FieldRules:
         return self.exclude_fields + self.redact
 
     def unmatched(self, matched: Collection[int]) -> list[str]:
-        """Return the paths that matched nothing; what lies in something that another path led to has gone with it.
+        """Return the paths that matched nothing.
+
+        Not those to what lies in a value that another path led to: it has gone with that.
 
         :param matched: numbers of those of ``paths`` that led to a value.
         """
         found = [path for number, path in enumerate(self.paths) if number in matched]
-        return [path for path in self.paths if not any(_covers(one, path) for one in found)]
+        return [
+            path
+            for path in self.paths
+            if path not in found and not any(_covers(one, path.rpartition(".")[0]) for one in found)
+        ]
 
 
 def check_fields(projections: Any = None, exclude_fields: Any = None, redact: Any = None) -> None:

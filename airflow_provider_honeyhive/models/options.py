@@ -25,6 +25,9 @@ MOST_SHARDS = 1024
 #: to pull, 50 MB take seconds and double the API server's memory, 200 MB cannot be pulled any more.
 DEFAULT_XCOM_MAX_BYTES = 5_000_000
 
+#: What may happen where a path of ``exclude_fields`` or ``redact`` matches nothing in the whole export.
+ON_UNMATCHED = WARN, FAIL = ("warn", "fail")
+
 _A_FOLDER = " is a folder, not one object"
 
 
@@ -40,9 +43,11 @@ class ExportOptions:
     :param concurrency: slices read at the same time, and so the most requests at once.
     :param replace: replace an earlier export of the same window.
     :param min_events: fewer events than this are an error.
+    :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event:
+        ``warn`` in the log, or ``fail`` before anything is published. The manifest names such paths.
     :param lookback: how many windows' worth behind the window to read again, for what came late or changed.
     :param trust_total: compare what was read with the total that the server reports; None: as the connection says.
-    :raises InvalidArgumentError: a number is out of its range, or no such partition.
+    :raises InvalidArgumentError: a number is out of its range, or no such partition or choice.
     """
 
     file_format: str | None = None
@@ -53,6 +58,7 @@ class ExportOptions:
     concurrency: int = DEFAULT_CONCURRENCY
     replace: bool = True
     min_events: int | None = None
+    on_unmatched: str = WARN
     lookback: int = 0
     trust_total: bool | None = None
 
@@ -61,7 +67,7 @@ class ExportOptions:
         """Return the options that an operator or a command has as attributes.
 
         :param source: what it has no attribute for is the default; ``partition_by`` may also be None or one key.
-        :raises InvalidArgumentError: a number is out of its range, or no such partition.
+        :raises InvalidArgumentError: a number is out of its range, or no such partition or choice.
         """
         given: dict[str, Any] = {one.name: getattr(source, one.name, one.default) for one in fields(cls)}
         keys = given["partition_by"]
@@ -72,6 +78,7 @@ class ExportOptions:
         if len(set(keys)) < len(keys) or not set(keys) <= set(PARTITION_KEYS):
             allowed = " and ".join(map(repr, PARTITION_KEYS))
             raise InvalidArgumentError("partition_by", list(keys), f"allowed: a list of {allowed}, once each")
+        check_on_unmatched(self.on_unmatched)
         for argument, least, most in (
             ("max_file_size", 1, None),
             ("page_size", 1, 7500),
@@ -82,6 +89,15 @@ class ExportOptions:
             check_number(
                 argument, getattr(self, argument), least, most, optional=argument in ("page_size", "min_events")
             )
+
+
+def check_on_unmatched(on_unmatched: Any) -> None:
+    """Check what is to happen where a path matches nothing.
+
+    :raises InvalidArgumentError: no such choice.
+    """
+    if on_unmatched not in ON_UNMATCHED:
+        raise InvalidArgumentError("on_unmatched", on_unmatched, f"allowed: {' or '.join(map(repr, ON_UNMATCHED))}")
 
 
 def check_partitions(

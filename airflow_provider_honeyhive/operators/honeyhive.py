@@ -16,6 +16,7 @@ from airflow_provider_honeyhive.models.options import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_FILE_SIZE,
     DEFAULT_XCOM_MAX_BYTES,
+    WARN,
     ExportOptions,
     check_lookback,
     check_number,
@@ -112,6 +113,9 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     :param min_events: fail where the window holds fewer events; default: none are fine.
     :param when_empty: ``skip``: a window without events ends the task as skipped, after the empty export has been
         published; default ``success``.
+    :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event:
+        ``warn`` (the default) in the log, or ``fail`` before anything is published. Among mapped exports of a split
+        window it has no effect: the combination decides.
     :param lookback: how many times the window's length to read again behind it; what came late or changed since
         earlier runs of the task exported it becomes correction files beside the window's own. ``output_path`` must be
         a folder, and begin with one in which no template stands. Default 0.
@@ -165,6 +169,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         replace: bool = True,
         min_events: int | None = None,
         when_empty: str = SUCCESS,
+        on_unmatched: str = WARN,
         lookback: int = 0,
         trust_total: bool | None = None,
         xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
@@ -194,6 +199,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.replace = replace
         self.min_events = min_events
         self.when_empty = when_empty
+        self.on_unmatched = on_unmatched
         self.lookback = lookback
         self.trust_total = trust_total
         self.xcom_max_bytes = xcom_max_bytes
@@ -245,6 +251,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                     max_bytes=self.xcom_max_bytes,
                     page_size=self.page_size,
                     min_events=self.min_events,
+                    on_unmatched=self.on_unmatched,
                     trust_total=self.trust_total,
                 )
                 log.info(

@@ -20,7 +20,7 @@ from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.layout import choose_layout
-from airflow_provider_honeyhive.models.options import MOST_SHARDS, check_number
+from airflow_provider_honeyhive.models.options import MOST_SHARDS, WARN, check_number, check_on_unmatched
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
@@ -201,6 +201,8 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
     :param replace: replace an earlier export of the same window; False: fail.
     :param when_empty: ``skip``: a window without events ends the task as skipped, after the empty export has been
         published; default ``success``.
+    :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event of
+        any part: ``warn`` (the default) in the log, or ``fail`` before anything is published.
     :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
     :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
     :raises AirflowFailException: what no retry mends: parts that do not belong together, a destination that holds
@@ -222,6 +224,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         output_conn_id: str | None = None,
         replace: bool = True,
         when_empty: str = SUCCESS,
+        on_unmatched: str = WARN,
         honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -237,6 +240,8 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         self.replace = replace
         self.when_empty = when_empty
         check_when_empty(when_empty)
+        self.on_unmatched = on_unmatched
+        check_on_unmatched(on_unmatched)
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
@@ -244,7 +249,13 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
 
         window = run_window(context, self.start_time, self.end_time)
         manifest = combine_exports(
-            client, path, _urls(self.exports), window, airflow=airflow_facts(context), replace=self.replace
+            client,
+            path,
+            _urls(self.exports),
+            window,
+            airflow=airflow_facts(context),
+            replace=self.replace,
+            on_unmatched=self.on_unmatched,
         )
         log_files(manifest)
         result, returned = ExportResult.of_files(manifest), summarize(manifest)

@@ -41,6 +41,7 @@ from airflow_provider_honeyhive.exceptions import (
     InvalidArgumentError,
     TooFewEventsError,
     TooLargeForXComError,
+    UnmatchedFieldsError,
     WrongProjectError,
 )
 
@@ -224,6 +225,7 @@ ERRORS: list[HoneyHiveError] = [
     IncompleteExportError(None, 1, HOSTILE),
     IncompleteExportError(2, 1, agreed=True),
     TooFewEventsError(2, 1),
+    UnmatchedFieldsError([HOSTILE, KEY] * 100),
     TooLargeForXComError(2, 1),
     HoneyHiveAuthError(f"no {KEY} {HOSTILE}", status_code=401, server_message=HOSTILE, error_code=HOSTILE),
     DestinationError(HOSTILE * 100_000),

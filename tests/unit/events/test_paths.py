@@ -204,7 +204,8 @@ def test_a_path_to_what_went_with_another_one_is_not_called_unmatched():
     rules = FieldRules.parse(exclude_fields=["a.0.b", "a.b", "a", "c.d", "c"])
     assert unmatched(rules, {"a": 1}) == ["c.d", "c"]
     assert unmatched(rules, {"c": {"e": 1}}) == ["a.0.b", "a.b", "a"]
-    assert unmatched(FieldRules.parse(exclude_fields=["a.b", "a.0.b"]), {"a": {"b": 1}}) == []
+    assert unmatched(FieldRules.parse(exclude_fields=["a.b", "a.0.b"]), {"a": {"b": 1}}) == ["a.0.b"]
+    assert unmatched(FieldRules.parse(exclude_fields=["a.b", "a.0.b"]), {"a": [{"b": 1}]}) == []
 
 
 def test_a_field_that_projections_leave_out_matches_nothing():

@@ -122,6 +122,7 @@ def test_texts_of_a_request_are_checked_by_name():
         exceptions.WrongProjectError("a", "b"),
         exceptions.IncompleteExportError(5, 3),
         exceptions.TooFewEventsError(5, 3),
+        exceptions.UnmatchedFieldsError(["a.b"]),
         exceptions.TooLargeForXComError(5, 3),
         exceptions.DestinationError("full"),
     ],
