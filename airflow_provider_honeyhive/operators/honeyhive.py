@@ -89,7 +89,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         too. Default: all fields. (templated)
     :param evaluation_id: export only the events of this experiment run. (templated)
     :param exclude_fields: dotted paths of what is taken out of each event before anything is written, such as
-        ``inputs`` or ``outputs.content``; lists on the way are walked through. (templated)
+        ``inputs`` or ``outputs.content``; numbers on the way, such as indexes of lists, may be left out, and mean all
+        then. (templated)
     :param redact: the same paths, whose values are replaced by a keyed hash, so that joins survive; the key is
         the connection's extra ``redact_secret``. (templated)
     :param sessions: ``complete``: export whole sessions, those whose root event lies in the window and meets the

@@ -48,8 +48,8 @@ PUBLIC_MODULES = {
     "tasks.retry_policy",
     "triggers.honeyhive",
 }
-#: What looks like a private name or a test and is neither: a folder of exports, a call of the hook.
-PUBLIC_NAMES = {"_corrections", "test_connection"}
+#: What looks like a private name or a test and is neither: a folder of exports, a call of the hook, a key in events.
+PUBLIC_NAMES = {"_corrections", "test_connection", "metadata._event"}
 #: Where it is installed, which need not be the repository.
 PACKAGE = Path(airflow_provider_honeyhive.__file__).parent
 TOP_LEVEL = {path.stem for path in PACKAGE.iterdir()}

@@ -115,6 +115,16 @@ def test_a_mapped_task_that_fails_for_good_publishes_nothing(sandbox, connect, o
     assert published(output) == []
 
 
+def test_a_path_that_no_part_matches_fails_the_combination_alone(sandbox, output):
+    fail = {"on_unmatched": "fail"}
+
+    run = run_many(output, export={"exclude_fields": ["inputs", "inputz"], **fail}, combine={"retries": 2, **fail})
+
+    assert "inputz" in run.refusal("combine")
+    assert Counter(run.states.values())["success"] == 5, "the split and all parts"
+    assert published(output) == []
+
+
 def test_a_part_that_is_missing_fails_the_combination_and_the_parts_stay(sandbox, output):
     def lose() -> None:
         next(output.glob("_shards-*/*/_manifest.json")).unlink()
@@ -221,6 +231,8 @@ def test_the_parts_are_combined_within_an_object_store(sandbox, s3, bucket):
         (HoneyHiveCombineExportsOperator, {"output_path": "/export/day.jsonl.gz", "exports": []}, "output_path"),
         (HoneyHiveCombineExportsOperator, {"output_path": "relative/day", "exports": []}, "output_path"),
         (HoneyHiveCombineExportsOperator, {"end_time": "yesterday", "exports": []}, "end_time"),
+        (HoneyHiveCombineExportsOperator, {"on_unmatched": "error", "exports": []}, "on_unmatched"),
+        (HoneyHiveExportEventsOperator, {"on_unmatched": "error"}, "on_unmatched"),
     ],
 )
 def test_what_cannot_be_right_is_found_when_the_dag_is_parsed(operator, arguments, named):

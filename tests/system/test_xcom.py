@@ -48,6 +48,13 @@ def test_too_many_bytes_fail_at_once_with_both_numbers_and_the_way_out(sandbox):
         assert part in message
 
 
+def test_a_path_that_matches_nothing_fails_at_once_where_it_shall(sandbox):
+    asked = {"exclude_fields": ["inputs", "inputz"], "retries": 2}
+
+    assert len(run_export(**asked).result()) == 300
+    assert "inputz" in run_export(**asked, on_unmatched="fail").refusal()
+
+
 def test_what_xcom_cannot_carry_arrives_as_the_nearest_thing_it_can(serve):
     serve(
         [

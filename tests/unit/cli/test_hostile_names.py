@@ -163,7 +163,7 @@ PLAIN = JSON.replace(KEY, "S3cr3t")
 OPTIONS = (
     *("--project", "--start", "--end", "--filter", "--projection", "--exclude", "--redact", "--evaluation-id"),
     *("--sessions", "--output", "--format", "--compression", "--partition-by", "--max-file-size", "--min-events"),
-    *("--concurrency", "--page-size", "--connection-uri"),
+    *("--on-unmatched", "--concurrency", "--page-size", "--connection-uri"),
 )
 
 

@@ -305,6 +305,7 @@ def test_it_writes_to_an_object_store_and_verifies_there(sandbox, bucket, monkey
         (["--concurrency", "many"], "argument --concurrency: invalid int value: (not shown)"),
         (["--page-size", "0"], "error: --page-size: got 0; allowed: a whole number from 1 to 7500"),
         (["--min-events", "-1"], "error: --min-events: got -1; allowed: a whole number from 0 on"),
+        (["--on-unmatched", "error"], "argument --on-unmatched: invalid choice: (not shown) (choose from"),
         (["--max-file-size", "0"], "error: --max-file-size: got 0; allowed: a whole number from 1 on"),
         (["--max-file-size", "1TB"], "argument --max-file-size: no size; allowed: bytes"),
         (["--colour"], "unrecognized arguments: --colour"),
@@ -384,6 +385,16 @@ def test_too_few_events_are_three_since_more_may_come(sandbox, tmp_path, capsys)
     assert export(tmp_path / "out", "--min-events", "301") == 3
     assert "at least 301" in capsys.readouterr().err
     assert export(tmp_path / "out", "--min-events", "300") == 0
+
+
+def test_a_path_that_matches_nothing_is_warned_of_or_is_one_and_publishes_nothing(sandbox, tmp_path, capsys):
+    asked = ["--exclude", "inputs", "--exclude", "inputz.text"]
+    assert export(tmp_path / "out", *asked, "--on-unmatched", "fail") == 1
+    assert "on_unmatched='warn': inputz.text (" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert export(tmp_path / "out", *asked) == 0
+    assert "match nothing in any event, so nothing was left out for them: inputz.text" in capsys.readouterr().err
+    assert Manifest.read(tmp_path / "out").unmatched_fields == ["inputz.text"]
 
 
 def test_a_destination_that_cannot_be_written_is_three(sandbox, tmp_path, capsys):
