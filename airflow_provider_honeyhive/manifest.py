@@ -65,6 +65,7 @@ class RequestFacts(StoredModel):
     :param exclude_fields: paths of what was taken out.
     :param redact: paths of what was replaced by keyed hashes.
     :param redact_key_id: tells the key of these hashes from others.
+    :param include_content: whether the files hold what was said; False: only what was measured.
     :param sessions: ``complete`` where whole sessions were asked for, those whose root lies in the window.
     :param endpoint: the endpoint that answered.
     :param api_host: host of the API.
@@ -77,6 +78,7 @@ class RequestFacts(StoredModel):
     exclude_fields: Items[str] = []
     redact: Items[str] = []
     redact_key_id: str | None = None
+    include_content: bool = True
     sessions: str | None = None
     endpoint: str | None = None
     api_host: str

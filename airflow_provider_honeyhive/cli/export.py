@@ -45,6 +45,7 @@ _OPTIONS = {
     "projections": "--projection",
     "exclude_fields": "--exclude",
     "redact": "--redact",
+    "include_content": "--no-content",
     "partition_by": "--partition-by",
     "evaluation_id": "--evaluation-id",
     "sessions": "--sessions",
@@ -125,6 +126,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a field whose values are replaced by a keyed hash; may be given again; the key is the connection's extra "
         "'redact_secret', else HH_REDACT_SECRET (default: none)",
+    )
+    what.add_argument(
+        "--no-content",
+        dest="include_content",
+        action="store_false",
+        help="export what was measured, not what was said: numbers, times, ids and names, without inputs, outputs, "
+        "errors, comments and any other text; ids of users and sessions only as keyed hashes, where there is a key as "
+        "for --redact (default: all of each event)",
     )
     what.add_argument(
         "--evaluation-id", type=_text, metavar="ID", help="only events of this experiment run (default: all events)"
@@ -279,6 +288,7 @@ def _request(args: argparse.Namespace, settings: ClientSettings) -> ExportReques
         exclude_fields=args.exclude,
         redact=args.redact,
         redact_secret=settings.redact_secret or os.environ.get("HH_REDACT_SECRET"),
+        include_content=args.include_content,
         sessions=args.sessions,
     )
 

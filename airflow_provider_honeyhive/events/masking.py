@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_honeyhive.events.keyed_hash import key_id, redacted
+from airflow_provider_honeyhive.events.measured import measured
 from airflow_provider_honeyhive.events.scan import (
     after_scalars,
     after_value,
@@ -111,7 +112,8 @@ class Masker:
         self._key = rules.redact_secret.get_secret_value().encode() if rules.redact_secret else b""
         self._redacted = partial(redacted, key=self._key)
         self._active = rules.active
-        self._redacts = bool(rules.redact)
+        self._measures = not rules.include_content
+        self._redacts = bool(rules.redact) or self._measures
 
     @property
     def key_id(self) -> str | None:
@@ -134,7 +136,10 @@ class Masker:
     def _masked(self, raw: bytes, matched: set[int]) -> bytes:
         event = _Event(raw, [], matched)
         self._edit_object(event, 0, len(raw), self._top)
-        return _spliced(raw, event.edits) if event.edits else raw
+        masked = _spliced(raw, event.edits) if event.edits else raw
+        if not self._measures:
+            return masked
+        return measured(masked, self._redacted if self._key else None, _hashes(event.edits))
 
     def _edit_object(self, event: _Event, start: int, end: int, place: _Place, depth: int = 0) -> None:
         # Run for each member there is: nothing is called for those that no path names.
@@ -307,6 +312,17 @@ class _Level:
 
 def _is_walked(raw: bytes, start: int, depth: int) -> bool:
     return raw.startswith(b"[", start) or (raw.startswith(b"{", start) and depth >= QUICK_LEVELS)
+
+
+def _hashes(edits: list[Edit]) -> set[int]:
+    """Return where in the spliced text the hashes begin."""
+    found: set[int] = set()
+    moved = 0
+    for start, end, instead in edits:
+        if instead.startswith(b'"'):
+            found.add(start + moved)
+        moved += len(instead) - (end - start)
+    return found
 
 
 def _spliced(raw: bytes, edits: list[Edit]) -> bytes:

@@ -110,14 +110,14 @@ def spans_of_compact(raw: bytes, start: int, end: int) -> list[MemberSpan] | Non
 def spans_by_scanning(raw: RawText, start: int, end: int) -> Iterator[MemberSpan]:
     """Yield the members of any object, as :func:`member_spans` does."""
     if raw[start : start + 1] != b"{":
-        raise _unreadable(start)
+        raise unreadable(start)
     at = skip_space(raw, start + 1)
     if raw[at : at + 1] == b"}" and at + 1 == end:
         return
     while True:
         member = _MEMBER.match(raw, at)
         if member is None:
-            raise _unreadable(at)
+            raise unreadable(at)
         value_start, value_end = member.span(2)
         if member[2] is None:
             value_start = member.end()
@@ -125,10 +125,10 @@ def spans_by_scanning(raw: RawText, start: int, end: int) -> Iterator[MemberSpan
         yield _text_of(bytes(member[1]), at), at, value_start, value_end
         after = _AFTER_MEMBER.match(raw, value_end)
         if after is None:
-            raise _unreadable(value_end)
+            raise unreadable(value_end)
         if after[1] == b"}":
             if after.end(1) != end:
-                raise _unreadable(after.end(1))
+                raise unreadable(after.end(1))
             return
         at = after.end()
 
@@ -149,7 +149,7 @@ def member_at(raw: bytes, at: int) -> tuple[str, int]:
     """
     found = _KEY.match(raw, at)
     if found is None:
-        raise _unreadable(at)
+        raise unreadable(at)
     return _text_of(found[1], at), found.end()
 
 
@@ -168,7 +168,7 @@ def after_value(raw: bytes, at: int, *, in_list: bool) -> tuple[int, bool]:
     """
     found = _AFTER_VALUE.match(raw, at)
     if found is None or found[1] == (b"}" if in_list else b"]"):
-        raise _unreadable(at)
+        raise unreadable(at)
     return (found.end(), False) if found[1] == b"," else (found.start(1), True)
 
 
@@ -193,7 +193,7 @@ def end_of_value(raw: RawText, start: int) -> int:
     """
     end = find_end(raw, start)
     if end is None:
-        raise _unreadable(start)
+        raise unreadable(start)
     return end
 
 
@@ -227,10 +227,11 @@ def _text_of(key: bytes, at: int) -> str:
     try:
         return text_of(key)
     except ValueError:
-        raise _unreadable(at) from None
+        raise unreadable(at) from None
 
 
-def _unreadable(at: int) -> UnreadableEventError:
+def unreadable(at: int) -> UnreadableEventError:
+    """Return the error that an event cannot be read on from a byte of it."""
     return UnreadableEventError(
         f"an event cannot be read as JSON at its byte {at}, so what is to be left out cannot be found in it; "
         "nothing was published"

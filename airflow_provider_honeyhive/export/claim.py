@@ -159,10 +159,21 @@ def same_project(one: Manifest, other: Manifest) -> bool:
     return len(asked) == 1 or any(asked == set(names) for names in (*one.project_names, *other.project_names))
 
 
+_ASKED = (
+    "filters",
+    "projections",
+    "evaluation_id",
+    "exclude_fields",
+    "redact",
+    "redact_key_id",
+    "include_content",
+    "sessions",
+)
+
+
 def asked_alike(one: RequestFacts, other: RequestFacts) -> bool:
     """Return whether two requests ask for the same of each event; their projects and windows aside."""
-    asked = ("filters", "projections", "evaluation_id", "exclude_fields", "redact", "redact_key_id", "sessions")
-    return all(getattr(one, name) == getattr(other, name) for name in asked)
+    return all(getattr(one, name) == getattr(other, name) for name in _ASKED)
 
 
 def task_of(manifest: Manifest) -> str:

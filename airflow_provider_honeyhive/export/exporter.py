@@ -121,6 +121,7 @@ class _Export:
             exclude_fields=list(request.exclude_fields),
             redact=list(request.redact),
             redact_key_id=self._masker.key_id,
+            include_content=request.include_content,
             sessions=request.sessions,
             api_host=client.settings.api_host,
         )
@@ -209,6 +210,7 @@ class _Export:
             self._masker.apply if self._request.rules.active else None,
             self._options.partition_by,
             records_of if self._options.lookback else None,
+            names_only=not self._request.include_content,
         )
 
     def _look_for_unmatched(self, staged: Sequence[StagedFile]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import starmap
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -14,6 +15,7 @@ from airflow_provider_honeyhive.events.raw import Scalar, head_decoder
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.text import TEXT_FORMATS
+from airflow_provider_honeyhive.models.content import is_name
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.models.stored import Count, Micros  # noqa: TC001 - pydantic needs them at run time
 
@@ -90,6 +92,7 @@ class BlockEncoder:
         that gets the numbers of the paths that led to something in the event.
     :param partition_by: keys of :data:`~airflow_provider_honeyhive.models.layout.PARTITION_KEYS`.
     :param index: makes records of events as they are written; they follow each block. None: there is no index.
+    :param names_only: folders show names alone; where a partition's value is another text, it is as if there was none.
     """
 
     def __init__(
@@ -98,11 +101,14 @@ class BlockEncoder:
         prepare: Callable[[RawEvent, set[int]], RawEvent] | None = None,
         partition_by: Sequence[str] = (),
         index: Callable[[Sequence[RawEvent]], bytes] | None = None,
+        *,
+        names_only: bool = False,
     ) -> None:
         self._serialize = serialize
         self._prepare = prepare
         self._keys = [(name, _VALUES[name]) for name in partition_by]
         self._index = index
+        self._names_only = names_only
 
     def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
         """Return the bytes of each partition's events, with what is known of them, and then their records."""
@@ -132,7 +138,10 @@ class BlockEncoder:
             return
         found: dict[str, list[int]] = {}
         for at, (raw, time) in enumerate(zip(raw_events, times, strict=True)):
-            found.setdefault("/".join(_folder(name, key(raw, time)) for name, key in self._keys), []).append(at)
+            values = [(name, key(raw, time)) for name, key in self._keys]
+            if self._names_only:
+                values = [(name, value if value is not None and is_name(value) else None) for name, value in values]
+            found.setdefault("/".join(starmap(_folder, values)), []).append(at)
         yield from sorted(found.items())
 
     def _block(

@@ -143,6 +143,7 @@ class HoneyHiveHook(BaseHook):
         projections: Names = None,
         exclude_fields: Names = None,
         redact: Names = None,
+        include_content: bool = True,
         evaluation_id: str | None = None,
         page: int = 1,
         limit: int = 1000,
@@ -159,6 +160,7 @@ class HoneyHiveHook(BaseHook):
         :param projections: top-level fields to keep.
         :param exclude_fields: dotted paths of what to take out of each event.
         :param redact: paths of what to replace by a hash with the connection's ``redact_secret``.
+        :param include_content: False gives what was measured alone: numbers, times, ids and names, no other text.
         :param evaluation_id: id of an experiment run.
         :param page: number of the page, from 1.
         :param limit: most events in the page; the endpoint's own maximum (7500 or 1000) caps it.
@@ -171,7 +173,14 @@ class HoneyHiveHook(BaseHook):
         check_number("page", page, 1, None)
         check_number("limit", limit, 1, 7500)
         request = self._request(
-            project, filters, None, evaluation_id, projections=projections, exclude_fields=exclude_fields, redact=redact
+            project,
+            filters,
+            None,
+            evaluation_id,
+            projections=projections,
+            exclude_fields=exclude_fields,
+            redact=redact,
+            include_content=include_content,
         )
         low = high = None
         if both_given(start_time, end_time):
@@ -192,6 +201,7 @@ class HoneyHiveHook(BaseHook):
         projections: Names = None,
         exclude_fields: Names = None,
         redact: Names = None,
+        include_content: bool = True,
         evaluation_id: str | None = None,
         page_size: int | None = None,
     ) -> Iterator[dict[str, JsonValue]]:
@@ -206,6 +216,7 @@ class HoneyHiveHook(BaseHook):
         :param projections: top-level fields to keep; event_id, start_time and project always come too.
         :param exclude_fields: dotted paths of what to take out of each event.
         :param redact: paths of what to replace by a hash with the connection's ``redact_secret``.
+        :param include_content: False gives what was measured alone: numbers, times, ids and names, no other text.
         :param evaluation_id: id of an experiment run.
         :param page_size: most events in one request; default: by the size of the answers.
         :raises IncompleteExportError: not all could be read; begin again.
@@ -223,6 +234,7 @@ class HoneyHiveHook(BaseHook):
             projections=projections,
             exclude_fields=exclude_fields,
             redact=redact,
+            include_content=include_content,
         )
         masker = Masker(request.rules)
         matched: set[int] = set()

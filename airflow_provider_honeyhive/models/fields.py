@@ -62,6 +62,8 @@ class FieldRules:
         are, as long as the key is the same; null stays null. See :mod:`~airflow_provider_honeyhive.events.keyed_hash`
         for what counts as equal and what a hash does not hide.
     :param redact_secret: the secret of these hashes, needed where there is something to redact.
+    :param include_content: False keeps only what was measured: see
+        :mod:`~airflow_provider_honeyhive.models.content`. A redacted value is kept, as its hash.
     :raises InvalidArgumentError: a path that cannot be right, a field that no event may be without, fields
         both kept and excluded, or both excluded and redacted, or no key to redact with.
     """
@@ -70,15 +72,23 @@ class FieldRules:
     exclude_fields: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
     redact_secret: SecretStr | None = None
+    include_content: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self.projections, self.exclude_fields, self.redact)
-        if self.redact:
+        check_include_content(self.include_content)
+        if self.redact or (not self.include_content and self.redact_secret is not None):
             _check_key(self.redact, self.redact_secret)
 
     @classmethod
     def parse(
-        cls, *, projections: Any = None, exclude_fields: Any = None, redact: Any = None, redact_secret: Any = None
+        cls,
+        *,
+        projections: Any = None,
+        exclude_fields: Any = None,
+        redact: Any = None,
+        redact_secret: Any = None,
+        include_content: Any = True,
     ) -> FieldRules:
         """Make rules of arguments as users, templates and connections write them.
 
@@ -86,6 +96,7 @@ class FieldRules:
         :param exclude_fields: paths, or a JSON text of a list of them.
         :param redact: the same.
         :param redact_secret: a ``SecretStr`` or a text; white space around it is not part of it.
+        :param include_content: True or False.
         :raises InvalidArgumentError: names the argument, what came and what is allowed.
         """
         return cls(
@@ -93,12 +104,13 @@ class FieldRules:
             exclude_fields=parse_paths("exclude_fields", exclude_fields),
             redact=parse_paths("redact", redact),
             redact_secret=_parse_key(redact_secret),
+            include_content=include_content,
         )
 
     @property
     def active(self) -> bool:
         """Whether there is any rule."""
-        return bool(self.projections or self.exclude_fields or self.redact)
+        return bool(self.projections or self.exclude_fields or self.redact or not self.include_content)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -118,6 +130,15 @@ class FieldRules:
             for path in self.paths
             if path not in found and not any(_covers(one, path.rpartition(".")[0]) for one in found)
         ]
+
+
+def check_include_content(include_content: Any) -> None:
+    """Check that nothing is taken for True that was meant as False, such as a text.
+
+    :raises InvalidArgumentError: it is neither True nor False.
+    """
+    if not isinstance(include_content, bool):
+        raise InvalidArgumentError("include_content", include_content, "allowed: True or False")
 
 
 def check_fields(projections: Any = None, exclude_fields: Any = None, redact: Any = None) -> None:

@@ -36,6 +36,7 @@ class ExportRequest(BaseModel):
     :param exclude_fields: paths of what is taken out of each event.
     :param redact: paths of what is replaced by a keyed hash.
     :param redact_secret: the key of these hashes.
+    :param include_content: False: only what was measured is exported, and not what was said.
     :param sessions: ``complete``: all events of each session whose root event lies in the window, and meets the
         filters; None: the events that do.
     """
@@ -50,6 +51,7 @@ class ExportRequest(BaseModel):
     exclude_fields: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
     redact_secret: SecretStr | None = None
+    include_content: bool = True
     sessions: Sessions = None
 
     @classmethod
@@ -64,6 +66,7 @@ class ExportRequest(BaseModel):
         exclude_fields: Any = None,
         redact: Any = None,
         redact_secret: SecretStr | str | None = None,
+        include_content: Any = True,
         sessions: Any = None,
     ) -> ExportRequest:
         """Make a request of arguments as users and templates write them.
@@ -73,11 +76,16 @@ class ExportRequest(BaseModel):
         :param exclude_fields: paths such as ``outputs.content``, or a JSON text of a list of them.
         :param redact: the same.
         :param redact_secret: of the connection.
+        :param include_content: True or False.
         :param sessions: ``complete`` or None.
         :raises InvalidArgumentError: names the argument, what came and what is allowed.
         """
         rules = FieldRules.parse(
-            projections=projections, exclude_fields=exclude_fields, redact=redact, redact_secret=redact_secret
+            projections=projections,
+            exclude_fields=exclude_fields,
+            redact=redact,
+            redact_secret=redact_secret,
+            include_content=include_content,
         )
         parsed = parse_filters(filters)
         if check_sessions(sessions) is not None:
@@ -91,6 +99,7 @@ class ExportRequest(BaseModel):
             exclude_fields=rules.exclude_fields,
             redact=rules.redact,
             redact_secret=rules.redact_secret,
+            include_content=rules.include_content,
             sessions=sessions,
         )
 
@@ -102,6 +111,7 @@ class ExportRequest(BaseModel):
             exclude_fields=self.exclude_fields,
             redact=self.redact,
             redact_secret=self.redact_secret,
+            include_content=self.include_content,
         )
 
 

@@ -10,7 +10,7 @@ from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client
-from airflow_provider_honeyhive.models.fields import check_fields, parse_paths
+from airflow_provider_honeyhive.models.fields import check_fields, check_include_content, parse_paths
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import (
     DEFAULT_CONCURRENCY,
@@ -93,6 +93,9 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         then. (templated)
     :param redact: the same paths, whose values are replaced by a keyed hash, so that joins survive; the key is
         the connection's extra ``redact_secret``. (templated)
+    :param include_content: False exports what was measured, not what was said: numbers, times, ids and names, no other
+        text; ids of users and sessions as keyed hashes where the connection has a ``redact_secret``, else not at all.
+        Default True.
     :param sessions: ``complete``: export whole sessions, those whose root event lies in the window and meets the
         filters, with all their events wherever they lie, so that no trace is cut; needs ``output_path``, and a request
         or two for each session. Default: the events of the window.
@@ -158,6 +161,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         evaluation_id: str | None = None,
         exclude_fields: Sequence[str] | str | None = None,
         redact: Sequence[str] | str | None = None,
+        include_content: bool = True,
         sessions: str | None = None,
         output_path: Any = None,
         output_conn_id: str | None = None,
@@ -187,6 +191,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.evaluation_id = evaluation_id
         self.exclude_fields = exclude_fields
         self.redact = redact
+        self.include_content = include_content
         self.sessions = sessions
         self.output_path = output_path
         self.output_path_template = output_path
@@ -302,6 +307,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             exclude_fields=self.exclude_fields,
             redact=self.redact,
             redact_secret=hook.settings.redact_secret,
+            include_content=self.include_content,
             sessions=self.sessions,
         )
 
@@ -347,6 +353,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             )
         )
         check_fields(projections, excluded, redacted)
+        check_include_content(self.include_content)
         if is_literal(self.output_path):
             check_absolute(self.output_path)
             _, layout = choose_layout(self.output_path, self.file_format, self.compression)

@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, HoneyHi
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, MILLISECOND_US, SECOND_US, from_micros
 from airflow_provider_honeyhive.reading.page_size import PageSizer
-from airflow_provider_honeyhive.reading.rows import SharedKeys
+from airflow_provider_honeyhive.reading.rows import SharedKeys, without_content
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,6 +126,8 @@ class RangeFetcher:
             if not self._by_filters:
                 log.warning("The server does not keep to dateRange: asking with filters on start_time instead")
             self._by_filters = True
+        if not self._request.include_content:
+            answer = without_content(answer, self._request.project)
         self._check_project(answer)
         self.stats.add(answer)
         endpoint = self._client.endpoint

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_honeyhive.models.content import is_id, is_name
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from airflow_provider_honeyhive.api.pages import Page
 
@@ -41,6 +44,29 @@ def row_keys(page: Page, *, by_content: bool = False) -> list[RowKey]:
             keys[place] = (*key, count[key])
         count[key] += 1
     return keys
+
+
+def id_without_content(event_id: Hashable) -> Hashable:
+    """Return what tells an event from others and is no text that somebody may have said: its id, or a hash of that."""
+    if not isinstance(event_id, str) or is_id(event_id):
+        return event_id
+    return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def without_content(page: Page, project: str | None) -> Page:
+    """Return an answer whose ids and projects, which checkpoints and the manifest name, are ids and names.
+
+    :param page: the answer; its events stay as they are.
+    :param project: asked for; it may be any text.
+    """
+
+    def name_of(text: str | None) -> str | None:
+        if text is None or text == project or is_name(text):
+            return text
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    projects = frozenset((name_of(name), name_of(project_id)) for name, project_id in page.projects)
+    return replace(page, ids=list(map(id_without_content, page.ids)), projects=projects)
 
 
 class SharedKeys:

@@ -13,7 +13,7 @@ from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError, Incomp
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import SECOND_US
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor, ReadAgainError, sort_newest_first
-from airflow_provider_honeyhive.reading.rows import row_keys
+from airflow_provider_honeyhive.reading.rows import id_without_content, row_keys
 from airflow_provider_honeyhive.reading.session_roots import head_of, read_roots, roots_request, session_request
 from airflow_provider_honeyhive.reading.stream import ProvedReader, check_attempts
 from airflow_provider_honeyhive.reading.unordered import goes_on_after
@@ -94,6 +94,7 @@ class SessionReader:
         :raises IncompleteExportError: it cannot be read whole, also when read again.
         :raises HoneyHiveResponseError: the server sends events of other sessions.
         """
+        known_as = {root.event_id, id_without_content(root.event_id)}
         while not self._is_over(root):
             reading = self._readings.setdefault(root.session_id, _Reading())
             reading.readings += 1
@@ -102,7 +103,7 @@ class SessionReader:
             shown = yielded = False
             try:
                 for batch in self._batches(root, reading):
-                    shown = shown or root.event_id in batch.ids
+                    shown = shown or not known_as.isdisjoint(batch.ids)
                     count += len(batch.raw_events)
                     size += sum(map(len, batch.raw_events))
                     held.append(batch)
