@@ -187,7 +187,7 @@ def hash_of(raw: bytes) -> str:
 def expected_of(value: Any, wanted: Wanted | str) -> Any:
     """Say what must be left of a parsed value."""
     if isinstance(wanted, str):
-        return value if value is None else hash_of(as_bytes(_writable(value)))
+        return value if value is None else hash_of(as_bytes(writable(value)))
     if not isinstance(value, list):
         return value
     left = [(inner, rule) for inner, rule in wanted.inside(value) if rule != "exclude"]
@@ -196,11 +196,11 @@ def expected_of(value: Any, wanted: Wanted | str) -> Any:
     return [expected_of(element, rule) for element, rule in left]
 
 
-def _writable(value: Any) -> Any:
+def writable(value: Any) -> Any:
     if isinstance(value, Pairs):
-        return Pairs((key, _writable(member)) for key, member in value)
+        return Pairs((key, writable(member)) for key, member in value)
     if isinstance(value, list):
-        return [_writable(element) for element in value]
+        return [writable(element) for element in value]
     return ("raw", json.dumps(value)) if value is None or isinstance(value, bool) else value
 
 
@@ -305,7 +305,7 @@ def test_nothing_of_what_is_taken_out_is_in_the_bytes(event, rules_and_wanted, s
     raw = as_bytes(event).replace(b",", b" ,\n" if spaced else b",")
     marks = re.compile(rb"secret-\d+-")
     left = set(marks.findall(Masker(rules).apply(raw)))
-    assert left == set(marks.findall(as_bytes(_writable(expected_of(event, wanted)))))
+    assert left == set(marks.findall(as_bytes(writable(expected_of(event, wanted)))))
 
 
 @thorough
@@ -353,7 +353,7 @@ def test_a_value_has_one_canonical_text_however_it_is_written(value, random):
     raw = as_bytes(value, random)
     again = parsed(raw)
     shuffled = _shuffled(parsed(raw, object_pairs_hook=dict), random)
-    assert canonical(raw) == canonical(as_bytes(_writable(again)))
+    assert canonical(raw) == canonical(as_bytes(writable(again)))
     assert canonical(raw) == canonical(as_bytes(shuffled, random))
     assert canonical(canonical(raw)) == canonical(raw)
 
@@ -365,7 +365,7 @@ def _shuffled(value: Any, random: Random) -> Any:
         )
     if isinstance(value, list):
         return [_shuffled(element, random) for element in value]
-    return _writable(value)
+    return writable(value)
 
 
 small_values = st.recursive(
