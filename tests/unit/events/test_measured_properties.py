@@ -57,9 +57,22 @@ def _around(path: str, value: Any) -> Any:
     return value
 
 
-#: Objects within objects at the paths of the table, beside one another.
-at_paths = st.lists(st.tuples(st.sampled_from(PATHS), values).map(lambda pair: _around(*pair)), min_size=1, max_size=4)
-events = st.one_of(objects_of(values), at_paths.map(lambda many: Pairs(chain.from_iterable(many))))
+def _members_of(field: str) -> st.SearchStrategy[Pairs]:
+    tails = [path.partition(".")[2] for path in PATHS if path.startswith(f"{field}.")]
+    members = st.tuples(st.sampled_from(tails), values)
+    return st.lists(st.one_of(members, st.tuples(keys, values)), min_size=1, max_size=5).map(
+        lambda pairs: Pairs([(field, Pairs(pairs))])
+    )
+
+
+#: Objects within objects at the paths of the table, and keys with dots beside one another.
+at_paths = st.one_of(
+    st.tuples(st.sampled_from(PATHS), values).map(lambda pair: _around(*pair)),
+    *map(_members_of, ("metadata", "config", "user_properties")),
+)
+events = st.one_of(
+    objects_of(values), st.lists(at_paths, min_size=1, max_size=4).map(lambda many: Pairs(chain.from_iterable(many)))
+)
 
 BY_NAMES = {
     (*path.removesuffix("[]").split("."), *([None] if path.endswith("[]") else [])): treatment
