@@ -59,7 +59,8 @@ class Exporter:
 
     def export_of(self, number: int, lookback: int = 2, *, task: AirflowFacts | None = TASK, **other: Any) -> Any:
         """Return the arguments of an export of a day; the others given are those of its request and its options."""
-        names = ("project", "filters", "exclude_fields", "redact", "redact_secret", "projections", "sessions")
+        fields = ("exclude_fields", "redact", "redact_secret", "include_content", "projections")
+        names = ("project", "filters", "sessions", *fields)
         asked = {"project": "demo", **{name: other.pop(name) for name in names if name in other}}
         request = ExportRequest.parse(window=day(number), **asked)
         return request, self.path(number), ExportOptions(lookback=lookback, **other), task
