@@ -1,4 +1,4 @@
-"""Realistic traces, the same for the same seed, and the event of HoneyHive's own documentation."""
+"""Realistic traces of both kinds of clients, the same for the same seed, and the event of HoneyHive's documentation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.sandbox.data.contents import Contents, Step
+from airflow_provider_honeyhive.sandbox.data.opentelemetry import is_sent_by_opentelemetry, rewrite
 from airflow_provider_honeyhive.sandbox.data.words import Calendar
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class _Session:
         """Return the session's events, parents before children."""
         self._clock = begin
         self._run(root, None)
+        if is_sent_by_opentelemetry(self._id):
+            rewrite(self._events, self._last_ms)
         return self._events
 
     def _run(self, step: Step, parent: dict[str, Any] | None) -> None:

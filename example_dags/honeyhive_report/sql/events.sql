@@ -14,10 +14,16 @@ WITH facts AS (
         coalesce(error, TRY(extra ->> '$.error'), '') NOT IN ('', 'null', 'false', '{}', '[]') AS failed,
         has_own_usage(event_type) AS has_own_usage,
         nullif(TRY(config ->> '$.provider'), '') AS provider,
-        coalesce(nullif(TRY(config ->> '$.model'), ''), if(event_type = 'model', 'unknown', NULL)) AS model,
+        coalesce(
+            nullif(TRY(config ->> '$.model'), ''),
+            nullif(TRY(metadata ->> '$.model_name'), ''),
+            if(event_type = 'model', 'unknown', NULL)
+        ) AS model,
         number_in(metadata, '$.cost') AS cost,
-        number_in(metadata, '$.prompt_tokens') AS prompt_tokens,
-        number_in(metadata, '$.completion_tokens') AS completion_tokens,
+        -- HoneyHive's own clients call them so, OpenTelemetry's otherwise.
+        coalesce(number_in(metadata, '$.prompt_tokens'), number_in(metadata, '$.input_tokens')) AS prompt_tokens,
+        coalesce(number_in(metadata, '$.completion_tokens'), number_in(metadata, '$.output_tokens'))
+            AS completion_tokens,
         number_in(metadata, '$.total_tokens') AS total_tokens
     FROM exported
 )
