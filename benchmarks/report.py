@@ -109,6 +109,10 @@ def _growth(contender: str) -> Callable[[Results], float | None]:
     return measure
 
 
+def _fields_cost(file_format: str) -> Callable[[Results], float | None]:
+    return lambda results: _ratio(*(results.fields_cost(name, file_format) for name in ("five unknown", "none")))
+
+
 def _speed_up(results: Results) -> float | None:
     one, eight = (results.median("latency", f"ours-gzip@{readers}", "wall_s") for readers in (1, 8))
     return _ratio(one, eight)
@@ -144,6 +148,8 @@ PROMISES = (
     Promise("Parquet: wall time / gzip JSONL, 100k", _time_ratio("100k", "ours-parquet", "ours-gzip"), most=2),
     Promise("Parquet: peak memory in MB, 100k", _peak_of("100k", "ours-parquet"), most=300),
     Promise("...and with events of 1 MB", _peak_of("1mb", "ours-parquet"), most=600),
+    Promise("Parquet: CPU time with five fields without a column / without them", _fields_cost("parquet"), most=1.15),
+    Promise("CSV: CPU time with five fields without a column / without them", _fields_cost("csv"), most=1.15),
     Promise("slow server: wall time of 1 reader / 8 readers", _speed_up, least=6),
     Promise("slow server: wall time, 10 times the events", _growth("ours-gzip"), most=11),
     Promise("...and that of a page-number loop, for comparison", _growth("requests"), least=11),
@@ -167,6 +173,8 @@ def write(measured: dict[str, Any], directory: Path) -> None:
     parts += ["\n", _machine(measured["machine"])]
     parts += [_case(results, name) for name in measured["cases"]]
     parts += [_requests_table(results)]
+    if "fields" in measured:
+        parts.append(_fields(measured["fields"]))
     if "imports" in measured:
         parts.append(_imports(measured["imports"]))
     if "profile" in measured:
@@ -230,6 +238,37 @@ def _requests_table(results: Results) -> str:
     ]
     head = ["case", "readers", "events / page size", "slices", "requests", "requests / (events / page size + slices)"]
     return "## Requests\n\n" + _table(head, rows)
+
+
+def _fields(measured: dict[str, Any]) -> str:
+    head = "## Fields that have no column\n\n"
+    if "error" in measured:
+        return f"{head}**failed**: {measured['error']}\n\n"
+    least = measured["seconds"]["none"]
+    rows = [
+        [
+            name,
+            *(
+                cell
+                for file_format in ("parquet", "csv")
+                for cell in (
+                    f"{seconds[file_format] / measured['events'] * 1e6:.1f}",
+                    f"{seconds[file_format] / least[file_format]:.2f}",
+                )
+            ),
+        ]
+        for name, seconds in measured["seconds"].items()
+    ]
+    return (
+        f"{head}{_origin('fields', measured['commit'])}"
+        f"{measured['events']:,} of the sandbox's events, as files in memory (`benchmarks/new_fields.py`): processor"
+        " time of an event, and relative to events without such fields. On "
+        + ", ".join(
+            f"{name} {measured['machine'][name]}" for name in ("Processor", "Python", "msgspec", "pyarrow", "isal")
+        )
+        + ".\n\n"
+        + _table(["more fields", "Parquet with zstd, µs", "", "CSV with gzip, µs", ""], rows)
+    )
 
 
 def _imports(imports: dict[str, Any]) -> str:

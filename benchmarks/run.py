@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
 from airflow_provider_honeyhive.reading.page_size import PageSizer
-from benchmarks import import_cost, profiling, report
+from benchmarks import import_cost, new_fields, profiling, report
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
 from benchmarks.commands import NAMES, Errand, contender
@@ -231,8 +231,13 @@ def measure_imports(options: argparse.Namespace) -> dict[str, Any]:
     return import_cost.measure(options.scratch, runs=1 if options.quick else 7)
 
 
+def measure_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what fields without a column cost in Parquet and CSV."""
+    return {**new_fields.measure(*((1, 2_000) if options.quick else (7,))), "machine": describe(options.scratch)}
+
+
 #: Cases that are no race between contenders.
-SPECIAL = {"imports": measure_imports, "profile": measure_profile}
+SPECIAL = {"fields": measure_fields, "imports": measure_imports, "profile": measure_profile}
 
 
 @contextlib.contextmanager

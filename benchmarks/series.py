@@ -82,6 +82,7 @@ class Results:
 
     def __init__(self, measured: dict[str, Any]) -> None:
         self._cases = measured["cases"]
+        self._fields = measured.get("fields", {}).get("seconds", {})
 
     def title(self, case: str) -> str:
         """Return what a case is called."""
@@ -90,6 +91,11 @@ class Results:
     def commit(self, case: str) -> str:
         """Return the commit at which a case was measured."""
         return str(self._cases[case]["commit"])
+
+    def fields_cost(self, name: str, file_format: str) -> float | None:
+        """Return the seconds that events with more fields took, None where that was not measured."""
+        seconds: float | None = self._fields.get(name, {}).get(file_format)
+        return seconds
 
     def case(self, name: str) -> list[Series]:
         """Return the series of a case, in the order in which they were measured."""
