@@ -31,7 +31,8 @@ def test_the_table_of_calls_names_what_the_hook_has():
     for row in PAGE.table("Call")[:3]:
         parameters = inspect.signature(getattr(HoneyHiveHook, code(row[0]))).parameters
         assert {"project", "filters", "start_time", "end_time", "evaluation_id"} <= parameters.keys()
-        assert ({"projections", "exclude_fields", "redact"} <= parameters.keys()) == (code(row[0]) != "count_events")
+        chosen = {"projections", "exclude_fields", "redact", "include_content"}
+        assert (chosen <= parameters.keys()) == (code(row[0]) != "count_events")
 
 
 def test_the_most_events_of_a_page_are_those_of_the_endpoints():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.sandbox import Sandbox
 
-NAMES = ("operator", "hook", "waiting", "how-to", "migrating", "fields", "scaling")
+NAMES = ("operator", "hook", "waiting", "how-to", "migrating", "fields", "personal-data", "scaling")
 PAGES = ("README.md", *(f"docs/{name}.md" for name in NAMES))
 FRAGMENT = """
 from datetime import datetime
@@ -185,10 +185,17 @@ def check_lean(place: Place) -> None:
     events = place.events("lean/2026-11-23/")
     assert len(events) == len(place.wanted())
     for event in events:
-        assert not {"inputs", "outputs", "error"} & event.keys()
-        assert "comment" not in event["feedback"]
-        assert "template" not in event["config"]
+        assert not {"inputs", "outputs", "error", "feedback", "metrics"} & event.keys()
+        assert "template" not in event.get("config", {})
         assert event["user_properties"].startswith("hh_redacted:")
+
+
+def check_measured(place: Place) -> None:
+    events = place.events("measured/2026-11-23/")
+    assert len(events) == len(place.wanted())
+    for event in events:
+        assert event["session_id"].startswith("hh_redacted:")
+        assert not any(isinstance(value, str) for value in event.get("outputs", {}).values())
 
 
 def check_feedback(place: Place) -> None:
@@ -284,7 +291,6 @@ count_bytes(export.output)
         "honeyhive_errors": Case(check_errors),
         "honeyhive_experiment": Case(check_experiment, conf=lambda sandbox: {"evaluation_id": experiment_of(sandbox)}),
         "honeyhive_by_hand": Case(check_by_hand, server={"start": DAY.replace(day=1), "end": DAY.replace(day=8)}),
-        "honeyhive_lean": Case(check_lean),
         "honeyhive_feedback": Case(
             check_feedback, server={"start": DAY - timedelta(days=3), "end": DAY - timedelta(days=2)}
         ),
@@ -297,6 +303,7 @@ count_bytes(export.output)
         # The sandbox's users have no address.
         "export": Case(check_fields, edits={"user_properties.email": "user_properties.user"})
     },
+    "docs/personal-data.md": {"measured": Case(check_measured), "honeyhive_lean": Case(check_lean)},
     "docs/scaling.md": {"honeyhive_many": Case(check_many)},
     "docs/migrating.md": {"honeyhive_migrated": Case(whole_day("events/2026-11-22.jsonl.gz"))},
 }
