@@ -178,7 +178,8 @@ def test_every_option_is_in_a_table(command):
 def test_options_are_the_arguments_that_the_table_says():
     rows = {name: codes(row[1])[0] for name, row in rows_in("export").items() if row[1].startswith("`")}
     named = {option: argument for argument, option in export_command._OPTIONS.items() if option.startswith("--")}
-    assert rows == {**named, "--no-replace": "replace=False", "--no-trust-total": "trust_total=False"}
+    switches = {"--no-content": "include_content=False", "--no-replace": "replace=False"}
+    assert rows == {**named, **switches, "--no-trust-total": "trust_total=False"}
 
 
 @pytest.mark.parametrize("command", ["cleanup", "sandbox"])

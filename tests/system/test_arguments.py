@@ -208,3 +208,18 @@ def test_hidden_fields_that_a_template_gives_are_left_to_the_run():
     HoneyHiveExportEventsOperator(
         task_id="export", output_path="/exports/", partition_by="event_type", exclude_fields="{{ params.hidden }}"
     )
+
+
+@pytest.mark.parametrize("value", ["false", "{{ params.content }}", None, 0])
+def test_whether_content_is_exported_is_said_by_a_boolean_when_the_dag_is_parsed(value):
+    with pytest.raises(InvalidArgumentError, match="include_content.*True or False"):
+        HoneyHiveExportEventsOperator(task_id="export", output_path="/exports/", include_content=value)
+
+
+def test_a_task_without_content_exports_none(sandbox, output):
+    run = run_export(output, include_content=False)
+
+    assert run.state == "success", run.errors
+    manifest = Manifest.read(output)
+    assert manifest.request.include_content is False
+    assert manifest.event_count

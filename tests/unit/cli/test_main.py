@@ -24,6 +24,7 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
 from tests.unit.export.test_exporter import DAY, GENERATED, ids
 from tests.unit.programs import last_line_of
+from tests.unit.said import SHAPES, Speaker, heard
 from tests.unit.storage.test_stores import bucket, s3  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -587,3 +588,19 @@ def test_where_there_is_no_export_there_is_nothing_to_trust(tmp_path, capsys, pa
 def test_a_url_that_nothing_can_read_is_wrong_usage(capsys):
     assert cli.main(["verify", "nowhere://x"]) == 2
     assert capsys.readouterr().err.startswith("error: PATH: got 'nowhere://x'; it cannot be reached: ")
+
+
+def test_without_content_nothing_that_was_said_is_exported_or_printed(serve, tmp_path, monkeypatch, capsys):
+    speaker = Speaker(everywhere=True)
+    sandbox = serve([], count=0)
+    noon_us = DAY.start_us + 43_200_000_000
+    sandbox.add(speaker.event(SHAPES[number % len(SHAPES)], number, noon_us) for number in range(1, 7))
+    for secret in (None, "a long enough secret"):
+        if secret:
+            monkeypatch.setenv("HH_REDACT_SECRET", secret)
+        path = tmp_path / f"{bool(secret)}.jsonl"
+        assert export(path, "--no-content", "--json") == 0
+        assert path.read_bytes().count(b"\n") == 6
+        assert not heard(path.read_bytes())
+        assert (b'"session_id":"hh_redacted:' in path.read_bytes()) is bool(secret)
+    assert not heard("".join(capsys.readouterr()).encode())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.sandbox import Fault
 from tests.unit.conftest import CONN_ID, KEY
+from tests.unit.said import SHAPES, Speaker, heard
 from tests.unit.test_display import HOSTILE
 
 #: Without what no header and no JSON of the sandbox can hold.
@@ -28,3 +32,20 @@ def test_what_the_form_shows_of_a_server_is_one_line_without_the_key(sandbox_wit
     assert "OK: fine" in said
     assert said.isprintable()
     assert KEY not in said
+
+
+@pytest.mark.parametrize("extra", [{}, {"redact_secret": "a long enough secret"}])
+def test_without_content_the_hook_gives_nothing_that_was_said(sandbox_with, connect, extra):
+    sandbox = connect(sandbox_with([], count=0), **extra)
+    speaker = Speaker(everywhere=True)
+    sandbox.add(speaker.event(SHAPES[number % len(SHAPES)], number, 1_795_305_600_000_000) for number in range(1, 7))
+    hook = HoneyHiveHook(CONN_ID)
+    page = hook.export_events(include_content=False)
+    for events in (page.events, list(hook.iter_events(include_content=False))):
+        assert len(events) == 6
+        assert not heard(json.dumps(events).encode())
+        assert ("session_id" in events[0]) is bool(extra)
+    assert not heard(repr((page.ids, page.projects)).encode())
+    assert heard(json.dumps(list(hook.iter_events())).encode()) == speaker.said
+    with pytest.raises(InvalidArgumentError, match="include_content"):
+        hook.export_events(include_content="no")
