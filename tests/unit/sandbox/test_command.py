@@ -25,10 +25,13 @@ def test_it_says_where_it_serves_and_stops_on_a_signal(number: signal.Signals) -
         assert process.stdout
         line = process.stdout.readline()
         found = re.fullmatch(
-            r"HoneyHive sandbox url=http://127\.0\.0\.1:(\d+) project=shop key=hh_mine events=21 "
+            r"HoneyHive sandbox url=http://127\.0\.0\.1:(\d+) project=shop key=hh_mine "
+            r"project_id=[0-9a-f]{24} data_plane_key=hh_fgdp_\w{24}_secret events=21 "
             r"window=2026-05-01T00:00:00\+00:00/2026-05-02T00:00:00\+00:00\n",
             line,
         )
+        if not found:
+            process.kill()
         assert found, line
         connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=5)
         for path, status in (("/v1/events/search", 200), ("/events/export", 404)):
