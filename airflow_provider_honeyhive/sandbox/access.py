@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.sandbox.dialects import Dialect, Query
 
 
-#: What the keys of a kind begin with; every other key is a classic one.
-DATA_PLANE_KEY, INGESTION_KEY = "hh_fgdp_", "hh_ingst_"
+#: What data plane keys begin with. Every key that begins neither so nor as one of ``CANNOT_READ`` is a classic one.
+DATA_PLANE_KEY = "hh_fgdp_"
+
+#: What the keys that never read events begin with, and how older servers refuse them.
+CANNOT_READ = {"hh_ingst_": "Ingestion keys cannot read events", "hh_fgcp_": "Control plane keys cannot read events"}
 
 #: Stands for the project of a key that reads all of them.
 EVERY_PROJECT = "*"
@@ -38,8 +41,9 @@ def projects_of(token: str, keys: Mapping[str, str], behaviour: Behaviour, diale
     :raises Refusal: the key is unknown, may not read, or reads by other paths.
     """
     is_data_plane, is_today = token.startswith(DATA_PLANE_KEY), behaviour.generation == "today"
-    if token.startswith(INGESTION_KEY):
-        raise _refusal(behaviour, 403, "Ingestion keys cannot read events")
+    for prefix, message in CANNOT_READ.items():
+        if token.startswith(prefix):
+            raise _refusal(behaviour, 403, message)
     if token in behaviour.forbidden_keys:
         raise _refusal(behaviour, 403, "The API key lacks the scope to read events")
     if token not in keys or (is_data_plane and not is_today):
