@@ -60,7 +60,8 @@ def chosen_project(projects: list[str], query: Query, in_path: str | None, behav
     :param in_path: the project that the path names: today by its id alone.
     :raises Refusal: it names another one, where the dialect looks at what it names.
     """
-    looks_at_body = {"legacy": True, "export": behaviour.export_checks_project}.get(query.dialect.name, False)
+    export_looks = behaviour.export_checks_project and query.project is not None
+    looks_at_body = {"legacy": True, "export": export_looks}.get(query.dialect.name, False)
     if in_path is None and not looks_at_body:
         return projects[0]
     asked = query.project if in_path is None else in_path

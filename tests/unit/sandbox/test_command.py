@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_honeyhive.sandbox.command import add_arguments
+from airflow_provider_honeyhive.sandbox.data.traces import project_id
 from tests.unit.programs import modules_loaded_by
 
 COMMAND = [sys.executable, "-m", "airflow_provider_honeyhive.sandbox"]
@@ -26,7 +27,7 @@ def test_it_says_where_it_serves_and_stops_on_a_signal(number: signal.Signals) -
         line = process.stdout.readline()
         found = re.fullmatch(
             r"HoneyHive sandbox url=http://127\.0\.0\.1:(\d+) project=shop key=hh_mine "
-            r"project_id=[0-9a-f]{24} data_plane_key=hh_fgdp_\w{24}_secret events=21 "
+            rf"project_id={project_id('shop')} data_plane_key=hh_fgdp_\w+ events=21 "
             r"window=2026-05-01T00:00:00\+00:00/2026-05-02T00:00:00\+00:00\n",
             line,
         )
