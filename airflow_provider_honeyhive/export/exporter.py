@@ -154,7 +154,7 @@ class _Export:
             "start_time": format_time(window.start) if window else None,
             "end_time": format_time(window.end) if window else None,
             # The endpoint is found out on the way, and not always the same one.
-            "request": self._request_facts.model_dump(exclude={"endpoint"}),
+            "request": self._request_facts.model_dump(exclude={"endpoint", "include_content"}),
         }
         owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
         layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
@@ -162,6 +162,8 @@ class _Export:
         layout += COLUMN_NAMES if self._layout.file_format == "csv" else ()
         # What is staged has no index otherwise.
         layout += ["indexed"] if self._options.lookback else []
+        # What is staged with content must not be joined; with it, nothing has changed for earlier versions.
+        layout += [] if self._request.include_content else ["without content"]
         text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
