@@ -55,7 +55,8 @@ _REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
     400: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
     401: (
         HoneyHiveAuthError,
-        "{key} was refused: it is wrong, revoked, expired, or of another deployment; check it, and the host",
+        "{key} was refused: it is wrong, revoked, expired, or of another deployment; check the connection's password "
+        "and host",
     ),
     403: (HoneyHiveAuthError, "{key} lacks the permission to read events of this project"),
     404: (HoneyHiveRequestError, "no such path or host; check the connection's host and its extra 'endpoint'"),

@@ -40,7 +40,7 @@ os.environ |= {
     "HONEYHIVE_EXAMPLE_OUTPUT": f"{HOME}/examples",
 }
 
-from airflow_provider_honeyhive.sandbox import Sandbox  # noqa: E402
+from airflow_provider_honeyhive.sandbox import Behaviour, Sandbox  # noqa: E402
 
 #: Long past, so that it is the end of a day on whatever day the tests run.
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
@@ -100,6 +100,31 @@ def serve(connect: Callable[..., None]) -> Iterator[Callable[..., Sandbox]]:
             return sandbox
 
         yield serve
+
+
+#: A server of each generation, and the endpoints that it has.
+WAYS = [
+    *(("today", name) for name in ("export", "search", "legacy", "project-export", "project-search")),
+    *(("older", name) for name in ("export", "search", "legacy", "project-search")),
+]
+
+
+@pytest.fixture
+def serve_by(serve: Callable[..., Sandbox], connect: Callable[..., None]) -> Callable[..., Sandbox]:
+    """Start a sandbox with one endpoint, and connect to it as its generation takes keys and projects there."""
+
+    def start(
+        generation: Any, endpoint: str, events: Iterable[Any] | None = None, *, count: int = 300, **oddities: Any
+    ) -> Sandbox:
+        behaviour = Behaviour(generation=generation, endpoints=frozenset({endpoint}), **oddities)
+        sandbox = serve(events, count=count, behaviour=behaviour)
+        if endpoint.startswith("project-") and generation == "today":
+            connect(sandbox, key=sandbox.data_plane_key, project=sandbox.project_id)
+        elif endpoint.startswith("project-"):
+            connect(sandbox, endpoint=endpoint)
+        return sandbox
+
+    return start
 
 
 @pytest.fixture

@@ -165,11 +165,13 @@ def test_without_a_project_it_says_which_one_the_key_reads(serve, connect, latel
     [
         ("hh_wrong", "API key: HTTP 401", "Invalid API key"),
         ("hh_ingst_x", "API key: ", "ingestion key"),
+        ("hh_fgcp_x", "API key: ", "control plane key"),
         ("", "API key: ", "has no API key"),
         ("two words", "Connection field: ", "characters no key has"),
     ],
 )
-def test_a_key_that_cannot_read_is_told_apart(sandbox, monkeypatch, key, begins, says):
+def test_a_key_that_cannot_read_is_told_apart(serve, monkeypatch, key, begins, says):
+    sandbox = serve(behaviour=Behaviour(generation="older"))
     connection = {"conn_type": "honeyhive", "host": sandbox.url, "password": key, "extra": {"project": "demo"}}
     monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", json.dumps(connection))
 
@@ -179,9 +181,40 @@ def test_a_key_that_cannot_read_is_told_apart(sandbox, monkeypatch, key, begins,
 
 
 def test_a_key_without_permission_is_told_apart(serve):
-    serve(behaviour=Behaviour(forbidden_keys=frozenset({KEY})))
+    serve(behaviour=Behaviour(generation="older", forbidden_keys=frozenset({KEY})))
 
     assert failure().startswith("API key: HTTP 403")
+
+
+@pytest.mark.parametrize("is_data_plane", [False, True])
+def test_todays_404_is_told_apart_as_far_as_the_server_lets_it(serve, connect, is_data_plane):
+    sandbox = serve()
+    key = sandbox.data_plane_key if is_data_plane else KEY
+    connect(sandbox, key=key, project=sandbox.project_id)
+    del sandbox.keys[key]
+
+    message = failure()
+
+    assert message.startswith("API key, project or id: HTTP 404: check the API key of connection 'honeyhive_default'")
+    assert "is wrong:" not in message
+    assert key not in message
+
+
+def test_a_classic_key_is_known_to_be_good_where_only_the_project_is_refused(serve, connect, lately):
+    sandbox = serve(count=3, behaviour=Behaviour(export_checks_project=True), **lately)
+    connect(sandbox, project="other")
+
+    message = failure()
+
+    assert message.startswith("API key, project or id: HTTP 404")
+    assert "The key itself is good, so the project 'other' is wrong: Connected: project demo, 3 events" in message
+
+
+def test_a_data_plane_key_and_an_id_are_all_it_takes(serve, connect, lately):
+    sandbox = serve(count=3, **lately)
+    connect(sandbox, key=sandbox.data_plane_key, project=sandbox.project_id)
+
+    assert answer() == (True, f"Connected: project {sandbox.project_id}, 3 events in the last day")
 
 
 def test_a_host_that_is_not_there_is_told_apart(sandbox):
@@ -200,14 +233,14 @@ def test_a_person_who_waits_gets_the_first_answer(sandbox):
 def test_a_host_that_is_not_honeyhive_is_told_apart(serve):
     serve(behaviour=Behaviour(endpoints=frozenset()))
 
-    assert failure().startswith("Host, path or project: ")
+    assert failure().startswith("Host or path: ")
 
 
-def test_a_project_of_another_key_is_told_apart(sandbox, connect):
-    connect(sandbox, project="other", endpoint="legacy")
+def test_a_project_of_another_key_is_told_apart(serve, connect):
+    connect(serve(behaviour=Behaviour(generation="older")), project="other", endpoint="legacy")
 
     message = failure()
-    assert message.startswith("Host, path or project: ")
+    assert message.startswith("API key, project or id: ")
     assert "Project not found" in message
 
 

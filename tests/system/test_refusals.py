@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 
-from .conftest import DAY, DAY_END, KEY
+from .conftest import DAY, DAY_END, KEY, WAYS
 from .running import ids_in, run_export
 
 ENDPOINTS = ("export", "search", "legacy", "project-search")
+#: No server has more of them for one kind of key.
+MOST_ENDPOINTS = 3
 
 
 def export_with_retries(output, **arguments):
@@ -27,7 +31,7 @@ def assert_failed_at_once(run, output, *said):
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_wrong_key_is_tried_once(serve, connect, output, endpoint):
-    sandbox = serve(behaviour=Behaviour(endpoints=frozenset({endpoint})))
+    sandbox = serve(behaviour=Behaviour(generation="older", endpoints=frozenset({endpoint})))
     connect(sandbox, key="hh_wrong", endpoint=endpoint)
 
     run = export_with_retries(output)
@@ -36,8 +40,26 @@ def test_a_wrong_key_is_tried_once(serve, connect, output, endpoint):
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.parametrize(("generation", "endpoint"), [way for way in WAYS if way[0] == "today"])
+@pytest.mark.parametrize("revoked", [False, True])
+def test_todays_404_is_tried_once_and_names_the_key_first(serve_by, connect, output, generation, endpoint, revoked):
+    sandbox = serve_by(generation, endpoint)
+    key = sandbox.data_plane_key if endpoint.startswith("project-") else KEY
+    if revoked:
+        del sandbox.keys[key]
+    else:
+        sandbox.behaviour = replace(sandbox.behaviour, forbidden_keys=frozenset({key}))
+
+    run = export_with_retries(output)
+
+    said = "HTTP 404: check the API key of connection 'honeyhive_default' first, then the project"
+    assert_failed_at_once(run, output, "HoneyHiveRefusedError", said)
+    assert key not in run.refusal()
+    assert len(sandbox.requests) <= MOST_ENDPOINTS
+
+
 def test_a_key_that_may_not_read_is_tried_once(serve, output):
-    sandbox = serve(behaviour=Behaviour(forbidden_keys=frozenset({KEY})))
+    sandbox = serve(behaviour=Behaviour(generation="older", forbidden_keys=frozenset({KEY})))
 
     run = export_with_retries(output)
 
@@ -54,15 +76,15 @@ def test_an_ingestion_key_is_not_even_sent(sandbox, connect, output):
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_project_that_is_not_the_keys_is_not_exported(serve, output, endpoint):
-    sandbox = serve(behaviour=Behaviour(endpoints=frozenset({endpoint})))
+@pytest.mark.parametrize(("generation", "endpoint"), WAYS)
+def test_a_project_that_is_not_the_keys_is_not_exported(serve_by, output, generation, endpoint):
+    sandbox = serve_by(generation, endpoint)
 
     run = export_with_retries(output, project="somebody else's")
 
     assert_failed_at_once(run, output, "roject")
     # "auto" tries others before the one that exists.
-    assert len(sandbox.requests) <= len(ENDPOINTS)
+    assert len(sandbox.requests) <= MOST_ENDPOINTS
 
 
 def test_a_filter_that_the_server_refuses_fails_at_once_in_the_servers_words(sandbox, output):
@@ -137,13 +159,15 @@ def test_a_success_after_a_failure_leaves_no_litter(serve, connect, output):
     assert len(list(output.iterdir())) == 2
 
 
-def test_a_wrong_key_in_the_middle_fails_at_once(serve, output):
+@pytest.mark.parametrize(("generation", "said"), [("older", "401"), ("today", "HTTP 404: check the API key")])
+def test_a_wrong_key_in_the_middle_fails_at_once(serve, output, generation, said):
     def revoke(sandbox: Sandbox, number: int) -> None:
         if number == 4:
             sandbox.keys.clear()
 
-    serve(count=3000, behaviour=Behaviour(before_request=revoke))
+    serve(count=3000, behaviour=Behaviour(generation=generation, before_request=revoke))
 
     run = export_with_retries(output, page_size=500)
 
-    assert_failed_at_once(run, output, "HoneyHiveAuthError", "401")
+    kind = "HoneyHiveAuthError" if generation == "older" else "HoneyHiveRefusedError"
+    assert_failed_at_once(run, output, kind, said)

@@ -7,18 +7,16 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.sandbox import Behaviour
 
-from .conftest import DAY, DAY_END
+from .conftest import DAY, DAY_END, WAYS
 from .running import ids_in, run_export
 
 MS = timedelta(milliseconds=1)
-ENDPOINTS = ("export", "search", "legacy", "project-search")
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize(("generation", "endpoint"), WAYS)
 @pytest.mark.parametrize("time_format", ["ms", "iso", "text"])
-def test_the_start_belongs_to_the_window_and_the_end_to_the_next(serve, output, endpoint, time_format):
+def test_the_start_belongs_to_the_window_and_the_end_to_the_next(serve_by, output, generation, endpoint, time_format):
     times = {
         "before": DAY - MS,
         "start": DAY,
@@ -27,12 +25,14 @@ def test_the_start_belongs_to_the_window_and_the_end_to_the_next(serve, output, 
         "end": DAY_END,
         "after": DAY_END + MS,
     }
-    serve(
+    serve_by(
+        generation,
+        endpoint,
         [
             {"event_id": name, "project": "demo", "start_time": int(time.timestamp() * 1000)}
             for name, time in times.items()
         ],
-        behaviour=Behaviour(endpoints=frozenset({endpoint}), time_format=time_format),
+        time_format=time_format,
     )
 
     run = run_export(output)
@@ -41,9 +41,9 @@ def test_the_start_belongs_to_the_window_and_the_end_to_the_next(serve, output, 
     assert sorted(ids_in(output)) == ["first", "last", "start"]
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_window_is_whole_on_each_endpoint(serve, output, endpoint):
-    sandbox = serve(count=3000, behaviour=Behaviour(endpoints=frozenset({endpoint})))
+@pytest.mark.parametrize(("generation", "endpoint"), WAYS)
+def test_a_window_is_whole_on_each_endpoint(serve_by, output, generation, endpoint):
+    sandbox = serve_by(generation, endpoint, count=3000)
 
     run = run_export(output, page_size=500)
 

@@ -21,6 +21,7 @@ from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import parse_time
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
+from tests.unit.ways import asking
 
 DEMO = ExportRequest(project="demo")
 RANGE = DateRange(parse_time("2026-01-01"), parse_time("2026-01-02T00:00:00.5Z"))
@@ -49,19 +50,27 @@ def only(*names: str) -> Behaviour:
             {"dateRange": {"start_time": "2026-01-01T00:00:00.000Z", "end_time": "2026-01-02T00:00:00.500Z"}},
         ),
         (
+            "project-export",
+            "/v1/projects/{}/events/export",
+            {"dateRange": {"$gte": "2026-01-01T00:00:00.000Z", "$lte": "2026-01-02T00:00:00.500Z"}},
+        ),
+        (
             "project-search",
-            "/v1/projects/demo/events/search",
+            "/v1/projects/{}/events/search",
             {"dateRange": {"start_time": "2026-01-01T00:00:00.000Z", "end_time": "2026-01-02T00:00:00.500Z"}},
         ),
     ],
 )
 def test_each_dialect_is_spoken_exactly(sandbox_with, client_of, endpoint, path, body):
     sandbox = sandbox_with(behaviour=only(endpoint))
-    client = client_of(sandbox, endpoint=endpoint)
+    settings, asked = asking(sandbox, endpoint, DEMO)
+    client = client_of(sandbox, **{"endpoint": endpoint, **settings})
     wanted = EventFilter(field="event_type", operator="is", value="model")
-    client.fetch_page(DEMO.model_copy(update={"filters": (wanted,), "evaluation_id": "run-1"}), RANGE, page=2, limit=50)
+    client.fetch_page(
+        asked.model_copy(update={"filters": (wanted,), "evaluation_id": "run-1"}), RANGE, page=2, limit=50
+    )
     (request,) = sandbox.requests
-    assert request.path == path
+    assert request.path == path.format(sandbox.project_id)
     assert request.body == {**body, "filters": [wanted.to_wire()], "evaluation_id": "run-1", "page": 2, "limit": 50}
     assert request.status == 200
     assert request.authorized

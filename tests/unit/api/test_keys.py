@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.exceptions import (
     InvalidArgumentError,
 )
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.sandbox import Fault
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 
 DATA_PLANE_KEY = "hh_fgdp_" + "a1B2c3D4e5F6g7H8i9J0k1L2" + "_s3cr3t"
 
@@ -72,6 +72,40 @@ def test_with_a_data_plane_key_it_says_that_the_project_is_given_by_its_id(sandb
         "/v1/projects/demo/events/export",
         "/v1/projects/demo/events/search",
     ]
+
+
+@pytest.mark.parametrize("router", ["html", "nest", "gateway", "vendor"])
+@pytest.mark.parametrize("endpoint", ["project-export", "project-search"])
+def test_of_the_two_paths_of_a_data_plane_key_the_one_that_exists_is_found(sandbox_with, client_of, endpoint, router):
+    sandbox = sandbox_with(behaviour=Behaviour(endpoints=frozenset([endpoint, "search"]), router_404=router))
+    client = client_of(sandbox, api_key=sandbox.data_plane_key)
+    for _ in range(2):
+        assert len(client.fetch_page(ExportRequest(project=sandbox.project_id))) > 0
+    assert client.endpoint.name == endpoint
+    assert len(sandbox.requests) == 2 + (endpoint == "project-search")
+
+
+def test_todays_server_refuses_each_kind_of_key_on_the_paths_of_the_other(sandbox, client_of):
+    with pytest.raises(HoneyHiveRefusedError):
+        client_of(sandbox, endpoint="project-search").fetch_page(ExportRequest(project=sandbox.project_id))
+    own = client_of(sandbox, api_key=sandbox.data_plane_key, endpoint="/v1/events/search")
+    with pytest.raises(HoneyHiveRefusedError):
+        own.fetch_page(ExportRequest(project=sandbox.project_id))
+
+
+def test_a_name_in_place_of_an_id_is_refused_with_what_to_do(sandbox, client_of):
+    client = client_of(sandbox, api_key=sandbox.data_plane_key)
+    assert "takes the id and not the name" in str(refusal_of(client, "demo"))
+    client.fetch_page(ExportRequest(project=sandbox.project_id))
+
+
+@pytest.mark.parametrize(("generation", "status"), [("today", 404), ("older", 401)])
+def test_a_revoked_key_is_told_on_both_generations(sandbox_with, client_of, generation, status):
+    sandbox = sandbox_with(behaviour=Behaviour(generation=generation))
+    error = refusal_of(client_of(sandbox, api_key="hh_revoked", key_source="of connection 'c'"))
+    assert isinstance(error, HoneyHiveAuthError)
+    assert (error.status_code, len(sandbox.requests)) == (status, 1)
+    assert "the API key of connection 'c'" in str(error)[:100]
 
 
 def test_a_data_plane_key_without_a_project_is_told_before_the_first_request(sandbox, client_of):

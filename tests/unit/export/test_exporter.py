@@ -37,6 +37,7 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
 from airflow_provider_honeyhive.storage.local import LocalStore
 from tests.unit.api.odd_bytes import ODD_EVENTS
+from tests.unit.ways import asking, by_every_way
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,26 +82,31 @@ def published(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
-def test_every_event_of_the_window_lands_once(sandbox_with, client_of, tmp_path, endpoint, concurrency):
-    sandbox = sandbox_with(count=6_000, behaviour=Behaviour(endpoints=frozenset([endpoint])), **GENERATED)
+@by_every_way
+def test_every_event_of_the_window_lands_once(sandbox_with, client_of, tmp_path, generation, endpoint, concurrency):
+    behaviour = Behaviour(generation=generation, endpoints=frozenset([endpoint]))
+    sandbox = sandbox_with(count=6_000, behaviour=behaviour, **GENERATED)
+    settings, request = asking(sandbox, endpoint, DEMO)
     options = ExportOptions(concurrency=concurrency, page_size=300)
-    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
+    manifest = export_events(client_of(sandbox, **settings), request, tmp_path / "out", options)
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
     assert manifest.event_count == manifest.reported_total == 6_000
     assert sandbox.peak_in_flight <= concurrency
 
 
 @pytest.mark.parametrize("time_format", ["ms", "iso", "text"])
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
-def test_the_window_is_half_open_to_the_millisecond(sandbox_with, client_of, tmp_path, time_format, endpoint):
+@by_every_way
+def test_the_window_is_half_open_to_the_millisecond(
+    sandbox_with, client_of, tmp_path, time_format, generation, endpoint
+):
     step = timedelta(seconds=1) if time_format == "text" else timedelta(milliseconds=1)
     times = [edge + step * shift for edge in (DAY.start, DAY.end) for shift in (-1, 0, 1)]
     sandbox = sandbox_with(
         [event_at(time, number) for number, time in enumerate(times)],
-        behaviour=Behaviour(endpoints=frozenset([endpoint]), time_format=time_format),
+        behaviour=Behaviour(generation=generation, endpoints=frozenset([endpoint]), time_format=time_format),
     )
-    export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    settings, request = asking(sandbox, endpoint, DEMO)
+    export_events(client_of(sandbox, **settings), request, tmp_path / "out")
     assert sorted(ids(tmp_path / "out")) == ["event-1", "event-2", "event-3"]
 
 
@@ -392,12 +398,13 @@ def test_fewer_events_than_min_events_publish_nothing(client, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
-def test_the_key_of_another_project_exports_nothing(sandbox_with, client_of, tmp_path, endpoint):
-    sandbox = sandbox_with(behaviour=Behaviour(endpoints=frozenset([endpoint])), **GENERATED)
+@by_every_way
+def test_the_key_of_another_project_exports_nothing(sandbox_with, client_of, tmp_path, generation, endpoint):
+    sandbox = sandbox_with(behaviour=Behaviour(generation=generation, endpoints=frozenset([endpoint])), **GENERATED)
+    settings, _ = asking(sandbox, endpoint, DEMO)
     asked = DEMO.model_copy(update={"project": "checkout"})
     with pytest.raises(HoneyHiveError, match="project") as caught:
-        export_events(client_of(sandbox), asked, tmp_path / "out")
+        export_events(client_of(sandbox, **settings), asked, tmp_path / "out")
     assert not caught.value.retryable
     assert list(tmp_path.iterdir()) == []
     if endpoint in ("export", "search"):

@@ -36,6 +36,7 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox import paging as sandbox_paging
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from airflow_provider_honeyhive.storage.local import LocalStore
+from tests.unit.ways import asking, by_every_way
 
 from .killed import start
 from .test_combine import export_part
@@ -110,16 +111,18 @@ def deletes(sandbox: Sandbox, when: Callable[[Any], bool], event_ids: Iterable[s
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
+@by_every_way
 def test_the_sessions_that_begin_in_the_window_are_exported_whole(
-    sandbox_with, client_of, tmp_path, endpoint, concurrency
+    sandbox_with, client_of, tmp_path, generation, endpoint, concurrency
 ):
-    sandbox = sandbox_with(traffic(), behaviour=Behaviour(endpoints=frozenset([endpoint])))
+    sandbox = sandbox_with(traffic(), behaviour=Behaviour(generation=generation, endpoints=frozenset([endpoint])))
+    settings, request = asking(sandbox, endpoint, WHOLE)
     wanted, inside = expected(sandbox, MINUTES), sandbox.event_ids(MINUTES.start, MINUTES.end)
     assert wanted - inside, "no session runs on behind the window"
     assert inside - wanted, "no session runs into the window"
 
-    manifest = export_events(client_of(sandbox), WHOLE, tmp_path / "out", ExportOptions(concurrency=concurrency))
+    options = ExportOptions(concurrency=concurrency)
+    manifest = export_events(client_of(sandbox, **settings), request, tmp_path / "out", options)
 
     assert Counter(ids(tmp_path / "out")) == Counter(wanted)
     names = {json.loads(line)["session_id"] for line in lines(tmp_path / "out")}

@@ -33,6 +33,7 @@ from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
 from tests.unit.api.odd_bytes import ODD_EVENTS
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at, published, tree
+from tests.unit.ways import asking, by_every_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -351,12 +352,12 @@ def test_what_is_excluded_or_redacted_never_touches_disk(sandbox_with, client_of
     assert "a long enough secret" not in manifest.model_dump_json()
 
 
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
-def test_projections_leave_the_same_fields_on_every_endpoint(sandbox_with, client_of, tmp_path, endpoint):
-    sandbox = sandbox_with(count=0)
+@by_every_way
+def test_projections_leave_the_same_fields_on_every_endpoint(sandbox_with, client_of, tmp_path, generation, endpoint):
+    sandbox = sandbox_with(count=0, behaviour=Behaviour(generation=generation, endpoints=frozenset([endpoint])))
     sandbox.add(secret_events(50))
-    request = DEMO.model_copy(update={"projections": ("metrics", "outputs")})
-    manifest = export_events(client_of(sandbox, endpoint=endpoint), request, tmp_path / "out")
+    settings, request = asking(sandbox, endpoint, DEMO.model_copy(update={"projections": ("metrics", "outputs")}))
+    manifest = export_events(client_of(sandbox, **settings), request, tmp_path / "out")
     fields = {frozenset(event) for event in read_back(tmp_path / "out", manifest)}
     assert fields == {frozenset({"event_id", "start_time", "project", "metrics", "outputs"})}
 

@@ -17,6 +17,7 @@ from airflow_provider_honeyhive.reading.sharding import TOLERANCE, Split, split_
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from tests.unit.export.test_exporter import DAY, DEMO, GENERATED, event_at
 from tests.unit.model_server import ModelClient, Oddities
+from tests.unit.ways import asking, by_every_way
 
 from .test_slice_reader_properties import BASE, thorough
 
@@ -202,14 +203,16 @@ def test_a_number_that_is_the_same_for_every_question_is_no_total(sandbox_with, 
     assert "do not add up" in caplog.text
 
 
-@pytest.mark.parametrize("endpoint", ["export", "search", "legacy", "project-search"])
+@by_every_way
 @pytest.mark.parametrize(
     "odd", [{}, {"truncate_bounds": "second"}, {"exclusive_end": True}, {"ignore_date_range": True}]
 )
-def test_every_dialect_is_split_evenly(sandbox_with, client_of, endpoint, odd):
-    sandbox = sandbox_with(count=4_000, behaviour=Behaviour(endpoints=frozenset([endpoint]), **odd), **GENERATED)
+def test_every_dialect_is_split_evenly(sandbox_with, client_of, generation, endpoint, odd):
+    behaviour = Behaviour(generation=generation, endpoints=frozenset([endpoint]), **odd)
+    sandbox = sandbox_with(count=4_000, behaviour=behaviour, **GENERATED)
+    settings, request = asking(sandbox, endpoint, DEMO)
 
-    made = split_by_counts(client_of(sandbox), DEMO, 4)
+    made = split_by_counts(client_of(sandbox, **settings), request, 4)
 
     assert_tiles(made.windows, DAY, 4)
     found = [len(sandbox.event_ids(part.start, part.end)) for part in made.windows]
