@@ -14,18 +14,22 @@ import sys
 import tempfile
 import venv
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from airflow_provider_honeyhive.sandbox import Sandbox
+from airflow_provider_honeyhive.sandbox import Behaviour, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
+    from typing import Literal
 
 EVENTS = 3200
 TIMEOUT = 600
+
+GENERATIONS: tuple[Literal["today", "older"], ...] = ("today", "older")
 
 #: Each program gets url, key, project, window and page size as JSON in its first argument, and prints the
 #: ids it fetched: of the window, and of the model events in it.
@@ -164,10 +168,10 @@ def compare(name: str, fetched: list[str], served: AbstractSet[str]) -> None:
         raise ValueError(f"{name}: fetched {len(fetched)} ({len(set(fetched))} distinct), served {len(served)}")
 
 
-def check(one: Check, directory: Path) -> str:
-    """Run one check against a sandbox of its own and return what it saw."""
+def check(one: Check, generation: Literal["today", "older"], directory: Path) -> str:
+    """Run one check against a sandbox of its own, of that generation, and return what it saw."""
     python = python_of(directory / one.environment, one.requirement)
-    with Sandbox(count=EVENTS) as sandbox:
+    with Sandbox(count=EVENTS, behaviour=Behaviour(generation=generation)) as sandbox:
         ask = {
             "url": sandbox.url,
             "key": sandbox.key,
@@ -194,10 +198,10 @@ def main() -> int:
     directory = parser.parse_args().envs
     with tempfile.TemporaryDirectory() as temporary:
         failures = 0
-        for one in CHECKS:
-            label = f"{one.requirement} {one.name} {one.path}"
+        for one, generation in product(CHECKS, GENERATIONS):
+            label = f"{one.requirement} {one.name} {one.path}, generation {generation}"
             try:
-                sys.stdout.write(f"ok    {label}: {check(one, directory or Path(temporary))}\n")
+                sys.stdout.write(f"ok    {label}: {check(one, generation, directory or Path(temporary))}\n")
             except (ValueError, OSError, subprocess.SubprocessError) as error:
                 failures += 1
                 sys.stdout.write(f"FAIL  {label}: {error}\n")

@@ -1,149 +1,141 @@
-"""Sessions as OpenTelemetry clients send them: another shape of events than that of HoneyHive's own clients.
-
-Source: answers of October 2026 that the vendor has recorded. Tokens are called ``input_tokens`` and ``output_tokens``,
-messages lie in ``metadata`` under keys with dots and numbers, and an agent's span has the sums of the model calls below
-it. The shape of an entry of ``evaluations``, which came in November 2026, is not known: the one here is assumed.
-"""
+"""Sessions as OpenTelemetry clients send them: what other sessions say, under other names."""
 
 from __future__ import annotations
 
 import json
 from random import Random
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+#: Of the sessions so many are sent by such clients.
+SHARE = 0.25
 
+#: Most milliseconds that a session's row begins after its first child.
+LATEST_MS = 12
 
-#: One session in so many is of such a client.
-ONE_IN = 4
+AGENT = "invoke_agent"
 
-#: A session's row begins so many milliseconds after its first child, and ends a millisecond later.
-ROOT_IS_LATE_MS = 6
+SPENT = ("input_tokens", "output_tokens")
 
-MODEL_NAMES = ("anthropic.claude-sonnet-4", "gpt-4.1", "gemini-2.0-flash")
-
-#: Scores of evaluators, by their names: what they may be.
-SCORES: dict[str, tuple[float | bool, ...]] = {
-    "Assistant Answer Reporting Accurate": (3, 4, 5, 5),
-    "strands.HelpfulnessEvaluator": (0.333, 0.667, 0.833, 1.0),
-    "Goal Reached": (True, True, False),
-}
+#: Names of evaluators, and the scores they give.
+EVALUATORS: tuple[tuple[str, tuple[float | bool, ...]], ...] = (
+    ("Assistant Answer Reporting Accurate", (1, 2, 3, 4, 5)),
+    ("strands.HelpfulnessEvaluator", (0.167, 0.5, 0.833, 1.0)),
+    ("Goal Reached", (True, False)),
+)
 
 
-def is_sent_by_opentelemetry(session_id: str) -> bool:
-    """Return whether a session is of such a client; its id decides."""
-    return UUID(session_id).int % ONE_IN == 0
+def sent_by_opentelemetry(session_id: str) -> bool:
+    """Whether such a client sends the session: its id decides, so that the rest of the traces stays as it is."""
+    return Random(session_id).random() < SHARE
 
 
-def rewrite(events: Sequence[dict[str, Any]], last_ms: int) -> None:
-    """Give the events of one session the shape that OpenTelemetry clients send; ids and number stay.
+def rewrite(events: list[dict[str, Any]], last_ms: int) -> None:
+    """Rewrite the events of a session as an OpenTelemetry client would have sent them.
 
-    :param events: of one session, parents before children; changed in place.
-    :param last_ms: no event begins later, in milliseconds since 1970.
+    Ids, parents and the times of all events but the session's own row stay.
+
+    :param events: of one session, parents before children.
+    :param last_ms: no event begins later, in milliseconds since the epoch.
     """
-    _Rewriter(events).rewrite()
-    root, children = events[0], events[1:2]
-    for first in children:
-        root["start_time"] = min(first["start_time"] + ROOT_IS_LATE_MS, last_ms)
-        root["end_time"], root["duration"] = root["start_time"] + 1, 1
+    _Client(events, last_ms).rewrite()
 
 
-class _Rewriter:
-    """Rewrites the events of one session, drawing on its own generator, so that other sessions stay as they are."""
+class _Client:
+    """The client of one session: it decides once for all of its events how it writes them."""
 
-    def __init__(self, events: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, events: list[dict[str, Any]], last_ms: int) -> None:
         self._events = events
-        self._rng = Random(events[0]["session_id"])
+        self._rng = Random(f"{events[0]['session_id']} opentelemetry")
+        self._last_ms = last_ms
         self._trace_id = f"{self._rng.getrandbits(128):032x}"
-        self._span_ids = {event["event_id"]: f"{self._rng.getrandbits(64):016x}" for event in events}
-        self._is_nested = self._rng.random() < 0.5
+        self._spans = {event["event_id"]: f"{self._rng.getrandbits(64):016x}" for event in events}
+        self._dotted = self._rng.random() < 0.5
         self._agent_type = self._rng.choice(("chain", "tool"))
 
     def rewrite(self) -> None:
-        # Children first: an agent has the sums of what is below it.
+        root = self._events[0]
+        # Children first: an agent's event carries the sums of what is below it.
         for event in reversed(self._events):
-            more = getattr(self, f"_{event['event_type']}")(event)
-            metadata = {
-                "trace_id": self._trace_id,
-                "span_id": self._span_ids[event["event_id"]],
-                "parent_span_id": self._span_ids.get(event["parent_id"], ""),
-                **more,
-                "event_type": event["event_type"],
-            }
-            if "run_id" in event["metadata"]:
-                metadata["run_id"] = event["metadata"]["run_id"]
-            event["config"], event["metadata"] = {}, metadata
+            run_id = event["metadata"].get("run_id")
+            getattr(self, f"_{event['event_type']}")(event)
+            if run_id:
+                event["metadata"]["run_id"] = run_id
+        self._time_root(root)
 
-    def _session(self, event: dict[str, Any]) -> dict[str, Any]:
-        event["metrics"], event["inputs"], event["outputs"] = {}, {}, {}
-        return {"operation_name": "session"}
+    def _time_root(self, root: dict[str, Any]) -> None:
+        if len(self._events) > 1:
+            late = self._events[1]["start_time"] + self._rng.randint(1, LATEST_MS)
+            root["start_time"] = min(late, self._last_ms)
+            root["end_time"] = root["start_time"] + 1
+            root["duration"] = 1
 
-    def _chain(self, event: dict[str, Any]) -> dict[str, Any]:
-        event["event_type"], event["event_name"] = self._agent_type, "invoke_agent"
+    def _metadata(self, event: dict[str, Any], operation: str) -> dict[str, Any]:
+        parent = event["parent_id"]
+        return {
+            "operation_name": operation,
+            "event_type": event["event_type"],
+            "trace_id": self._trace_id,
+            "span_id": self._spans[event["event_id"]],
+            "parent_span_id": self._spans[parent] if parent else "",
+        }
+
+    def _said(self, role: str, text: str) -> dict[str, Any]:
+        messages = json.dumps([{"role": role, "content": [{"text": text}]}], ensure_ascii=False)
+        if self._dotted:
+            return {f"_event.gen_ai.{role}.message.0.content": messages}
+        return {"_event": {"gen_ai": {role: {"message": [{"content": messages}]}}}}
+
+    def _session(self, event: dict[str, Any]) -> None:
+        question = event["inputs"].get("question", "")
+        event["metadata"] = {**self._metadata(event, "session"), **self._said("user", question)}
+        event["metrics"], event["evaluations"] = self._scores(question, event["start_time"])
+
+    def _chain(self, event: dict[str, Any]) -> None:
+        below = [each for each in self._events if each["parent_id"] == event["event_id"]]
+        spent = {name: sum(each["metadata"].get(name, 0) for each in below) for name in SPENT}
+        event["event_name"], event["event_type"] = AGENT, self._agent_type
         question = event["inputs"]["question"]
-        event["inputs"] = {}
+        event["metadata"] = {**self._metadata(event, AGENT), **spent, **self._said("user", question)}
+        event["metrics"], event["evaluations"] = self._scores(question, event["start_time"])
+        self._answer(event, event["outputs"].get("answer"))
+
+    def _tool(self, event: dict[str, Any]) -> None:
+        event["metadata"] = self._metadata(event, "execute_tool")
+        event["evaluations"] = {}
         if event["outputs"]:
-            event["outputs"] = self._spoken(event["outputs"]["answer"])
-        scores = {name: self._rng.choice(values) for name, values in SCORES.items()}
-        explained = {f"{name}_explanation": f"The user asked: {question[:200]}" for name in list(scores)[:2]}
-        event["metrics"] = {**scores, **explained}
-        event["evaluations"] = {
-            name.lower().replace(" ", "-"): {
-                "score": score,
-                "explanation": explained.get(f"{name}_explanation"),
-                "timestamp": event["start_time"] + 60_000,
-            }
-            for name, score in scores.items()
+            event["outputs"] = {"result": self._rng.choice((100, "100.0")), **event["outputs"]}
+
+    def _model(self, event: dict[str, Any]) -> None:
+        spent = event["metadata"]
+        event["metadata"] = {
+            **self._metadata(event, "chat"),
+            "input_tokens": spent["prompt_tokens"],
+            "output_tokens": spent["completion_tokens"],
+            "model_name": event["config"]["model"],
+            **self._said("user", event["inputs"]["question"]),
         }
-        calls = [child["metadata"] for child in self._below(event) if child["event_type"] == "model"]
-        return {
-            "operation_name": "invoke_agent",
-            **{name: sum(call[name] for call in calls) for name in ("input_tokens", "output_tokens")},
-            **self._messages("user", [question]),
-        }
+        event["config"], event["inputs"] = {}, {"chat_history": event["inputs"]["chat_history"]}
+        event["metrics"] = {"time_to_first_token_ms": self._rng.randrange(120, 2400)}
+        event["evaluations"] = {}
+        self._answer(event, event["outputs"].get("content"))
 
-    def _below(self, event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        return (child for child in self._events if child["parent_id"] == event["event_id"])
+    def _answer(self, event: dict[str, Any], text: str | None) -> None:
+        if text is not None:
+            blocks = [{"type": "text", "text": text}]
+            event["outputs"] = {"role": "assistant", "content": self._rng.choice((text, blocks))}
 
-    def _tool(self, event: dict[str, Any]) -> dict[str, Any]:
-        amount = self._rng.randrange(1, 1000)
-        arguments = json.dumps({"query": event["inputs"]["query"]}, ensure_ascii=False)
-        event["inputs"] = self._dotted("tool_calls", "arguments", [arguments])
-        if event["outputs"]:
-            event["outputs"] = {"result": self._rng.choice((amount, f"{amount}.0"))}
-        event["metrics"] = {}
-        return {"operation_name": "execute_tool", "gen_ai.tool.name": event["event_name"]}
+    def _scores(self, said: str, at_ms: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return metrics, and the latest score of each evaluator by its slug.
 
-    def _model(self, event: dict[str, Any]) -> dict[str, Any]:
-        metadata, messages = event["metadata"], event["inputs"]["chat_history"]
-        event["inputs"] = {}
-        if event["outputs"]:
-            event["outputs"] = self._spoken(event["outputs"]["content"])
-        event["metrics"] = {"time_to_first_token_ms": self._rng.randrange(80, 2000)}
-        return {
-            "operation_name": "chat",
-            "model_name": self._rng.choice(MODEL_NAMES),
-            "input_tokens": metadata["prompt_tokens"],
-            "output_tokens": metadata["completion_tokens"],
-            **self._messages("system", [messages[0]["content"]]),
-            **self._messages("user", [message["content"] for message in messages if message["role"] == "user"]),
-        }
-
-    def _spoken(self, text: str) -> dict[str, Any]:
-        """Return an answer: a text, or a list of blocks."""
-        content = self._rng.choice((text, [{"type": "text", "text": text}]))
-        return {"role": "assistant", "content": content}
-
-    def _messages(self, role: str, texts: Sequence[str]) -> dict[str, Any]:
-        """Return messages, each as JSON text: as keys with dots and numbers, or the same nested."""
-        contents = [json.dumps([{"text": text}], ensure_ascii=False) for text in texts]
-        if self._is_nested:
-            return {f"{role}_message": [{"content": content} for content in contents]}
-        return {f"_event.gen_ai.{role}.message.{at}.content": content for at, content in enumerate(contents)}
-
-    def _dotted(self, name: str, member: str, values: Sequence[str]) -> dict[str, Any]:
-        if self._is_nested:
-            return {name: [{member: value} for value in values]}
-        return {f"{name}.{at}.{member}": value for at, value in enumerate(values)}
+        How HoneyHive writes an entry of ``evaluations`` is not known; score, explanation and timestamp (milliseconds
+        since the epoch) are assumed.
+        """
+        metrics: dict[str, Any] = {}
+        evaluations: dict[str, Any] = {}
+        for name, scores in EVALUATORS:
+            score = self._rng.choice(scores)
+            explanation = f"The assistant was asked: {said[:80]} It stated that this is settled."
+            metrics[name], metrics[f"{name}_explanation"] = score, explanation
+            slug = name.lower().replace(" ", "-").replace(".", "-")
+            evaluations[slug] = {"score": score, "explanation": explanation, "timestamp": at_ms + 60_000}
+        return metrics, evaluations

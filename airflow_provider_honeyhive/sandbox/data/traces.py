@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.sandbox.data.contents import Contents, Step
-from airflow_provider_honeyhive.sandbox.data.opentelemetry import is_sent_by_opentelemetry, rewrite
+from airflow_provider_honeyhive.sandbox.data.opentelemetry import rewrite, sent_by_opentelemetry
 from airflow_provider_honeyhive.sandbox.data.words import Calendar
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ def generate_events(
 ) -> list[dict[str, Any]]:
     """Return exactly ``count`` events of realistic traces, sessions first, then what they did.
 
+    About one session in four is as OpenTelemetry clients send it, with other names in ``metadata``, ``metrics`` and
+    ``outputs``, and with ``evaluations``.
+
     :param seed: the same seed (and window, and project) gives the same events, ids included.
     :param start: no event starts before; without a zone: UTC.
     :param end: every event starts before.
@@ -146,7 +149,7 @@ class _Session:
         """Return the session's events, parents before children."""
         self._clock = begin
         self._run(root, None)
-        if is_sent_by_opentelemetry(self._id):
+        if sent_by_opentelemetry(self._id):
             rewrite(self._events, self._last_ms)
         return self._events
 

@@ -12,18 +12,19 @@ WITH facts AS (
             duration, number_in(extra, '$.duration'), (epoch_us(end_time) - epoch_us(start_time)) / 1000.0
         ) AS latency_ms,
         coalesce(error, TRY(extra ->> '$.error'), '') NOT IN ('', 'null', 'false', '{}', '[]') AS failed,
-        has_own_usage(event_type) AS has_own_usage,
+        -- An agent's event carries the sums of the model calls below it, whatever its type.
+        has_own_usage(event_type)
+        AND coalesce(TRY(metadata ->> '$.operation_name'), '') != 'invoke_agent' AS has_own_usage,
         nullif(TRY(config ->> '$.provider'), '') AS provider,
         coalesce(
             nullif(TRY(config ->> '$.model'), ''),
-            nullif(TRY(metadata ->> '$.model_name'), ''),
-            if(event_type = 'model', 'unknown', NULL)
+            if(event_type = 'model', coalesce(nullif(TRY(metadata ->> '$.model_name'), ''), 'unknown'), NULL)
         ) AS model,
         number_in(metadata, '$.cost') AS cost,
-        -- HoneyHive's own clients call them so, OpenTelemetry's otherwise.
         coalesce(number_in(metadata, '$.prompt_tokens'), number_in(metadata, '$.input_tokens')) AS prompt_tokens,
-        coalesce(number_in(metadata, '$.completion_tokens'), number_in(metadata, '$.output_tokens'))
-            AS completion_tokens,
+        coalesce(
+            number_in(metadata, '$.completion_tokens'), number_in(metadata, '$.output_tokens')
+        ) AS completion_tokens,
         number_in(metadata, '$.total_tokens') AS total_tokens
     FROM exported
 )

@@ -105,12 +105,24 @@ def errors(events: list[dict[str, Any]]) -> int:
 
 
 def total(events: list[dict[str, Any]], name: str) -> float | None:
-    values = [event["metadata"][name] for event in events if name in event["metadata"]]
+    values = [tokens[name] for event in events if name in (tokens := spent(event["metadata"]))]
     return sum(values) if values else None
+
+
+def spent(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return what was spent under the names that the report has, whatever the client calls it."""
+    if "input_tokens" not in metadata:
+        return metadata
+    prompt, completion = metadata["input_tokens"], metadata["output_tokens"]
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def usage(events: list[dict[str, Any]]) -> dict[str, float | None]:
     return {name: total(events, name) for name in ("cost", "prompt_tokens", "completion_tokens", "total_tokens")}
+
+
+def own_usage(events: list[dict[str, Any]]) -> dict[str, float | None]:
+    return usage([event for event in events if event["event_name"] != "invoke_agent"])
 
 
 def groups(events: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], Any]) -> dict[Any, list[dict[str, Any]]]:
@@ -125,7 +137,8 @@ def hour(event: dict[str, Any]) -> int:
 
 
 def model(event: dict[str, Any]) -> str:
-    return event["config"]["model"]
+    name: str = event["config"].get("model") or event["metadata"]["model_name"]
+    return name
 
 
 def model_calls(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -174,7 +187,7 @@ def test_the_summary_is_of_all_events(events, found):
 def test_each_model_has_its_row(events, found):
     wanted = {
         (name,): {
-            "provider": calls[0]["config"]["provider"],
+            "provider": next(call["config"]["provider"] for call in calls if call["config"]),
             "calls": len(calls),
             "errors": errors(calls),
             "error_rate": errors(calls) / len(calls),
@@ -198,7 +211,7 @@ def test_each_event_type_has_its_row(events, found):
             "events": len(group),
             "errors": errors(group),
             "error_rate": errors(group) / len(group),
-            **usage(group),
+            **own_usage(group),
             **latencies(group),
         }
         for name, group in groups(events, lambda event: event["event_type"]).items()
@@ -252,7 +265,11 @@ def test_each_evaluator_has_its_row(events, found):
         }
         for name, values in by_name.items()
     }
-    assert set(by_name) == {"Answer Faithfulness", "Number of words", "contains_pii", "session_success"}
+    assert set(by_name) == {
+        *("Answer Faithfulness", "Number of words", "contains_pii", "session_success"),
+        *("Assistant Answer Reporting Accurate", "strands.HelpfulnessEvaluator", "Goal Reached"),
+        "time_to_first_token_ms",
+    }
     equal(found("by_evaluator"), wanted, "evaluator")
 
 
@@ -380,6 +397,17 @@ def test_latency_is_the_duration_or_else_from_start_to_end(report_on, fields, la
 def test_an_error_is_whatever_says_something(report_on, error, failed):
     (row,) = report_on(event(error=error))("summary")
     assert row["errors"] == failed
+
+
+@pytest.mark.parametrize("event_type", ["chain", "tool"])
+def test_the_sums_of_an_agent_do_not_count_beside_its_model_calls(report_on, event_type):
+    spent = {"input_tokens": 30, "output_tokens": 4}
+    agent = event(event_type=event_type, metadata={**spent, "operation_name": "invoke_agent"})
+    call = event(event_id="f", metadata={**spent, "operation_name": "chat", "model_name": "gpt-4o"})
+    report = report_on(agent, call)
+    (row,) = report("summary")
+    assert (row["prompt_tokens"], row["completion_tokens"], row["total_tokens"]) == (30, 4, 34)
+    assert [each["model"] for each in report("by_model")] == ["gpt-4o"]
 
 
 def test_only_numbers_and_booleans_are_scores(report_on):
