@@ -138,9 +138,11 @@ def test_no_code_but_the_pages_own_may_run(usual):
 
 
 def test_the_page_holds_its_charts_and_numbers(usual, events):
-    assert len(usual.specs) == 14
+    assert len(usual.specs) == 18
     assert {"demo", "10 Mar 2026, 00:00 to 11 Mar 2026, 00:00 UTC", "800", "Answer Faithfulness"} <= set(usual.words)
-    assert {event["config"]["model"] for event in events if event["event_type"] == "model"} <= set(usual.words)
+    models = [event for event in events if event["event_type"] == "model"]
+    names = {event["config"].get("model") or event["metadata"]["model_name"] for event in models}
+    assert names <= set(usual.words)
 
 
 def test_every_chart_is_one_that_vega_can_draw(usual):
