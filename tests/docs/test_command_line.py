@@ -150,7 +150,7 @@ def test_the_sandbox_of_the_page_serves(tmp_path):
             line = process.stdout.readline()
         finally:
             process.terminate()
-    assert re.match(r"HoneyHive sandbox url=http://127\.0\.0\.1:\d+ project=demo key=hh_sandbox events=2001 ", line)
+    assert re.match(r"HoneyHive sandbox url=http://127\.0\.0\.1:\d+ project=demo key=hh_sandbox project_id=\w+ ", line)
     assert process.returncode == 0
 
 

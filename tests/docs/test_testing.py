@@ -83,7 +83,7 @@ def test_the_table_of_behaviours_is_that_of_the_code():
     fields = {one.name: one.default for one in dataclasses.fields(Behaviour)}
     assert list(rows) == list(fields)
     in_words = {name: text for name, text in rows.items() if not text.startswith("`")}
-    assert in_words == {"endpoints": "all four", "forbidden_keys": "none"}
+    assert in_words == {"endpoints": "all five", "forbidden_keys": "none"}
     assert {name: literal_of(rows[name]) for name in rows.keys() - in_words.keys()} == {
         name: default for name, default in fields.items() if name not in in_words
     }

@@ -68,6 +68,13 @@ def test_a_deferred_wait_is_taken_up_again_by_the_sensor(serve, monkeypatch, def
     assert resumed == ([{"status": "success", "result": result}] if deferrable else [])
 
 
+def test_a_data_plane_key_and_an_id_are_all_it_takes(serve, connect, mode):
+    sandbox = serve()
+    connect(sandbox, key=sandbox.data_plane_key, project=sandbox.project_id)
+
+    assert wait(min_events=300, **mode).result("wait")["event_count"] == 300
+
+
 def test_a_window_that_has_enough_events_ends_the_wait_at_once(sandbox, mode):
     run = wait(min_events=300, **mode)
 
@@ -143,14 +150,22 @@ def test_with_soft_fail_a_wait_that_takes_too_long_is_skipped(serve, mode):
     assert run.states == {"wait": "skipped"}
 
 
-def test_what_no_retry_mends_fails_at_once(serve, connect, mode):
-    sandbox = serve()
+#: What a refused key is called on each generation of servers.
+REFUSED = pytest.mark.parametrize(
+    ("generation", "error"), [("today", "HoneyHiveRefusedError"), ("older", "HoneyHiveAuthError")]
+)
+
+
+@REFUSED
+def test_what_no_retry_mends_fails_at_once(serve, connect, mode, generation, error):
+    sandbox = serve(behaviour=Behaviour(generation=generation))
     connect(sandbox, key="hh_wrong")
 
     run = wait(retries=2, **mode)
 
     said = run.refusal("wait")
-    assert "HoneyHiveAuthError" in said
+    assert error in said
+    assert "the API key of connection 'honeyhive_default'" in said
     assert "hh_wrong" not in said
     assert len(sandbox.requests) == 1
 
@@ -162,17 +177,19 @@ def test_with_soft_fail_what_no_retry_mends_is_skipped_as_airflow_has_it(serve, 
     assert wait(soft_fail=True, **mode).states == {"wait": "skipped"}
 
 
-def test_a_key_that_is_revoked_during_the_wait_ends_it(serve, mode):
+@REFUSED
+def test_a_key_that_is_revoked_during_the_wait_ends_it(serve, mode, generation, error):
     def revoke(sandbox, number):
         if number == 6:
             sandbox.keys.clear()
 
-    serve([], behaviour=Behaviour(before_request=revoke, endpoints=frozenset({"search"})))
+    behaviour = Behaviour(generation=generation, before_request=revoke, endpoints=frozenset({"search"}))
+    serve([], behaviour=behaviour)
 
     run = wait(retries=2, **mode)
 
     said = run.refusal("wait")
-    assert "HoneyHiveAuthError" in said
+    assert error in said
     assert KEY not in said
 
 

@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.api.connection_form import DEFAULT_API_URL
 from airflow_provider_honeyhive.cli import main as cli
+from airflow_provider_honeyhive.cli.connection import KEY_VARIABLES, URL_VARIABLES
 from airflow_provider_honeyhive.cli.terminal import MEANINGS
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.manifest import Manifest
@@ -40,7 +41,7 @@ WINDOW = ["--start", "2026-11-22", "--end", "2026-11-23"]
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HH_API_KEY", "HH_API_URL", "AIRFLOW_CONN_HONEYHIVE_DEFAULT"):
+    for name in (*KEY_VARIABLES, *URL_VARIABLES, "AIRFLOW_CONN_HONEYHIVE_DEFAULT"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -347,6 +348,27 @@ def test_sizes_may_have_units(text, size):
 def test_no_key_is_wrong_usage(tmp_path, capsys):
     assert export(tmp_path / "out") == 2
     assert capsys.readouterr().err.startswith("error: HH_PROJECT_API_KEY: got None; set it")
+
+
+@pytest.mark.parametrize("endpoint", ["project-export", "project-search"])
+def test_a_data_plane_key_and_an_id_are_all_it_takes(serve, tmp_path, monkeypatch, endpoint):
+    sandbox = serve(behaviour=Behaviour(endpoints=frozenset([endpoint])))
+    monkeypatch.delenv("HH_API_KEY")
+    monkeypatch.setenv("HH_DATA_PLANE_API_KEY", sandbox.data_plane_key)
+    assert export(tmp_path / "out", project=sandbox.project_id) == 0
+    manifest = Manifest.read(tmp_path / "out")
+    assert (manifest.event_count, manifest.project, manifest.request.endpoint) == (300, sandbox.project_id, endpoint)
+    assert manifest.project_names == [("demo", sandbox.project_id)]
+
+
+@pytest.mark.parametrize(
+    ("generation", "said"), [("today", "HTTP 404: check the API key"), ("older", "HTTP 401: the API key")]
+)
+def test_a_refused_key_is_named_by_its_variable(serve, tmp_path, monkeypatch, capsys, generation, said):
+    serve(behaviour=Behaviour(generation=generation))
+    monkeypatch.setenv("HH_PROJECT_API_KEY", "hh_wrong")
+    assert export(tmp_path / "out") == 1
+    assert f"{said} of HH_PROJECT_API_KEY" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["hh_wrong", "hh_ingst_x"])

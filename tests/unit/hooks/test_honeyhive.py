@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.sandbox import Fault
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from tests.unit.conftest import CONN_ID, KEY
 from tests.unit.said import SHAPES, Speaker, heard
 from tests.unit.test_display import HOSTILE
@@ -32,6 +32,17 @@ def test_what_the_form_shows_of_a_server_is_one_line_without_the_key(sandbox_wit
     assert "OK: fine" in said
     assert said.isprintable()
     assert KEY not in said
+
+
+@pytest.mark.parametrize("endpoint", ["project-export", "project-search"])
+def test_a_data_plane_key_and_an_id_are_all_it_takes(sandbox_with, connect, endpoint):
+    sandbox = sandbox_with(behaviour=Behaviour(endpoints=frozenset([endpoint])))
+    connect(sandbox, key=sandbox.data_plane_key, project=sandbox.project_id)
+    hook = HoneyHiveHook(CONN_ID)
+    day = {"start_time": sandbox.start_time, "end_time": sandbox.end_time}
+    assert len(hook.export_events(limit=10).events) == 10
+    assert {event["event_id"] for event in hook.iter_events(**day)} == sandbox.event_ids(*day.values())
+    assert hook.count_events(**day) == 300
 
 
 @pytest.mark.parametrize("extra", [{}, {"redact_secret": "a long enough secret"}])

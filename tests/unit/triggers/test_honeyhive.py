@@ -175,7 +175,7 @@ def test_the_last_error_is_what_a_time_out_says(sandbox_with, connect, clock):
 @pytest.mark.parametrize(
     ("connection", "arguments", "said"),
     [
-        ({"key": "hh_wrong"}, {}, "HoneyHiveAuthError"),
+        ({"key": "hh_wrong"}, {}, "HoneyHiveRefusedError: HTTP 404: check the API key of connection"),
         ({"key": ""}, {}, "HoneyHiveAuthError"),
         ({"project": None}, {}, "InvalidArgumentError: project"),
         ({}, {"filters": [{"field": "x", "operator": "resembles"}]}, "InvalidArgumentError: filters"),
@@ -193,6 +193,27 @@ def test_what_no_retry_mends_ends_it_at_once(sandbox_with, connect, clock, conne
     assert "hh_wrong" not in payload["message"]
     assert len(sandbox.requests) <= 1
     assert clock.slept == []
+
+
+def test_a_wrong_key_of_an_older_server_ends_it_at_once(sandbox_with, connect, clock):
+    sandbox = connect(sandbox_with([], behaviour=Behaviour(generation="older")), key="hh_wrong")
+
+    (payload,) = payloads(waiting())
+
+    assert payload["status"] == "failed"
+    assert "HoneyHiveAuthError: HTTP 401: the API key of connection" in payload["message"]
+    assert "hh_wrong" not in payload["message"]
+    assert (len(sandbox.requests), clock.slept) == (1, [])
+
+
+def test_a_data_plane_key_and_an_id_are_all_it_takes(sandbox_with, connect, clock):
+    sandbox = sandbox_with(start=START, end=END)
+    connect(sandbox, key=sandbox.data_plane_key, project=sandbox.project_id)
+
+    (payload,) = payloads(waiting())
+
+    assert payload["status"] == "success"
+    assert payload["result"]["event_count"] == 300
 
 
 def test_an_error_of_another_kind_is_an_event_too(sandbox_with, connect, monkeypatch):
