@@ -171,7 +171,7 @@ def test_a_watcher_outlives_errors_and_a_wrong_key(live, watch):
 
     watched.wait_until_all_are_announced()
 
-    assert "HoneyHiveAuthError" in live.log("triggerer")
+    assert "HoneyHiveRefusedError" in live.log("triggerer")
     assert sandbox.key not in live.log("triggerer")
 
 
