@@ -191,6 +191,8 @@ def _total(text: RawEvent | msgspec.Raw) -> int | None:
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.-]+")
+
 _NAME = re.compile(rb"(" + STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+", re.DOTALL)
 
 
@@ -221,12 +223,14 @@ def _split(body: bytes | memoryview) -> tuple[list[bytes], list[bytes]]:
             start, at = at, _end_of(body, at)
             if name in totals:
                 totals[name] = bytes(body[start : min(at, start + _LONGEST_TOTAL + 1)])
-        if len(names) < _SHOWN_NAMES:
+        if len(names) < _SHOWN_NAMES and _IDENTIFIER.fullmatch(name):
             names.add(ascii(shown(name, _LONGEST_NAME)))
         at = _behind_separator(body, at, b"}")
     if raws is None:
-        # Names only: values may hold content, and an "error" of a proxy may be anything.
-        raise ValueError(f'it has no list "events" but {", ".join(sorted(names)) or "nothing"}')
+        # Identifiers only: values and other names may hold content, and an "error" of a proxy may be anything.
+        raise ValueError(f'it has no list "events" but {", ".join(sorted(names)) or "nothing that is known"}')
+    if skip_space(body, at + 1) < len(body):
+        raise ValueError(f"something stands behind its end at byte {at + 1}")
     return raws, list(totals.values())
 
 

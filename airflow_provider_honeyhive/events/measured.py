@@ -85,7 +85,7 @@ class _Open:
 
     :param opening: its bracket.
     :param place: what the table knows of it.
-    :param named: the keys in it are names of evaluators.
+    :param named: the keys in it, not those further below, are names of evaluators.
     :param mark: how many pieces there are with the one that opens it.
     :param later: what it goes on with.
     """
@@ -176,7 +176,7 @@ def _look_up(here: _Open, key: bytes, at: int) -> tuple[bool, Place | None, bool
     :param key: its JSON text, nothing for an element of a list.
     """
     if not key:
-        return True, here.place.elements if here.place else None, here.named
+        return True, here.place.elements if here.place else None, False
     if len(key) > _LONGEST_KEY_BYTES:
         return False, None, False
     try:
@@ -190,7 +190,7 @@ def _member(place: Place | None, key: bytes, named: bool) -> tuple[bool, Place |
     text = text_of(key)
     if not is_key(text, named=named):
         return False, None, False
-    return True, place.member(text) if place else None, named or (place is EVENT and text in NAMED_BY_EVALUATORS)
+    return True, place.member(text) if place else None, place is EVENT and text in NAMED_BY_EVALUATORS
 
 
 def _shown(scalar: bytes, place: Place | None, keyed_hash: Hasher | None, at: int) -> bytes | None:

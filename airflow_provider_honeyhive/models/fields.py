@@ -120,16 +120,12 @@ class FieldRules:
     def unmatched(self, matched: Collection[int]) -> list[str]:
         """Return the paths that matched nothing.
 
-        Not those to what lies in a value that another path led to: it has gone with that.
+        Not those to what may lie in a value that another path led to: it has gone with that.
 
         :param matched: numbers of those of ``paths`` that led to a value.
         """
         found = [path for number, path in enumerate(self.paths) if number in matched]
-        return [
-            path
-            for path in self.paths
-            if path not in found and not any(_covers(one, path.rpartition(".")[0]) for one in found)
-        ]
+        return [path for path in self.paths if path not in found and not any(_may_hold(one, path) for one in found)]
 
 
 def check_include_content(include_content: Any) -> None:
@@ -232,6 +228,32 @@ def _covers(outer: str, inner: str) -> bool:
         if len(wanted) in found:
             return True
         places = found | places if position and is_number(name) else found
+    return False
+
+
+def _may_hold(outer: str, inner: str) -> bool:
+    """Return whether what ``inner`` leads to may lie in a value that ``outer`` leads to.
+
+    Both may leave out numbers, so ``choices.0`` may lead to what holds the ``message`` of ``choices.message``.
+    """
+    names = (outer.split("."), inner.split("."))
+    places, known = [(0, 0)], {(0, 0)}
+    while places:
+        at = places.pop()
+        if at[0] == len(names[0]):
+            if at[1] < len(names[1]):
+                return True
+            continue
+        for name in {wanted[place] for wanted, place in zip(names, at, strict=True) if place < len(wanted)}:
+            # A field's own name is left out by no path.
+            may_stay = is_number(name) and at != (0, 0)
+            steps = [
+                [*([place + 1] if wanted[place : place + 1] == [name] else []), *([place] if may_stay else [])]
+                for wanted, place in zip(names, at, strict=True)
+            ]
+            fresh = {(one, other) for one in steps[0] for other in steps[1]} - known
+            known |= fresh
+            places += fresh
     return False
 
 

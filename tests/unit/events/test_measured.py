@@ -62,8 +62,8 @@ def test_every_number_and_boolean_stays_as_it_was_written(raw, left):
         (b'{"metadata":{"' + b"k" * 101 + b'":1}}', b"{}"),
         # Evaluators have names.
         (
-            b'{"metrics":{"Assistant Answer Reporting Accurate":5,"a.b/c (d)":{"pass rate":true}}}',
-            b'{"metrics":{"Assistant Answer Reporting Accurate":5,"a.b/c (d)":{"pass rate":true}}}',
+            b'{"metrics":{"Assistant Answer Reporting Accurate":5,"a.b/c (d)":{"Ada is ill":true,"pass_rate":true}}}',
+            b'{"metrics":{"Assistant Answer Reporting Accurate":5,"a.b/c (d)":{"pass_rate":true}}}',
         ),
         (
             b'{"evaluations":{"my \xc3\xa9valuator":{"score":1}}}',

@@ -89,13 +89,13 @@ def left_of(value: Any, names: tuple[str | None, ...], *, named: bool, secret: b
     nothing = None if treatment is Treatment.TIME else GONE
     if isinstance(value, Pairs):
         members = [
-            (key, left_of(member, (*names, *key.split(".")), named=named or _of_evaluators(names, key), secret=secret))
+            (key, left_of(member, (*names, *key.split(".")), named=_of_evaluators(names, key), secret=secret))
             for key, member in value
             if is_key(key, named=named)
         ]
         return Pairs(member for member in members if member[1] is not GONE) or nothing
     if isinstance(value, list):
-        elements = [left_of(element, (*names, None), named=named, secret=secret) for element in value]
+        elements = [left_of(element, (*names, None), named=False, secret=secret) for element in value]
         return [element for element in elements if element is not GONE] or nothing
     if not isinstance(value, str):
         return nothing if value is None else value

@@ -211,3 +211,20 @@ def test_a_path_to_what_went_with_another_one_is_not_called_unmatched():
 def test_a_field_that_projections_leave_out_matches_nothing():
     rules = FieldRules.parse(projections=["a"], exclude_fields=["a.x", "b.x"])
     assert unmatched(rules, {"a": {"x": 1}, "b": {"x": 1}}) == ["b.x"]
+
+
+@pytest.mark.parametrize(
+    ("excluded", "event"),
+    [
+        (["outputs.choices.0", "outputs.choices.message"], {"outputs": {"choices": [{"message": "m"}]}}),
+        (["a.0", "a.b.c"], {"a": [{"b": {"c": 1}}]}),
+        (["a.1", "a.b"], {"a": [{"c": 1}, {"b": 1}]}),
+    ],
+)
+def test_what_another_path_may_have_taken_out_with_a_number_is_not_unmatched(excluded, event):
+    assert unmatched(FieldRules.parse(exclude_fields=excluded), event) == []
+
+
+def test_a_path_beside_what_was_taken_out_is_unmatched():
+    assert unmatched(FieldRules.parse(exclude_fields=["a.0", "b.x"]), {"a": [1]}) == ["b.x"]
+    assert unmatched(FieldRules.parse(exclude_fields=["a.b", "a.0.b"]), {"a": {"b": 1}}) == ["a.0.b"]
