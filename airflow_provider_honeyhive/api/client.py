@@ -138,6 +138,8 @@ class HoneyHiveClient:
         if self.is_stopped:
             raise ExportStoppedError("the export was stopped")
         if self._endpoint is not None:
+            if self._endpoint.needs_project and wanted.request.project is None:
+                raise self._no_project()
             return self._fetch_from(self._endpoint, wanted)
         with self._lock:
             # Another thread may have found it while this one waited.
@@ -147,10 +149,9 @@ class HoneyHiveClient:
 
     def _find_endpoint(self, wanted: _Wanted) -> Page:
         project = wanted.request.project
-        kind = self.settings.key_kind
         missing: list[str] = []
         refusal: HoneyHiveRefusedError | None = None
-        for endpoint in candidates(self.settings.endpoint, kind):
+        for endpoint in candidates(self.settings.endpoint, self.settings.key_kind):
             if endpoint.needs_project and project is None:
                 continue
             try:
@@ -169,11 +170,15 @@ class HoneyHiveClient:
         if refusal is not None:
             raise refusal
         if not missing:
-            needed = f"a {kind.name} takes the project's id ({WHERE_IDS_ARE}): set it here or as the connection's extra"
-            raise InvalidArgumentError(
-                "project", None, needed if kind.takes_project_id else "the endpoint of this connection needs a project"
-            )
+            raise self._no_project()
         raise no_endpoint(self.settings.api_url, missing)
+
+    def _no_project(self) -> InvalidArgumentError:
+        kind = self.settings.key_kind
+        needed = f"a {kind.name} takes the project's id ({WHERE_IDS_ARE}): set it here or as the connection's extra"
+        return InvalidArgumentError(
+            "project", None, needed if kind.takes_project_id else "the endpoint of this connection needs a project"
+        )
 
     def _fetch_from(self, endpoint: Endpoint, wanted: _Wanted) -> Page:
         request = wanted.request
@@ -181,7 +186,10 @@ class HoneyHiveClient:
         body = endpoint.body(request, wanted.date_range, page=wanted.page, limit=limit)
         path = endpoint.url_path(request.project)
         try:
-            return decode_page(self._transport.post(path, body, wanted.max_bytes, wanted.concurrency), limit)
+            return decode_page(
+                self._transport.post(path, body, wanted.max_bytes, wanted.concurrency, quotes=request.include_content),
+                limit,
+            )
         except MemoryError:
             failure: HoneyHiveError = AnswerTooLargeError(
                 "the worker has not enough memory for an answer: leave out large fields (projections, "

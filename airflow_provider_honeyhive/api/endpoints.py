@@ -61,7 +61,12 @@ class Endpoint:
         return self.name == "legacy" or self.has_project_in_path
 
     def url_path(self, project: str | None) -> str:
-        """Return the path for a request of ``project``."""
+        """Return the path for a request of ``project``.
+
+        :raises InvalidArgumentError: it would lead out of the project's path.
+        """
+        if self.has_project_in_path and project in (".", ".."):
+            raise InvalidArgumentError("project", project, "allowed: the id or name of a project")
         return self.path.replace("{project}", quote(project or "", safe=""))
 
     def body(self, request: ExportRequest, date_range: DateRange | None, *, page: int, limit: int) -> dict[str, Any]:

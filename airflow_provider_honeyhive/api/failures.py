@@ -48,7 +48,11 @@ _LONGEST_MESSAGE = 500
 
 _WHITE_SPACE = re.compile(r"\s+")
 
-_ROUTER_SAYS = re.compile(r"cannot post|route\b.*\bnot found|no route|endpoint not found", re.IGNORECASE)
+#: What Express, Nest and Fastify say of a path that they do not have; nothing that may be about a project.
+_ROUTER_SAYS = re.compile(r"(cannot post|route post:) ?/", re.IGNORECASE)
+
+#: What HoneyHive's own errors have, older ones some of it.
+_VENDORS = frozenset({"success", "errorCode", "statusCode"})
 
 #: Status -> kind of error, what is wrong, and what to do. ``{key}`` is the key as messages call it.
 _REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
@@ -58,7 +62,10 @@ _REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
         "{key} was refused: it is wrong, revoked, expired, or of another deployment; check the connection's password "
         "and host",
     ),
-    403: (HoneyHiveAuthError, "{key} lacks the permission to read events of this project"),
+    403: (
+        HoneyHiveAuthError,
+        "{key} lacks the permission to read events of this project; give it that, or take another",
+    ),
     404: (HoneyHiveRequestError, "no such path or host; check the connection's host and its extra 'endpoint'"),
     408: (HoneyHiveServerError, "the server timed out"),
     413: (HoneyHiveRequestError, "the page is too large for the server"),
@@ -87,7 +94,7 @@ _CONTROL_PLANE = (
 
 
 def api_error(
-    status: int, headers: Mapping[str, str], body: bytes, url: str, settings: ClientSettings
+    status: int, headers: Mapping[str, str], body: bytes, url: str, settings: ClientSettings, *, quotes: bool = True
 ) -> HoneyHiveAPIError:
     """Return the error for an answer whose status is not 200.
 
@@ -96,6 +103,7 @@ def api_error(
     :param body: of the answer, as much of it as an explanation has.
     :param url: that was asked.
     :param settings: of the client.
+    :param quotes: the error has the server's words, which may repeat values of the request: ids of sessions, say.
     """
     said = _parsed(body)
     error_code = said.get("errorCode")
@@ -105,6 +113,8 @@ def api_error(
         error_code = NO_SUCH_ROUTE
     elif status == 404:
         kind, remedy = _REFUSED
+    if not quotes:
+        message, error_code = "", error_code if error_code == NO_SUCH_ROUTE else None
     remedy = remedy.format(key=settings.key_name, id_needed=_ID_NEEDED if settings.key_kind.takes_project_id else "")
     if issubclass(kind, HoneyHiveAuthError) and is_control_plane(url):
         remedy = _CONTROL_PLANE + remedy
@@ -160,7 +170,7 @@ def is_missing_route(error: HoneyHiveAPIError) -> bool:
 
 def is_control_plane(url: str) -> bool:
     """Return whether a URL is of the host that manages HoneyHive and holds no events."""
-    return urlsplit(url).hostname == CONTROL_PLANE_HOST
+    return (urlsplit(url).hostname or "").rstrip(".") == CONTROL_PLANE_HOST
 
 
 def _is_routers(status: int, said: Mapping[str, Any], message: str) -> bool:
@@ -168,8 +178,7 @@ def _is_routers(status: int, said: Mapping[str, Any], message: str) -> bool:
         return True
     if status != 404:
         return False
-    vendors = "success" in said or "errorCode" in said
-    return not vendors or bool(_ROUTER_SAYS.search(message))
+    return not said.keys() & _VENDORS or _ROUTER_SAYS.match(message) is not None
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:

@@ -46,6 +46,9 @@ _SHORT_ADDRESS = re.compile(r"[0-9]+(?:\.[0-9]+){0,3}")
 #: A URL that holds no secret: no user, no query, no port that is no number.
 _PLAIN_URL = re.compile(r"(?:[A-Za-z][\w+.-]*://)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,20})?(?:/[^@?#\s]*)?")
 
+#: A piece of a key that is shorter may be a word.
+SHORTEST_PIECE = 16
+
 _URLS = ("api_url", "app_url")
 
 _SECRETS = ("api_key", "proxy", "redact_secret")
@@ -232,7 +235,10 @@ class ClientSettings(BaseModel):
         user, password = _login(urlsplit(self.proxy.get_secret_value())) if self.proxy else ("", "")
         token = b64encode(f"{user}:{password}".encode("latin-1")).decode() if password else ""
         redact = self.redact_secret.get_secret_value() if self.redact_secret else ""
-        return tuple(filter(None, (self.api_key.get_secret_value(), redact, token, password)))
+        key = self.api_key.get_secret_value()
+        # The last piece of a data plane key is its secret; the others tell the key from others.
+        piece = key.rpartition("_")[2] if self.key_kind.takes_project_id else ""
+        return tuple(filter(None, (key, piece if len(piece) >= SHORTEST_PIECE else "", redact, token, password)))
 
 
 def base_url(host: str | None, schema: str | None, port: int | None) -> str | None:

@@ -99,7 +99,13 @@ class Transport:
         return self._settings.timeout * (self._settings.max_retries + 1)
 
     def post(
-        self, path: str, body: dict[str, Any], max_bytes: int, limit: ConcurrencyLimit | None = None
+        self,
+        path: str,
+        body: dict[str, Any],
+        max_bytes: int,
+        limit: ConcurrencyLimit | None = None,
+        *,
+        quotes: bool = True,
     ) -> memoryview:
         """Return the body of the response, which has status 200.
 
@@ -107,6 +113,7 @@ class Transport:
         :param body: of the request, sent as JSON.
         :param max_bytes: a response of more bytes (decompressed) is refused.
         :param limit: waits for a place among the requests under way, and learns of 429 and 503; None: no limit.
+        :param quotes: errors have the server's words.
         :raises AnswerTooLargeError: the response is larger.
         :raises MemoryError: there is no memory for the response.
         :raises HoneyHiveAPIError: the status is not 200.
@@ -125,7 +132,7 @@ class Transport:
                 raise HoneyHiveRequestError(f"{self._settings.api_host} redirects in a circle", status_code=status)
             answered(status in _TOO_MANY)
         if status != 200:
-            raise api_error(status, headers, content.tobytes(), url, self._settings)
+            raise api_error(status, headers, content.tobytes(), url, self._settings, quotes=quotes)
         return content
 
     def _authorize(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:

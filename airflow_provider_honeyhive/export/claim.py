@@ -156,7 +156,9 @@ def _same_export(old: Manifest, new: Manifest) -> bool:
 def same_project(one: Manifest, other: Manifest) -> bool:
     """Return whether two exports are of one project, also where one asked for its name and the other for its id."""
     asked = {one.project, other.project}
-    return len(asked) == 1 or any(asked == set(names) for names in (*one.project_names, *other.project_names))
+    if len(asked) == 1 or None in asked:
+        return len(asked) == 1
+    return any(asked == set(names) for names in (*one.project_names, *other.project_names))
 
 
 _ASKED = (

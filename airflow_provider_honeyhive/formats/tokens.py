@@ -65,6 +65,7 @@ class Leftovers:
     members: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
     whole: dict[int, bytes] = field(default_factory=dict)
     misfits: set[tuple[int, str]] = field(default_factory=set)
+    _kept: set[tuple[int, str]] = field(default_factory=set)
 
     def keep(self, row: int, name: str, *tokens: Token, strict: bool = True) -> None:
         """Keep the values of one name as they were written, unless that has been done.
@@ -72,7 +73,8 @@ class Leftovers:
         :param strict: the values are strict JSON; others are wrapped, and so is what looks like that.
         """
         kept = self.members.setdefault(row, [])
-        if all(name != known for known, _ in kept):
+        if (row, name) not in self._kept:
+            self._kept.add((row, name))
             kept.extend((name, _in_extra(name, bytes(token), strict=strict)) for token in tokens)
 
     def leave_out(self, row: int, name: str, token: Token) -> None:

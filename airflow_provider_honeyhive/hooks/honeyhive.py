@@ -113,7 +113,7 @@ class HoneyHiveHook(BaseHook):
         try:
             return True, self._describe(self.settings.project)
         except HoneyHiveError as error:
-            return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {error}{self._other_project(error)}"
+            return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {self._what_it_reads(error)}{error}"
 
     def _describe(self, project: str | None, **changes: Any) -> str:
         # A person is waiting: no retries.
@@ -121,8 +121,8 @@ class HoneyHiveHook(BaseHook):
         with make_client(self.settings, **changes) as client:
             return _describe_last_day(client, project)
 
-    def _other_project(self, error: HoneyHiveError) -> str:
-        """Return what the key reads where only the project can have been refused; empty: that cannot be told."""
+    def _what_it_reads(self, error: HoneyHiveError) -> str:
+        """Return that the key is good, where HoneyHive has refused it or the project; empty: that cannot be told."""
         is_open = isinstance(error, HoneyHiveRefusedError) and not self.settings.key_kind.takes_project_id
         if not is_open or self.settings.project is None:
             return ""
@@ -131,7 +131,7 @@ class HoneyHiveHook(BaseHook):
             found = self._describe(None, endpoint="search")
         except HoneyHiveError:
             return ""
-        return f". The key itself is good, so the project {quoted(self.settings.project)} is wrong: {found}"
+        return f"the key is good, so check the project: {found}, asked without {quoted(self.settings.project)}. "
 
     def export_events(
         self,

@@ -215,7 +215,8 @@ class RangeFetcher:
             if asked is not None and not any(asked in names for names in fresh):
                 log.warning(
                     "The events say of their project only %s: whether they are of %r cannot be told",
-                    ", ".join(sorted({ascii(said) for names in fresh for said in names if said is not None})),
+                    ", ".join(sorted({ascii(said) for names in fresh for said in names if said is not None}))
+                    or "nothing",
                     asked,
                 )
 

@@ -93,7 +93,11 @@ def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> E
     """
     request = ExportRequest.parse(project=project or settings.project, **arguments)
     if request.project is None:
-        raise InvalidArgumentError("project", None, "give project, or set the connection's extra 'project'")
+        raise InvalidArgumentError(
+            "project",
+            None,
+            "give project, or set the connection's extra 'project'; a data plane key (hh_fgdp_…) takes its id",
+        )
     return request
 
 

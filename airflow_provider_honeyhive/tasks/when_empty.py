@@ -58,4 +58,4 @@ def skip_if_empty(operator: Any, context: Context, result: ExportResult, returne
         return
     if operator.do_xcom_push:
         context["ti"].xcom_push(key="return_value", value=returned)
-    raise AirflowSkipException("The window holds no events: skipped, as when_empty says; that is published")
+    raise AirflowSkipException("The window holds no events: skipped, as when_empty says")

@@ -163,3 +163,59 @@ def test_whoever_catches_either_kind_catches_a_refusal(sandbox, client_of):
         sandbox.faults.append(Fault.answer(404))
         with pytest.raises(kind):
             client_of(sandbox).fetch_page(ExportRequest(project="demo"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "errorCode": "NOT_FOUND", "message": "Project route-planner not found"},
+        {"success": False, "message": "no route to it: endpoint not found"},
+        {"statusCode": 404, "message": "Project checkout not found", "error": "Not Found"},
+    ],
+)
+def test_what_honeyhive_says_of_a_project_is_no_missing_path_whatever_its_name(sandbox, client_of, body):
+    """Else the next endpoint would be asked, which takes no project and reads the one of the key."""
+    sandbox.faults.append(Fault.answer(404, body))
+    assert isinstance(refusal_of(client_of(sandbox), "route-planner"), HoneyHiveRefusedError)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("message", ["Cannot POST /v1/events/export", "Route POST:/v1/events/export not found"])
+def test_what_a_router_says_in_json_is_a_missing_path(sandbox, client_of, message):
+    sandbox.faults.append(Fault.answer(404, {"statusCode": 404, "message": message, "error": "Not Found"}))
+    client = client_of(sandbox)
+    client.fetch_page(ExportRequest(project="demo"))
+    assert client.endpoint.name == "search"
+
+
+@pytest.mark.parametrize("project", [".", ".."])
+def test_no_project_leads_out_of_its_path(sandbox, client_of, project):
+    client = client_of(sandbox, api_key=sandbox.data_plane_key)
+    with pytest.raises(InvalidArgumentError, match="^project: got"):
+        client.fetch_page(ExportRequest(project=project))
+    assert sandbox.requests == []
+
+
+def test_a_request_without_a_project_is_told_so_once_an_endpoint_is_known_too(sandbox, client_of):
+    client = client_of(sandbox, api_key=sandbox.data_plane_key)
+    client.fetch_page(ExportRequest(project=sandbox.project_id))
+    with pytest.raises(InvalidArgumentError, match="^project: got None; a data plane key takes the project's id"):
+        client.fetch_page(ExportRequest())
+    assert len(sandbox.requests) == 1
+
+
+def test_the_secret_piece_of_a_data_plane_key_is_hidden_by_itself(sandbox, client_of):
+    piece = "0123456789abcdefghij"
+    client = client_of(sandbox, api_key=f"hh_fgdp_{'a' * 24}_{piece}")
+    sandbox.faults += [Fault.answer(404, {"success": False, "message": f"no secret {piece}"})] * 2
+    assert piece not in str(refusal_of(client))
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_without_content_no_error_has_the_servers_words(sandbox, client_of, status):
+    """They may repeat ids and filters of the request."""
+    sandbox.faults.append(Fault.answer(status, {"success": False, "message": "leak visit", "errorCode": "leak"}))
+    with pytest.raises(HoneyHiveError) as caught:
+        client_of(sandbox, max_retries=0).fetch_page(ExportRequest(project="demo", include_content=False))
+    assert "leak" not in f"{caught.value} {vars(caught.value)}"
+    assert f"HTTP {status}" in str(caught.value)

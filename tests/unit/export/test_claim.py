@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from upath import UPath
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.export.claim import same_project
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -202,3 +204,22 @@ def test_exports_to_objects_in_one_folder_do_not_disturb_each_other(sandbox_with
     names = {f"{number}.jsonl.gz" for number in range(8)}
     assert set(tree(tmp_path)) == {*names, *(f"{name}.manifest.json" for name in names), "_new-of-somebody-else"}
     assert sum(Manifest.read(tmp_path / name).event_count for name in names) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("old", "names", "new", "same"),
+    [
+        ("demo", [("demo", "id1")], "demo", True),
+        ("demo", [("demo", "id1")], "id1", True),
+        ("id1", [("demo", "id1")], "demo", True),
+        ("demo", [("demo", "id1")], "id2", False),
+        ("demo", [(None, "id1")], "id1", False),
+        ("demo", [("demo", None)], None, False),
+        (None, [("demo", None)], "demo", False),
+        (None, [], None, True),
+    ],
+)
+def test_a_project_is_the_same_by_name_and_by_id_where_events_say_both(old, names, new, same):
+    made = [SimpleNamespace(project=old, project_names=names), SimpleNamespace(project=new, project_names=[])]
+    assert same_project(*made) is same
+    assert same_project(*reversed(made)) is same
