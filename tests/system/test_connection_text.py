@@ -29,4 +29,6 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 )
 def test_a_connection_means_the_same_to_the_command_line_and_to_airflow(monkeypatch, text):
     monkeypatch.setenv("AIRFLOW_CONN_SAME", text)
-    assert find_settings(text, {}) == HoneyHiveHook("same").settings
+    told = {"key_source": ""}
+    ours, airflows = find_settings(text, {}), HoneyHiveHook("same").settings
+    assert ours.model_copy(update=told) == airflows.model_copy(update=told)

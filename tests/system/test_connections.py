@@ -196,7 +196,7 @@ def test_todays_404_is_told_apart_as_far_as_the_server_lets_it(serve, connect, i
     message = failure()
 
     assert message.startswith("API key, project or id: HTTP 404: check the API key of connection 'honeyhive_default'")
-    assert "is wrong:" not in message
+    assert "the key is good" not in message
     assert key not in message
 
 
@@ -206,8 +206,10 @@ def test_a_classic_key_is_known_to_be_good_where_only_the_project_is_refused(ser
 
     message = failure()
 
-    assert message.startswith("API key, project or id: HTTP 404")
-    assert "The key itself is good, so the project 'other' is wrong: Connected: project demo, 3 events" in message
+    assert message.startswith(
+        "API key, project or id: the key is good, so check the project: Connected: project demo, "
+    )
+    assert "3 events in the last day, asked without 'other'. HTTP 404" in message
 
 
 def test_a_data_plane_key_and_an_id_are_all_it_takes(serve, connect, lately):
