@@ -62,20 +62,18 @@ class Leftovers:
     """
 
     unknown: list[bytes | None] = field(default_factory=list)
-    members: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
+    members: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
     whole: dict[int, bytes] = field(default_factory=dict)
     misfits: set[tuple[int, str]] = field(default_factory=set)
-    _kept: set[tuple[int, str]] = field(default_factory=set)
 
     def keep(self, row: int, name: str, *tokens: Token, strict: bool = True) -> None:
         """Keep the values of one name as they were written, unless that has been done.
 
         :param strict: the values are strict JSON; others are wrapped, and so is what looks like that.
         """
-        kept = self.members.setdefault(row, [])
-        if (row, name) not in self._kept:
-            self._kept.add((row, name))
-            kept.extend((name, _in_extra(name, bytes(token), strict=strict)) for token in tokens)
+        kept = self.members.setdefault(row, {})
+        if name not in kept:
+            kept[name] = [_in_extra(name, bytes(token), strict=strict) for token in tokens]
 
     def leave_out(self, row: int, name: str, token: Token) -> None:
         """Keep a value that its column cannot hold, or not exactly."""
@@ -90,7 +88,7 @@ class Leftovers:
         texts = self.unknown or [None] * count
         for row, members in self.members.items():
             unknown = texts[row]
-            text = joined(members)
+            text = joined([(name, value) for name, values in members.items() for value in values])
             texts[row] = text if unknown is None else unknown[:-1] + b"," + text[1:]
         for row, text in self.whole.items():
             texts[row] = text

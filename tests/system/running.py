@@ -158,3 +158,9 @@ if AIRFLOW_3_1:
         _finalize(ti, state, context, log, error)
 
     task_runner.finalize = _finalize_with_exception
+
+
+def tokens_of(event: dict[str, Any]) -> int:
+    """Return the tokens of a call, by either family of names."""
+    spent = event["metadata"]
+    return spent.get("total_tokens") or spent.get("input_tokens", 0) + spent.get("output_tokens", 0)

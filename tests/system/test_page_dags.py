@@ -19,7 +19,7 @@ from airflow_provider_honeyhive.manifest import Manifest
 from tests.docs.documents import DAY, DAY_END, PROJECT, Document
 
 from .conftest import ACCESS
-from .running import AIRFLOW_2, Run, dag_bag, run_dag
+from .running import AIRFLOW_2, Run, dag_bag, run_dag, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,12 +140,6 @@ def check_tokens(place: Place) -> None:
     found = place.run.xcoms["tokens_by_model"]
     assert set(found) == {event["config"].get("model") or event["metadata"]["model_name"] for event in models}
     assert sum(found.values()) == sum(map(tokens_of, models)) > 0
-
-
-def tokens_of(event: dict[str, Any]) -> int:
-    """Return the tokens of a call, by either family of names."""
-    spent = event["metadata"]
-    return spent.get("total_tokens") or spent.get("input_tokens", 0) + spent.get("output_tokens", 0)
 
 
 def check_skipped(place: Place) -> None:

@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.manifest import Manifest
 from tests.unit.programs import modules_loaded_by
 
 from .conftest import DAY, DAY_END, HOME
-from .running import dag_bag, run_dag
+from .running import dag_bag, run_dag, tokens_of
 
 EXAMPLE_DAGS = Path(__file__).resolve().parents[2] / "example_dags"
 # As Airflow does with its DAGs folder, which here is another one.
@@ -43,12 +43,6 @@ def run_example() -> Any:
 def rows(url: str) -> list[dict[str, Any]]:
     path = ObjectStoragePath(url)
     return pq.read_table(path.path, filesystem=path.fs).to_pylist()
-
-
-def tokens_of(event: dict[str, Any]) -> int:
-    """Return the tokens of a call, by either family of names."""
-    spent = event["metadata"]
-    return spent.get("total_tokens") or spent.get("input_tokens", 0) + spent.get("output_tokens", 0)
 
 
 def check_report(run: Any, sandbox: Any) -> None:
