@@ -19,6 +19,7 @@
     ├── TooFewEventsError            fewer events than the user asked for at least
     ├── UnmatchedFieldsError         no event has what was to be left out
     ├── TooLargeForXComError         more bytes than belong into XCom
+    ├── ExportWouldShrinkError       the published export holds events that the new one does not
     ├── ExportStoppedError           somebody stopped it
     └── DestinationError             the place to write to
         └── DestinationTakenError        it holds another export, or one that must not be replaced
@@ -301,6 +302,38 @@ class TooLargeForXComError(HoneyHiveError):
         return (
             f"the events are larger than XCom should carry: at least {self.size_bytes:,} bytes, where "
             f"xcom_max_bytes allows {self.limit_bytes:,}. Give output_path to write them to files instead"
+        )
+
+
+class ExportWouldShrinkError(HoneyHiveError):
+    """The published export holds events that the new one does not, and ``on_shrink`` is ``fail``.
+
+    :param published: events of the published export.
+    :param new: events of the new one.
+    :param missing: events of the published export that the new one does not hold; None: its files are damaged, so only
+        the numbers could be compared.
+    :param where: the published export.
+    :param since: when it was published, and by whom.
+    """
+
+    retryable = False
+
+    def __init__(self, published: int, new: int, missing: int | None, where: str = "", since: str = "") -> None:
+        super().__init__(published, new, missing, where, since)
+        self.published = published
+        self.new = new
+        self.missing = missing
+        self.where = where
+        self.since = since
+
+    def _text(self) -> str:
+        lost = "fewer events" if self.missing is None else f"{self.missing:,} published events missing"
+        since, where = self.since and f", {self.since}", self.where and f", at {self.where}"
+        return (
+            f"the new export has {lost}: set on_shrink to 'keep' or 'replace' (--on-shrink). Nothing was replaced. "
+            f"Published: {self.published:,} events{since}{where}. This run: {self.new:,} events. Perhaps "
+            "HoneyHive has deleted the others (retention). 'keep' leaves what is published in place, 'replace' gives "
+            "it up"
         )
 
 

@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.models.layout import (
     Layout,
     choose_layout,
 )
-from airflow_provider_honeyhive.models.stored import Count, Items, Plain, StoredFile, StoredModel, TimeText
+from airflow_provider_honeyhive.models.stored import Count, Items, Plain, Sha256, StoredFile, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
@@ -84,6 +84,28 @@ class RequestFacts(StoredModel):
     api_host: str
 
 
+class ReplacedFacts(StoredModel):
+    """The export whose place this one took.
+
+    :param manifest_sha256: of its manifest's bytes.
+    :param event_count: its events.
+    :param finished_at: when it was published.
+    :param run_id: the run of Airflow that published it, None where there was none.
+    :param missing_count: its events, corrections included, that this export does not hold; None: its files were
+        damaged, so nobody knows.
+    :param added_count: events of this export that it did not hold; None: as for ``missing_count``.
+    :param differs: what of the request was another one.
+    """
+
+    manifest_sha256: Sha256
+    event_count: Count
+    finished_at: TimeText
+    run_id: str | None = None
+    missing_count: Count | None = None
+    added_count: Count | None = None
+    differs: Items[str] = []
+
+
 class AirflowFacts(StoredModel):
     """The task that wrote the export."""
 
@@ -122,6 +144,7 @@ class Manifest(StoredFile):
         alone, where that went on from what an earlier one had staged.
     :param lookback: what was read again, None where nothing was to be.
     :param corrections: data files with late and changed events of earlier windows.
+    :param replaced: the export whose place this one took, None where there was none.
     :param index: of all events that were written; None where nothing was to be read again, or nothing was written.
     """
 
@@ -161,6 +184,7 @@ class Manifest(StoredFile):
     lookback: LookbackFacts | None = None
     corrections: Items[CorrectionFile] = []
     index: IndexFile | None = None
+    replaced: ReplacedFacts | None = None
 
     _place: tuple[Store, str] | None = PrivateAttr(default=None)
 

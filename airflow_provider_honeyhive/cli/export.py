@@ -22,6 +22,8 @@ from airflow_provider_honeyhive.models.layout import (
 from airflow_provider_honeyhive.models.options import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_FILE_SIZE,
+    FAIL,
+    ON_SHRINK,
     ON_UNMATCHED,
     WARN,
     ExportOptions,
@@ -56,6 +58,7 @@ _OPTIONS = {
     "max_file_size": "--max-file-size",
     "min_events": "--min-events",
     "on_unmatched": "--on-unmatched",
+    "on_shrink": "--on-shrink",
     "trust_total": "--no-trust-total",
 }
 
@@ -189,6 +192,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=WARN,
         help="where a path of --exclude or --redact matches nothing in any event: warn, or fail before anything is "
         "published (default: %(default)s)",
+    )
+    where.add_argument(
+        "--on-shrink",
+        choices=ON_SHRINK,
+        default=FAIL,
+        help="where the published export holds events that the new one does not: fail, keep the published one, or "
+        "replace it nevertheless (default: %(default)s)",
     )
     where.add_argument(
         "--no-replace",

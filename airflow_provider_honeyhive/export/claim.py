@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store
 
 
-def check_claim(store: Store, layout: Layout, current: Current, wanted: Manifest, *, replace: bool) -> None:
+def check_claim(
+    store: Store, layout: Layout, current: Current, wanted: Manifest, *, replace: bool, any_request: bool
+) -> None:
     """Check that an export may go to a place.
 
     :param store: the folder.
@@ -28,6 +30,7 @@ def check_claim(store: Store, layout: Layout, current: Current, wanted: Manifest
     :param current: the manifest that is there.
     :param wanted: a manifest with the request's facts.
     :param replace: an earlier export of the same window may be replaced; one of this very run always may.
+    :param any_request: one of another request of the same task may be, too.
     :raises DestinationTakenError: it may not.
     """
     where, old = store.url(layout.object_name or ""), current.manifest
@@ -35,15 +38,11 @@ def check_claim(store: Store, layout: Layout, current: Current, wanted: Manifest
         _check_unclaimed(store, layout, where)
     elif not replace and not _same_run(old, wanted):
         raise DestinationTakenError(
-            f"{where} already holds an export, and replace is False: give another output_path, or let it be replaced"
+            f"output_path already holds an export: give another one, or set replace=True. {where} was published "
+            f"{published_by(old)}"
         )
-    elif not _same_export(old, wanted):
-        host, task = (shown(text, LONGEST_VALUE) for text in (old.request.api_host, task_of(old)))
-        raise DestinationTakenError(
-            f"{where} already holds another export: of project {quoted(old.project)} at {host}, window "
-            f"[{old.start_time}, {old.end_time}), by task {task}. It is not replaced, or its events would be "
-            "lost: make output_path different for each window, task and deployment, for example with {{ run_id }} in it"
-        )
+    else:
+        _check_same_export(where, old, wanted, any_request=any_request)
     check_folders(store, old, keys=wanted.partition_by)
 
 
@@ -138,19 +137,48 @@ def _keys(manifest: Manifest) -> set[str]:
 
 
 def _same_run(old: Manifest, new: Manifest) -> bool:
-    """Return whether both are of one run of one task, whichever try."""
+    """Return whether both are of one run of one task, whichever attempt."""
     runs = [None if one.airflow is None else one.airflow.model_dump(exclude={"try_number"}) for one in (old, new)]
     return None not in runs and runs[0] == runs[1] and asked_alike(old.request, new.request)
 
 
-def _same_export(old: Manifest, new: Manifest) -> bool:
-    """Return whether ``new`` may take the place of ``old``: the same window of the same request or task."""
-    places = [(one.request.api_host, one.start_time, one.end_time) for one in (old, new)]
-    if places[0] != places[1] or not same_project(old, new):
-        return False
-    if asked_alike(old.request, new.request):
-        return True
-    return old.airflow is not None and new.airflow is not None and task_of(old) == task_of(new)
+def _check_same_export(where: str, old: Manifest, new: Manifest, *, any_request: bool) -> None:
+    """Check that both are of the same window, project, deployment and request.
+
+    :raises DestinationTakenError: they are not.
+    """
+    differences = [
+        f"{name}: there {quoted(there)}, this run {quoted(here)}"
+        for name, there, here, is_same in (
+            ("project", old.project, new.project, same_project(old, new)),
+            ("host", old.request.api_host, new.request.api_host, old.request.api_host == new.request.api_host),
+            ("window", _window(old), _window(new), _window(old) == _window(new)),
+        )
+        if not is_same
+    ]
+    if differences:
+        raise DestinationTakenError(
+            "output_path holds another export: put {window_id} or {project} into it, or give another one. "
+            f"{where} was published {published_by(old)}. It is not replaced, or its events would be lost. What "
+            f"differs: {'; '.join(differences)}"
+        )
+    same_task = old.airflow is not None and new.airflow is not None and task_of(old) == task_of(new)
+    asked = differing(old.request, new.request)
+    if asked and not (any_request and same_task):
+        remedy = "set on_shrink='replace'" if same_task else "remove that export first"
+        values = (
+            f"{name}: there {quoted(getattr(old.request, name))}, this run {quoted(getattr(new.request, name))}"
+            for name in asked
+        )
+        raise DestinationTakenError(
+            f"output_path holds an export of another request: give another one, or {remedy}. {where} was "
+            f"published {published_by(old)}. It is not replaced, or its events would be lost. What differs: "
+            f"{'; '.join(values)}"
+        )
+
+
+def _window(manifest: Manifest) -> str:
+    return f"[{manifest.start_time}, {manifest.end_time})"
 
 
 def same_project(one: Manifest, other: Manifest) -> bool:
@@ -175,13 +203,24 @@ _ASKED = (
 
 def asked_alike(one: RequestFacts, other: RequestFacts) -> bool:
     """Return whether two requests ask for the same of each event; their projects and windows aside."""
-    return all(getattr(one, name) == getattr(other, name) for name in _ASKED)
+    return not differing(one, other)
+
+
+def differing(one: RequestFacts, other: RequestFacts) -> list[str]:
+    """Return the names of what two requests ask otherwise of each event; their projects and windows aside."""
+    return [name for name in _ASKED if getattr(one, name) != getattr(other, name)]
+
+
+def published_by(manifest: Manifest) -> str:
+    """Return when an export was published, and by whom, for a message."""
+    run = None if manifest.airflow is None else manifest.airflow.run_id
+    return shown(f"at {manifest.finished_at} by {task_of(manifest)}{f', run {run}' if run else ''}", LONGEST_VALUE)
 
 
 def task_of(manifest: Manifest) -> str:
     """Return the task that wrote an export, for a message."""
     facts = manifest.airflow
     if facts is None:
-        return "outside Airflow"
+        return "no task of Airflow"
     index = f"[{facts.map_index}]" if facts.map_index is not None and facts.map_index >= 0 else ""
-    return f"{facts.dag_id}.{facts.task_id}{index}"
+    return f"task {facts.dag_id}.{facts.task_id}{index}"

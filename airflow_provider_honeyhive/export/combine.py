@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.display import get_logger, listed
-from airflow_provider_honeyhive.exceptions import DestinationError, IncompleteExportError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    ExportWouldShrinkError,
+    IncompleteExportError,
+    InvalidArgumentError,
+)
 from airflow_provider_honeyhive.export.assembly import AssembledFile
 from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.recovery import recover
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
+from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published, tell_replaced
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ReplacedFacts
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
-from airflow_provider_honeyhive.models.options import WARN
+from airflow_provider_honeyhive.models.options import FAIL, WARN
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, format_time
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
@@ -77,6 +83,7 @@ def combine_exports(
     airflow: AirflowFacts | None = None,
     replace: bool = True,
     on_unmatched: str = WARN,
+    on_shrink: str = FAIL,
 ) -> Manifest:
     """Publish the shards of an export as one, with one manifest over all, and remove them.
 
@@ -88,9 +95,12 @@ def combine_exports(
     :param replace: replace an earlier export of the same window.
     :param on_unmatched: what happens where a path of what is left out matches nothing in any shard: ``warn`` in the
         log, or ``fail``.
+    :param on_shrink: what happens where the published export holds events that the shards do not; see
+        :class:`.ExportOptions`.
     :raises InvalidArgumentError: the shards do not cover the window exactly, or were not asked for alike.
     :raises IncompleteExportError: they hold fewer events than the server reported when the window was split and
         reports now.
+    :raises ExportWouldShrinkError: published events would be lost, and ``on_shrink`` is ``fail``.
     :raises UnmatchedFieldsError: a path matches nothing, and ``on_unmatched`` is ``fail``.
     :raises DestinationError: a shard, or a file of one, is missing; or the destination cannot be read or written.
     :raises DestinationTakenError: it holds another export, or one and ``replace`` is False.
@@ -103,7 +113,7 @@ def combine_exports(
     combination = _Combination(store, layout, urls, window, airflow)
     manifest = combination.published_before()
     if manifest is None:
-        manifest = combination.run(client, replace=replace, on_unmatched=on_unmatched)
+        manifest = combination.run(client, replace=replace, on_unmatched=on_unmatched, on_shrink=on_shrink)
     combination.remove_shards()
     return manifest
 
@@ -127,6 +137,7 @@ class _Combination:
         self._shards: list[_Shard] = []
         self._missing: list[str] = []
         self._reported: int | None = None
+        self._replaced: ReplacedFacts | None = None
         for folder in sorted({f"{self.folder}/{name}" for _, name in places}, reverse=True):
             manifest = self._read(folder)
             if manifest is None:
@@ -159,7 +170,7 @@ class _Combination:
         if read_plan(self._store, self.folder) == self._plan:
             remove_shards(self._store, self.folder)
 
-    def run(self, client: HoneyHiveClient, *, replace: bool, on_unmatched: str) -> Manifest:
+    def run(self, client: HoneyHiveClient, *, replace: bool, on_unmatched: str, on_shrink: str) -> Manifest:
         """Check that all shards are there, belong together, and are the whole; then publish them as one."""
         if self._missing:
             urls = listed(list(map(self._store.url, self._missing)), ", ")
@@ -170,11 +181,14 @@ class _Combination:
         first = self._shards[0].manifest
         layout = Layout(first.file_format, first.compression, None)
         destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
-        destination.claim(self._manifest([]), replace=replace)
+        destination.claim(self._manifest([]), replace=replace, on_shrink=on_shrink)
         try:
             self._check_files()
             self._check_count(client)
-            return self._publish(destination)
+            return self._publish(destination, on_shrink)
+        except ExportWouldShrinkError as error:
+            destination.abandon(error, keep_staged=False)
+            return keep_published(destination, error, on_shrink)
         except BaseException as error:
             destination.abandon(error, keep_staged=False)
             raise
@@ -274,7 +288,7 @@ class _Combination:
         if now is not None and received < now:
             log.warning("By now the server reports %d events more than were exported: they came late", now - received)
 
-    def _publish(self, destination: Destination) -> Manifest:
+    def _publish(self, destination: Destination, on_shrink: str) -> Manifest:
         """Give the files of all shards their final names, and write the manifest."""
         files = [
             AssembledFile(
@@ -287,6 +301,7 @@ class _Combination:
         ]
         # As in any export: one partition after the other, the newest events first in each.
         files.sort(key=lambda file: file.partition)
+        self._replaced = check_shrink(destination, files, self._manifest([]), on_shrink)
         manifest = publish(destination, files, self._manifest)
         log.info(
             "Published %s events of %s, exported in %d parts; files on disk: %d; manifest: %s",
@@ -296,6 +311,7 @@ class _Combination:
             len(manifest.files),
             destination.manifest_url,
         )
+        tell_replaced(manifest.replaced)
         return manifest
 
     def _manifest(self, files: list[PartFile]) -> Manifest:
@@ -316,6 +332,7 @@ class _Combination:
             "finished_at": format_time(datetime.now(UTC)),
             "airflow": self._airflow,
             "files": files,
+            "replaced": self._replaced,
         }
         return manifests[0].model_copy(update=facts)
 

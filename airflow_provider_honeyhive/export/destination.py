@@ -7,10 +7,10 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.exceptions import DestinationError, ExportWouldShrinkError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
-from airflow_provider_honeyhive.export.claim import check_claim, check_folders, task_of
+from airflow_provider_honeyhive.export.claim import check_claim, check_folders, published_by
 from airflow_provider_honeyhive.export.recovery import (
     COMMIT_PREFIX,
     Commit,
@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.export.recovery import (
     recover,
 )
 from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.options import FAIL, REPLACE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +89,11 @@ class Destination:
         """The manifest of the export that this one takes the place of, once :meth:`claim` has looked."""
         return self._claimed.manifest
 
+    @property
+    def claimed_sha256(self) -> str:
+        """Hash of the bytes of that manifest."""
+        return hashlib.sha256(self._claimed.data or b"").hexdigest()
+
     def aside(self, name: str) -> Destination:
         """Return a place to stage something else for the same export, which only this writer uses."""
         digest = hashlib.sha256(f"{self._fingerprint}-{name}-{self.writer}".encode()).hexdigest()
@@ -95,15 +101,17 @@ class Destination:
         self._asides.append(place)
         return place
 
-    def claim(self, wanted: Manifest, *, replace: bool) -> None:
+    def claim(self, wanted: Manifest, *, replace: bool, on_shrink: str = FAIL) -> None:
         """Make sure that this export may go here; what earlier tries left half published is finished first.
 
         :param wanted: a manifest with the request's facts.
         :param replace: an earlier export of the same window may be replaced; one of this very run always may.
+        :param on_shrink: ``replace``: one of another request of the same task may be, too.
         :raises DestinationTakenError: something else is here, or something and ``replace`` is False.
         """
         current = recover(self.store, self.layout)
-        check_claim(self.store, self.layout, current, wanted, replace=replace)
+        any_request = on_shrink == REPLACE
+        check_claim(self.store, self.layout, current, wanted, replace=replace, any_request=any_request)
         if not self.store.can_swap():
             log.warning(
                 "The store of %s cannot write on condition that a file is unchanged: of two exports that publish there "
@@ -126,7 +134,7 @@ class Destination:
         Manifest.at(self.store, self.layout.manifest_name, self._data)
         self._prepare(finals, manifest)
         if not self._swap():
-            raise DestinationError(f"another export was published to {self.url()} meanwhile; a retry begins anew")
+            raise DestinationError(self._overtaken())
         current = recover(self.store, self.layout)
         if self.layout.object_name is not None and current.data != self._data:
             # The copy of the object may have come over a later one.
@@ -178,7 +186,8 @@ class Destination:
 
         :param error: the failure.
         :param keep_staged: a retry can; what is staged stays under its staging name.
-        :raises DestinationError: the failure is one of the store, because another export was published here.
+        :raises DestinationError: the failure is one of the store, or of what was compared with what is there, because
+            another export was published here.
         """
         # A reader that waits for a slow answer is not waited for, and cannot put down what it holds.
         self.store.abort()
@@ -189,7 +198,7 @@ class Destination:
                 self.clear_staging()
             for place in self._asides:
                 place.clear_staging()
-            if isinstance(error, DestinationError):
+            if isinstance(error, DestinationError | ExportWouldShrinkError):
                 taken = self._taken_by(recover(self.store, self.layout))
         for folder in (self.staging, *(place.staging for place in self._asides), ""):
             self.store.remove_folder(folder)
@@ -206,12 +215,12 @@ class Destination:
         """Return who has published here since the claim, None where nobody has."""
         if current.data in (self._claimed.data, self._data):
             return None
-        text = f"another export was published to {self.url()} meanwhile, so this one was not; a retry begins anew"
         if current.manifest is None:
-            return f"{text}. Its manifest was removed again"
-        run = None if current.manifest.airflow is None else current.manifest.airflow.run_id
-        by = shown(f"task {task_of(current.manifest)}" + (f", run {run}" if run else ""), LONGEST_VALUE)
-        return f"{text}. It is by {by}, finished at {current.manifest.finished_at}"
+            return f"{self._overtaken()}. Its manifest was removed again"
+        return f"{self._overtaken()}. It was published {published_by(current.manifest)}"
+
+    def _overtaken(self) -> str:
+        return f"another export was published to {self.url()} meanwhile, so this one was not; a retry begins anew"
 
     def clear_staging(self) -> None:
         """Remove everything staged for this request, but what a try that may have published needs to complete it."""

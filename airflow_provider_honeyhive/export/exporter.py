@@ -12,6 +12,7 @@ from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.exceptions import (
+    ExportWouldShrinkError,
     HoneyHiveError,
     IncompleteExportError,
     InvalidArgumentError,
@@ -26,12 +27,13 @@ from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import is_shards_folder
+from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published, tell_replaced
 from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ReplacedFacts, RequestFacts
 from airflow_provider_honeyhive.models.layout import Layout, choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
 from airflow_provider_honeyhive.models.window import format_time
@@ -131,6 +133,7 @@ class _Export:
         self._exports_folder = exports_folder
         self._is_shard = is_shard
         self._lookback: Lookback | None = None
+        self._replaced: ReplacedFacts | None = None
         self._stats = ReadStats()
         self._fetcher = RangeFetcher(
             client, request, self._stats, options.page_size, options.concurrency, trust_total=options.trust_total
@@ -170,8 +173,30 @@ class _Export:
     def to(self, destination: Destination) -> Manifest:
         """Run the export."""
         options = self._options
-        destination.claim(self._facts([]), replace=options.replace)
-        _warn_of_a_shorter_lookback(destination.replaced, options.lookback)
+        destination.claim(self._facts([]), replace=options.replace, on_shrink=options.on_shrink)
+        try:
+            manifest = self._publish(destination)
+        except ExportWouldShrinkError as error:
+            return keep_published(destination, error, options.on_shrink)
+        log.info(
+            "Published %s; files on disk: %d, %.1f MB; manifest: %s",
+            self._progress.summary(),
+            len(manifest.files),
+            manifest.size_bytes / 1e6,
+            destination.manifest_url,
+        )
+        tell_replaced(manifest.replaced)
+        if manifest.lookback is not None:
+            log.info(
+                "Corrections of earlier exports: %d events came late, %d changed",
+                manifest.lookback.late_count,
+                manifest.lookback.changed_count,
+            )
+        return manifest
+
+    def _publish(self, destination: Destination) -> Manifest:
+        """Read, and publish what was read; nothing is left of it after a failure but what a retry goes on from."""
+        options = self._options
         try:
             with processor_pool() as pool:
                 encoder = self._make_encoder(destination)
@@ -187,24 +212,12 @@ class _Export:
                 log.info("Read %s events; putting the data files together", f"{event_count:,}")
                 files = assembly.run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
-            manifest = publish(destination, files, self._facts)
+            count_kept = None if self._lookback is None else self._lookback.count_kept
+            self._replaced = check_shrink(destination, files, self._facts([]), options.on_shrink, count_kept)
+            return publish(destination, files, self._facts)
         except BaseException as error:
             destination.abandon(error, keep_staged=_retry_goes_on(error))
             raise
-        log.info(
-            "Published %s; files on disk: %d, %.1f MB; manifest: %s",
-            self._progress.summary(),
-            len(manifest.files),
-            manifest.size_bytes / 1e6,
-            destination.manifest_url,
-        )
-        if manifest.lookback is not None:
-            log.info(
-                "Corrections of earlier exports: %d events came late, %d changed",
-                manifest.lookback.late_count,
-                manifest.lookback.changed_count,
-            )
-        return manifest
 
     def _make_encoder(self, destination: Destination) -> BlockEncoder:
         return BlockEncoder(
@@ -305,6 +318,7 @@ class _Export:
             lookback=self._lookback.facts(published.corrections) if self._lookback else None,
             corrections=published.corrections,
             index=published.index,
+            replaced=self._replaced,
         )
 
 
@@ -320,17 +334,6 @@ def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOpt
 
 def _is_shard(folder: Any) -> bool:
     return any(map(is_shards_folder, str(folder).split("/")))
-
-
-def _warn_of_a_shorter_lookback(replaced: Manifest | None, windows: int) -> None:
-    if replaced is not None and replaced.corrections and replaced.lookback and replaced.lookback.windows > windows:
-        log.warning(
-            "The export that this one replaces has corrections of %d windows before it; it goes with all of them, and "
-            "lookback=%d finds only those of %d again",
-            replaced.lookback.windows,
-            windows,
-            windows,
-        )
 
 
 def _retry_goes_on(error: BaseException) -> bool:

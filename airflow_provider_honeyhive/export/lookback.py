@@ -6,6 +6,7 @@ cannot come late. What earlier runs have written is known from the destination a
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.export.catalog import Export, find_exports
 from airflow_provider_honeyhive.export.claim import asked_alike, same_project
-from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records
+from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records, packed_records
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.manifest import LookbackFacts
 from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
@@ -133,6 +134,7 @@ class Lookback:
     def __init__(self, store: Store, wanted: Manifest, windows: int, replaced: Manifest | None) -> None:
         window = Window.parse(wanted.start_time, wanted.end_time)
         self._store = store
+        self._replaced = replaced
         self._windows = windows
         self._end = window.start_us
         # There are no events before 1970.
@@ -161,16 +163,40 @@ class Lookback:
         if not self._spans:
             return []
         staged: list[StagedFile] = []
-        with ExportedContent() as exported:
-            for export in self._known:
-                if (index := export.manifest.index) is not None:
-                    name = export.path(index.path)
-                    exported.add(self._store.chunks(name), index, self._store.url(name))
-            exported.finish()
+        with self._contents(self._known) as exported:
             for number, span in enumerate(self._spans):
                 place = destination.aside(f"again-{number}")
                 staged += read(_window(span), place, CorrectionEncoder(encoder, exported))
         return staged
+
+    @contextmanager
+    def _contents(self, exports: Iterable[Export]) -> Iterator[ExportedContent]:
+        with ExportedContent() as exported:
+            for export in exports:
+                if (index := export.manifest.index) is not None:
+                    name = export.path(index.path)
+                    exported.add(self._store.chunks(name), index, self._store.url(name))
+            exported.finish()
+            yield exported
+
+    def count_kept(self, records: Sequence[tuple[bytes, bytes]]) -> int:
+        """Return how many of some events, which the replaced export holds, are in other exports as well.
+
+        There they must say the same, or have been exported later: a newer word on an event takes the place of an older.
+
+        :param records: what stands for each event, and for what it says.
+        """
+        if self._replaced is None:
+            return 0
+        later = [export for export in self._known if export.manifest.finished_at > self._replaced.finished_at]
+        packed = packed_records(records)
+        with self._contents(self._known) as known, self._contents(later) as newer:
+            return sum(
+                same_content == content or newer_content is not None
+                for (content, same_content), (_, newer_content) in zip(
+                    known.contents_of(packed), newer.contents_of(packed), strict=True
+                )
+            )
 
     def facts(self, corrections: Sequence[CorrectionFile]) -> LookbackFacts:
         """Return what the manifest says of it.

@@ -51,10 +51,16 @@ def _record_of(event: RawEvent) -> bytes:
     event_id, text = _told_apart_by(event)
     content = blake2b(text, digest_size=_CONTENT_BYTES).digest()
     # What has no id can only be told apart by what it says.
-    is_id = isinstance(event_id, str | int) and event_id != ""
+    identity = identity_of(event_id) or blake2b(text, digest_size=_IDENTITY_BYTES).digest()
+    return _RECORD.pack(identity, content)
+
+
+def identity_of(event_id: object) -> bytes | None:
+    """Return what stands for an event's id in records, None where it is no usable id."""
+    if not isinstance(event_id, str | int) or event_id == "":
+        return None
     # ASCII, and with the quotes that tell the text "1" from the number 1.
-    identity = json.dumps(event_id).encode() if is_id else text
-    return _RECORD.pack(blake2b(identity, digest_size=_IDENTITY_BYTES).digest(), content)
+    return blake2b(json.dumps(event_id).encode(), digest_size=_IDENTITY_BYTES).digest()
 
 
 def _told_apart_by(event: RawEvent) -> tuple[Any, bytes]:
@@ -74,6 +80,14 @@ def _plain(token: bytes) -> str | int | None:
         return text_of(token)
     found: str | int | None = decode_json(token.decode()) if token.lstrip(b"-").isdigit() else None
     return found
+
+
+def packed_records(records: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return records as an index has them.
+
+    :param records: identities, and hashes of what the events say.
+    """
+    return b"".join(_RECORD.pack(*record) for record in records)
 
 
 class ExportedContent:
@@ -105,21 +119,16 @@ class ExportedContent:
         :param where: the index, for messages.
         :raises DestinationError: they are not what the manifest says, or there is no room for them.
         """
-        digest, size = sha256(), 0
-        with temporary_space():
-            self._db.execute("BEGIN")
-            for records in _whole_records(chunks):
-                size += len(records)
-                if size > index.size_bytes:
-                    break
-                digest.update(records)
-                self._db.executemany("INSERT INTO exported VALUES (?, ?)", _RECORD.iter_unpack(records))
-            self._db.execute("COMMIT")
-        if digest.hexdigest() != index.sha256:
+        try:
+            with temporary_space():
+                self._db.execute("BEGIN")
+                self._db.executemany("INSERT INTO exported VALUES (?, ?)", read_index(chunks, index))
+                self._db.execute("COMMIT")
+        except ValueError:
             raise DestinationError(
                 f"{where} is not what its manifest says, so what came late or changed cannot be told; clear the task "
                 "that exported it, or set lookback=0"
-            )
+            ) from None
 
     def finish(self) -> None:
         """Make it ready to be asked; to be called when all is added."""
@@ -141,15 +150,25 @@ class ExportedContent:
             yield content, None if row is None else row[0]
 
 
-def _whole_records(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+def read_index(chunks: Iterable[bytes], index: IndexFile) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the identity and the content hash of each record of an index.
+
+    :param chunks: bytes of the index.
+    :param index: what its manifest says of it.
+    :raises ValueError: they are not what the manifest says; some records may have been given before.
+    """
+    digest, size, rest = sha256(), 0, b""
     for chunk in chunks:
+        size += len(chunk)
+        if size > index.size_bytes:
+            break
+        digest.update(chunk)
         data = rest + chunk
         whole = len(data) // RECORD_BYTES * RECORD_BYTES
-        yield data[:whole]
+        yield from _RECORD.iter_unpack(data[:whole])
         rest = data[whole:]
-    if rest:
-        raise DestinationError(f"an index ends within a record, {len(rest)} bytes after its beginning")
+    if rest or digest.hexdigest() != index.sha256:
+        raise ValueError("the index is not what its manifest says")
 
 
 def count_records(size_bytes: int) -> int:

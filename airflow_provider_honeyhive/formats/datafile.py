@@ -1,4 +1,4 @@
-"""Reads data files back, as far as it takes to count their events and to know their times. In constant memory."""
+"""Reads data files back, as far as it takes to count their events and to know their times or ids."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import csv
 import tempfile
 from contextlib import ExitStack
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import Field
 
 from airflow_provider_honeyhive.display import shown
-from airflow_provider_honeyhive.events.raw import time_of
+from airflow_provider_honeyhive.events.raw import Scalar, read_head
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.compression import DECOMPRESS
 from airflow_provider_honeyhive.formats.temporary import temporary_space
@@ -40,11 +40,27 @@ def event_times(file_format: str, compression: str, chunks: Iterable[bytes]) -> 
     :raises ValueError: they are none of this format, or damaged in any way.
     :raises DestinationError: the file cannot be read from its store, or there is no room for a temporary file.
     """
+    for value in _values(file_format, compression, chunks, "start_time"):
+        time = value if file_format == "parquet" else to_micros(value)
+        if time is None and file_format == "csv" and value:
+            raise ValueError("a start_time is no time")
+        yield time
+
+
+def event_ids(file_format: str, compression: str, chunks: Iterable[bytes]) -> Iterator[Scalar]:
+    """Yield the ``event_id`` of each event of a data file, None for one that has none; raises what event_times raises.
+
+    :param chunks: the bytes of the file.
+    """
+    return _values(file_format, compression, chunks, "event_id")
+
+
+def _values(file_format: str, compression: str, chunks: Iterable[bytes], field: str) -> Iterator[Any]:
     try:
         if file_format == "parquet":
-            yield from _of_parquet(chunks)
+            yield from _of_parquet(chunks, field)
         else:
-            yield from _READERS[file_format](DECOMPRESS[compression](chunks))
+            yield from _READERS[file_format](DECOMPRESS[compression](chunks), field)
     except (DestinationError, ValueError):
         raise
     except Exception as error:  # noqa: BLE001
@@ -52,11 +68,11 @@ def event_times(file_format: str, compression: str, chunks: Iterable[bytes]) -> 
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
-def _of_jsonl(chunks: Iterable[bytes]) -> Times:
-    return map(time_of, lines(chunks))
+def _of_jsonl(chunks: Iterable[bytes], field: str) -> Iterator[Scalar]:
+    return (getattr(read_head(line), field) for line in lines(chunks))
 
 
-def _of_json(chunks: Iterable[bytes]) -> Times:
+def _of_json(chunks: Iterable[bytes], field: str) -> Iterator[Scalar]:
     # As it is written here: brackets on lines of their own, and an event on each line between.
     found = lines(chunks)
     if next(found, None) != b"[":
@@ -64,14 +80,14 @@ def _of_json(chunks: Iterable[bytes]) -> Times:
     for line in found:
         if line == b"]":
             break
-        yield time_of(line.removesuffix(b","))
+        yield getattr(read_head(line.removesuffix(b",")), field)
     else:
         raise ValueError("it ends within the list")
     if next(found, None) is not None:
         raise ValueError("it goes on after the list")
 
 
-def _of_csv(chunks: Iterable[bytes]) -> Times:
+def _of_csv(chunks: Iterable[bytes], field: str) -> Iterator[str | None]:
     csv.field_size_limit(LONGEST_ROW)
     size = 0  # of the row that is being read
 
@@ -84,17 +100,14 @@ def _of_csv(chunks: Iterable[bytes]) -> Times:
             yield line.decode() + "\n"
 
     rows = csv.reader(counted(), strict=True)
-    at = next(rows, []).index("start_time")
+    at = next(rows, []).index(field)
     size = 0
     for row in rows:
-        time = to_micros(row[at]) if row[at] else None
-        if row[at] and time is None:
-            raise ValueError("a start_time is no time")
-        yield time
+        yield row[at] or None
         size = 0
 
 
-def _of_parquet(chunks: Iterable[bytes]) -> Times:
+def _of_parquet(chunks: Iterable[bytes], field: str) -> Iterator[Any]:
     try:
         # Here, because only Parquet needs it.
         import pyarrow as pa  # noqa: PLC0415
@@ -111,8 +124,12 @@ def _of_parquet(chunks: Iterable[bytes]) -> Times:
             for chunk in chunks:
                 file.write(chunk)
             file.seek(0)
-        for batch in pq.ParquetFile(file).iter_batches(columns=["start_time"]):
-            for time in batch.column(0).cast(pa.int64()).to_pylist():
+        for batch in pq.ParquetFile(file).iter_batches(columns=[field]):
+            column = batch.column(0)
+            if field != "start_time":
+                yield from column.to_pylist()
+                continue
+            for time in column.cast(pa.int64()).to_pylist():
                 if time is not None and not FIRST_US <= time <= LAST_US:
                     raise ValueError("a start_time is no time")
                 yield time
@@ -120,7 +137,11 @@ def _of_parquet(chunks: Iterable[bytes]) -> Times:
 
 _TOO_LONG = f"it holds more than {LONGEST_ROW:,} bytes without the end of an event"
 
-_READERS: dict[str, Callable[[Iterable[bytes]], Times]] = {"jsonl": _of_jsonl, "json": _of_json, "csv": _of_csv}
+_READERS: dict[str, Callable[[Iterable[bytes], str], Iterator[Any]]] = {
+    "jsonl": _of_jsonl,
+    "json": _of_json,
+    "csv": _of_csv,
+}
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

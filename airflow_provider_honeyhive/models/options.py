@@ -25,8 +25,13 @@ MOST_SHARDS = 1024
 #: to pull, 50 MB take seconds and double the API server's memory, 200 MB cannot be pulled any more.
 DEFAULT_XCOM_MAX_BYTES = 5_000_000
 
+WARN, FAIL, KEEP, REPLACE = "warn", "fail", "keep", "replace"
+
 #: What may happen where a path of ``exclude_fields`` or ``redact`` matches nothing in the whole export.
-ON_UNMATCHED = WARN, FAIL = ("warn", "fail")
+ON_UNMATCHED = (WARN, FAIL)
+
+#: What may happen where an export would replace one that holds events which it does not hold.
+ON_SHRINK = (FAIL, KEEP, REPLACE)
 
 _A_FOLDER = " is a folder, not one object"
 
@@ -42,6 +47,8 @@ class ExportOptions:
     :param page_size: most events in a request; None: by the size of the answers.
     :param concurrency: slices read at the same time, and so the most requests at once.
     :param replace: replace an earlier export of the same window.
+    :param on_shrink: what happens where the published export holds events that the new one does not: ``fail``, ``keep``
+        the published one, or ``replace`` it nevertheless. Only ``replace`` takes one whose request differs.
     :param min_events: fewer events than this are an error.
     :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event:
         ``warn`` in the log, or ``fail`` before anything is published. The manifest names such paths.
@@ -57,6 +64,7 @@ class ExportOptions:
     page_size: int | None = None
     concurrency: int = DEFAULT_CONCURRENCY
     replace: bool = True
+    on_shrink: str = FAIL
     min_events: int | None = None
     on_unmatched: str = WARN
     lookback: int = 0
@@ -78,7 +86,8 @@ class ExportOptions:
         if len(set(keys)) < len(keys) or not set(keys) <= set(PARTITION_KEYS):
             allowed = " and ".join(map(repr, PARTITION_KEYS))
             raise InvalidArgumentError("partition_by", list(keys), f"allowed: a list of {allowed}, once each")
-        check_on_unmatched(self.on_unmatched)
+        check_choice("on_unmatched", self.on_unmatched, ON_UNMATCHED)
+        check_choice("on_shrink", self.on_shrink, ON_SHRINK)
         for argument, least, most in (
             ("max_file_size", 1, None),
             ("page_size", 1, 7500),
@@ -91,13 +100,13 @@ class ExportOptions:
             )
 
 
-def check_on_unmatched(on_unmatched: Any) -> None:
-    """Check what is to happen where a path matches nothing.
+def check_choice(argument: str, value: Any, choices: Sequence[str]) -> None:
+    """Check that a value is one of those that are allowed.
 
-    :raises InvalidArgumentError: no such choice.
+    :raises InvalidArgumentError: it is not.
     """
-    if on_unmatched not in ON_UNMATCHED:
-        raise InvalidArgumentError("on_unmatched", on_unmatched, f"allowed: {' or '.join(map(repr, ON_UNMATCHED))}")
+    if value not in choices:
+        raise InvalidArgumentError(argument, value, f"allowed: {' or '.join(map(repr, choices))}")
 
 
 def check_partitions(

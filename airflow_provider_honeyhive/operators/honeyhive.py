@@ -16,6 +16,7 @@ from airflow_provider_honeyhive.models.options import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_FILE_SIZE,
     DEFAULT_XCOM_MAX_BYTES,
+    FAIL,
     WARN,
     ExportOptions,
     check_lookback,
@@ -114,6 +115,10 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     :param concurrency: slices of the window read at the same time, and so the most requests at once (1 to
         64); default 4.
     :param replace: replace an earlier export of the same window; False: refuse before any request.
+    :param on_shrink: what happens where the published export holds events that the new one does not, or more of them,
+        such as after HoneyHive has deleted them: ``fail`` (the default) before anything is replaced, ``keep`` the
+        published one and succeed, or ``replace`` it. Only ``replace`` also replaces an export of other filters or
+        fields.
     :param min_events: fail where the window holds fewer events; default: none are fine.
     :param when_empty: ``skip``: a window without events ends the task as skipped, after the empty export has been
         published; default ``success``.
@@ -172,6 +177,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         page_size: int | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         replace: bool = True,
+        on_shrink: str = FAIL,
         min_events: int | None = None,
         when_empty: str = SUCCESS,
         on_unmatched: str = WARN,
@@ -203,6 +209,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.page_size = page_size
         self.concurrency = concurrency
         self.replace = replace
+        self.on_shrink = on_shrink
         self.min_events = min_events
         self.when_empty = when_empty
         self.on_unmatched = on_unmatched

@@ -20,7 +20,15 @@ from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.layout import choose_layout
-from airflow_provider_honeyhive.models.options import MOST_SHARDS, WARN, check_number, check_on_unmatched
+from airflow_provider_honeyhive.models.options import (
+    FAIL,
+    MOST_SHARDS,
+    ON_SHRINK,
+    ON_UNMATCHED,
+    WARN,
+    check_choice,
+    check_number,
+)
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
@@ -203,6 +211,8 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         published; default ``success``.
     :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event of
         any part: ``warn`` (the default) in the log, or ``fail`` before anything is published.
+    :param on_shrink: what happens where the published export holds events that the new one does not; see
+        :class:`.HoneyHiveExportEventsOperator`. Default ``fail``.
     :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
     :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
     :raises AirflowFailException: what no retry mends: parts that do not belong together, a destination that holds
@@ -225,6 +235,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         replace: bool = True,
         when_empty: str = SUCCESS,
         on_unmatched: str = WARN,
+        on_shrink: str = FAIL,
         honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -241,7 +252,9 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         self.when_empty = when_empty
         check_when_empty(when_empty)
         self.on_unmatched = on_unmatched
-        check_on_unmatched(on_unmatched)
+        check_choice("on_unmatched", on_unmatched, ON_UNMATCHED)
+        self.on_shrink = on_shrink
+        check_choice("on_shrink", on_shrink, ON_SHRINK)
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
@@ -256,6 +269,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
             airflow=airflow_facts(context),
             replace=self.replace,
             on_unmatched=self.on_unmatched,
+            on_shrink=self.on_shrink,
         )
         log_files(manifest)
         result, returned = ExportResult.of_files(manifest), summarize(manifest)

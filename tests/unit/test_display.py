@@ -35,6 +35,7 @@ from airflow_provider_honeyhive.display import (
 )
 from airflow_provider_honeyhive.exceptions import (
     DestinationError,
+    ExportWouldShrinkError,
     HoneyHiveAuthError,
     HoneyHiveError,
     IncompleteExportError,
@@ -226,6 +227,7 @@ ERRORS: list[HoneyHiveError] = [
     IncompleteExportError(2, 1, agreed=True),
     TooFewEventsError(2, 1),
     UnmatchedFieldsError([HOSTILE, KEY] * 100),
+    ExportWouldShrinkError(2, 1, 1, HOSTILE, HOSTILE),
     TooLargeForXComError(2, 1),
     HoneyHiveAuthError(f"no {KEY} {HOSTILE}", status_code=401, server_message=HOSTILE, error_code=HOSTILE),
     DestinationError(HOSTILE * 100_000),

@@ -126,8 +126,9 @@ class Publishing(RuleBasedStateMachine):
         path = self.folder / (self.object_name or "")
         if self.scene.combines:
             urls = [self.place.kind(*self.place.arguments(shard)).url() for shard in self._shards(run)]
-            return combine_exports(Client(run), path, urls, DAY, airflow=self._facts(run), replace=replace)
-        options = ExportOptions(**self.how, replace=replace)
+            how = {"replace": replace, "on_shrink": "replace"}
+            return combine_exports(Client(run), path, urls, DAY, airflow=self._facts(run), **how)
+        options = ExportOptions(**self.how, replace=replace, on_shrink="replace")
         return export_events(Client(run, variant), DEMO, path, options, self._facts(run))
 
     def _facts(self, run: str) -> AirflowFacts:
@@ -148,7 +149,7 @@ class Publishing(RuleBasedStateMachine):
         write_plan(self.folder, self._shards_folder(run), None)
         for window, path in zip(DAY.split(2), self._shards(run), strict=True):
             request = DEMO.model_copy(update={"window": window})
-            options = ExportOptions(**self.how)
+            options = ExportOptions(**self.how, on_shrink="replace")
             export_events(Client(run), request, path, options, self._facts(run))
 
     # -------------------------------------------------------------------------------- rules

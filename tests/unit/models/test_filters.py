@@ -123,6 +123,7 @@ def test_texts_of_a_request_are_checked_by_name():
         exceptions.IncompleteExportError(5, 3),
         exceptions.TooFewEventsError(5, 3),
         exceptions.UnmatchedFieldsError(["a.b"]),
+        exceptions.ExportWouldShrinkError(5, 3, 2, "/exports", "at noon"),
         exceptions.TooLargeForXComError(5, 3),
         exceptions.DestinationError("full"),
     ],

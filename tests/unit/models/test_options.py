@@ -17,6 +17,7 @@ GIVEN = {
     "page_size": 7,
     "concurrency": 9,
     "replace": False,
+    "on_shrink": "keep",
     "min_events": 3,
     "on_unmatched": "fail",
     "lookback": 2,
@@ -35,5 +36,5 @@ def test_the_command_line_has_each_option_but_lookback_under_its_name():
     command.add_arguments(parser)
     words = "--start 2026-03-01 --end 2026-03-02 --output /exports --format csv --compression zstd"
     words += " --partition-by event_type --max-file-size 5MB --page-size 7 --concurrency 9 --no-replace --min-events 3"
-    words += " --no-trust-total --on-unmatched fail"
+    words += " --no-trust-total --on-unmatched fail --on-shrink keep"
     assert ExportOptions.of(parser.parse_args(words.split())) == ExportOptions(**GIVEN | {"lookback": 0})

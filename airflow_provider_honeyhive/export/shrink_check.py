@@ -1,0 +1,236 @@
+"""Compares an export with the published one that it is to replace, so that no published event is lost without a word.
+
+The source may have deleted events since, such as when its retention has ended; then the published export is all there
+is of them. Events are compared by their ids: those of the published export come from its index or its files, those of
+the new one from what is staged for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from logging import INFO, WARNING
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
+from airflow_provider_honeyhive.exceptions import DestinationError, ExportWouldShrinkError
+from airflow_provider_honeyhive.export.claim import differing, published_by
+from airflow_provider_honeyhive.formats.content_index import IndexFile, count_records, identity_of, read_index
+from airflow_provider_honeyhive.formats.datafile import event_ids
+from airflow_provider_honeyhive.formats.temporary import temporary_space
+from airflow_provider_honeyhive.manifest import ReplacedFacts
+from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
+from airflow_provider_honeyhive.models.options import KEEP, REPLACE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from airflow_provider_honeyhive.export.assembly import AssembledFile
+    from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.manifest import Manifest
+    from airflow_provider_honeyhive.storage.base import Store
+
+
+log = get_logger(__name__)
+
+#: What stands for an event's id, None where it has none; and for what the event says, None where that is not known.
+Record: TypeAlias = "tuple[bytes | None, bytes | None]"
+
+#: Returns how many of some records are still in other exports; see :meth:`.Lookback.count_kept`.
+CountKept: TypeAlias = "Callable[[Sequence[tuple[bytes, bytes]]], int]"
+
+#: Records that are looked for in other exports at once.
+_AT_ONCE = 10_000
+
+
+def check_shrink(
+    place: Destination,
+    files: Sequence[AssembledFile],
+    wanted: Manifest,
+    on_shrink: str,
+    count_kept: CountKept | None = None,
+) -> ReplacedFacts | None:
+    """Compare an export that is about to be published with the one that it replaces.
+
+    :param place: of both.
+    :param files: the new data files under their present names, its index among them where it has one.
+    :param wanted: a manifest with the facts of the new request.
+    :param on_shrink: one of :data:`~airflow_provider_honeyhive.models.options.ON_SHRINK`.
+    :param count_kept: tells which of the published events are in other exports as well; None: none are.
+    :return: for the new manifest; None where nothing is replaced.
+    :raises ExportWouldShrinkError: published events would be lost, and ``on_shrink`` is not ``replace``.
+    :raises DestinationError: the store cannot be read.
+    """
+    old = place.replaced
+    if old is None:
+        return None
+    new_count = sum(file.part.event_count for file in files if not file.partition.startswith("_"))
+    missing, added = _compare(place, old, files, count_kept)
+    if (missing or new_count < old.event_count) and on_shrink != REPLACE:
+        raise ExportWouldShrinkError(old.event_count, new_count, missing, place.url(), published_by(old))
+    return ReplacedFacts(
+        manifest_sha256=place.claimed_sha256,
+        event_count=old.event_count,
+        finished_at=old.finished_at,
+        run_id=None if old.airflow is None else old.airflow.run_id,
+        missing_count=missing,
+        added_count=added,
+        differs=differing(old.request, wanted.request),
+    )
+
+
+def keep_published(place: Destination, error: ExportWouldShrinkError, on_shrink: str) -> Manifest:
+    """Return the published export's manifest where that is what is wanted instead of the error.
+
+    :raises ExportWouldShrinkError: it is not.
+    """
+    if on_shrink != KEEP or place.replaced is None:
+        raise error
+    log.warning(
+        "Kept the published export of %s events: the new one has %s, and %s of the published ones are not in it",
+        f"{error.published:,}",
+        f"{error.new:,}",
+        "some" if error.missing is None else f"{error.missing:,}",
+    )
+    return place.replaced.placed(place.store, place.layout.manifest_name)
+
+
+def tell_replaced(facts: ReplacedFacts | None) -> None:
+    """Log what became of the export that was in place before, in one line."""
+    if facts is None:
+        return
+    known = facts.missing_count is not None
+    log.log(
+        WARNING if facts.missing_count or not known else INFO,
+        "Replaced the export of %s events that was published at %s%s: %s%s",
+        f"{facts.event_count:,}",
+        facts.finished_at,
+        f" by run {shown(facts.run_id, LONGEST_VALUE)}" if facts.run_id else "",
+        f"{facts.missing_count:,} of its events are gone, {facts.added_count:,} are new"
+        if known
+        else "its files were damaged, so what is gone is not known",
+        f"; other {', '.join(facts.differs)}" if facts.differs else "",
+    )
+
+
+def _compare(
+    place: Destination, old: Manifest, files: Sequence[AssembledFile], count_kept: CountKept | None
+) -> tuple[int | None, int | None]:
+    """Return how many events the new export lacks, and how many it adds; None where that cannot be known."""
+    data = [file for file in files if file.partition != INDEX_PARTITION]
+    if sorted(part.sha256 for part in (*old.files, *old.corrections)) == sorted(file.part.sha256 for file in data):
+        return 0, 0
+    with _Comparison() as comparison:
+        try:
+            comparison.add("new", _new_records(place, files))
+        except ValueError as error:
+            raise DestinationError(f"what is staged cannot be read back, so nothing was published: {error}") from None
+        try:
+            comparison.add("old", _old_records(place.store, old))
+        except ValueError as error:
+            log.warning(
+                "The export that this one replaces is damaged, so that only the numbers of events are compared: %s",
+                error,
+            )
+            return None, None
+        return comparison.missing(count_kept), comparison.added()
+
+
+def _new_records(place: Destination, files: Sequence[AssembledFile]) -> Iterator[Record]:
+    store, layout = place.store, place.layout
+    for file in files:
+        if file.partition == INDEX_PARTITION:
+            part = file.part
+            index = IndexFile(
+                path=part.path,
+                record_count=count_records(part.size_bytes),
+                size_bytes=part.size_bytes,
+                sha256=part.sha256,
+            )
+            return read_index(store.chunks(part.path), index)
+    return _ids_in(store, layout.file_format, layout.compression, [file.part.path for file in files])
+
+
+def _old_records(store: Store, old: Manifest) -> Iterator[Record]:
+    if old.index is not None:
+        return _unless_gone(store, old.index.path, read_index(store.chunks(old.index.path), old.index))
+    paths = [part.path for part in (*old.files, *old.corrections)]
+    return _ids_in(store, old.file_format, old.compression, paths)
+
+
+def _ids_in(store: Store, file_format: str, compression: str, paths: Iterable[str]) -> Iterator[Record]:
+    for path in paths:
+        ids = event_ids(file_format, compression, store.chunks(path))
+        yield from _unless_gone(store, path, ((identity_of(one), None) for one in ids))
+
+
+def _unless_gone(store: Store, path: str, records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records of a file.
+
+    :raises ValueError: there is no such file any more.
+    """
+    try:
+        yield from records
+    except DestinationError:
+        folder, _, name = path.rpartition("/")
+        if name in store.files(folder):
+            raise
+        raise ValueError(f"{store.url(path)} is missing") from None
+
+
+class _Comparison:
+    """The records of two exports in a temporary file, as a context manager: they may be more than memory holds."""
+
+    def __init__(self) -> None:
+        self._without_id = {"old": 0, "new": 0}
+        with temporary_space():
+            # The empty name stands for a file that nobody else sees.
+            self._db = sqlite3.connect("", isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = OFF")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def add(self, side: Literal["old", "new"], records: Iterable[Record]) -> None:
+        """Take the records of one side.
+
+        :raises ValueError: its files are damaged, or one of them is gone.
+        """
+
+        def with_id() -> Iterator[Record]:
+            for record in records:
+                if record[0] is None:
+                    self._without_id[side] += 1
+                else:
+                    yield record
+
+        with temporary_space():
+            self._db.execute(f"CREATE TABLE {side} (identity BLOB, content BLOB)")
+            self._db.execute("BEGIN")
+            self._db.executemany(f"INSERT INTO {side} VALUES (?, ?)", with_id())  # noqa: S608 - one of two words
+            self._db.execute("COMMIT")
+            self._db.execute(f"CREATE INDEX {side}_by_identity ON {side} (identity)")
+
+    def missing(self, count_kept: CountKept | None) -> int:
+        """Return how many of the old events are not among the new ones, nor in other exports."""
+        found = max(0, self._without_id["old"] - self._without_id["new"])
+        with temporary_space(), closing(self._db.execute(_ONLY_IN.format("old", "new"))) as rows:
+            while some := rows.fetchmany(_AT_ONCE):
+                known = [(identity, content) for identity, content, _ in some if content is not None]
+                found += len(some) - (count_kept(known) if count_kept and known else 0)
+        return found
+
+    def added(self) -> int:
+        """Return how many of the new events are not among the old ones."""
+        found = max(0, self._without_id["new"] - self._without_id["old"])
+        with temporary_space(), closing(self._db.execute(_ONLY_IN.format("new", "old"))) as rows:
+            return found + sum(1 for _ in rows)
+
+
+#: Of an event that one side holds several times, as a correction, the last record counts.
+_ONLY_IN = (
+    "SELECT identity, content, max(rowid) FROM {0} WHERE identity NOT IN (SELECT identity FROM {1}) GROUP BY identity"
+)
