@@ -9,6 +9,7 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowNotFoundException,
     AirflowOptionalProviderFeatureException,
     AirflowSensorTimeout,
     AirflowSkipException,

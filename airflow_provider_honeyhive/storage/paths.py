@@ -7,6 +7,7 @@ reaches, where an upload or a copy shows when it is complete.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.object_store import FsspecStore
 from airflow_provider_honeyhive.storage.s3 import S3Store
 
-_LOCAL_PROTOCOLS = {"file", "local"}
+#: Schemes of the local disk, which needs no connection.
+LOCAL_PROTOCOLS = {"file", "local"}
 
 _AZURE_PROTOCOLS = {"abfs", "abfss", "adl", "az"}
 
@@ -29,14 +31,56 @@ _STORES: dict[str, type[FsspecStore]] = {
     **dict.fromkeys(_AZURE_PROTOCOLS, AzureStore),
 }
 
+#: A scheme that is followed by one slash or none, where two belong.
+_SLASHES_MISSING = re.compile(rf"({'|'.join(sorted({*LOCAL_PROTOCOLS, *_STORES}))}):(?!//)/*(.*)", re.DOTALL)
+
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+def path_problem(text: str) -> str | None:
+    """Return why a path or URL is not the place that was meant, None where nothing speaks against it.
+
+    Each of these would otherwise be a folder of an odd name below the working directory, or another bucket.
+
+    :param text: as a user has written it.
+    """
+    if text != text.strip():
+        return "it begins or ends with white space: remove that"
+    if text == "~" or text.startswith("~/"):
+        return "'~' is not expanded: give the path of the home folder itself"
+    if _WINDOWS_PATH.match(text):
+        return "it is a path of Windows: give one that begins with '/', or a URL"
+    if (found := _SLASHES_MISSING.match(text)) is not None:
+        slashes = ":///" if found[1] in LOCAL_PROTOCOLS else "://"
+        return f"slashes are missing: write {found[1]}{slashes}{found[2]}"
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in LOCAL_PROTOCOLS and not rest.startswith("/"):
+        return f"a slash is missing, so it would be relative: write {scheme}:///{rest}"
+    if separator and scheme in _STORES and not rest.partition("/")[0].rpartition("@")[2].strip():
+        return f"it names no bucket or container: write {scheme}://bucket/folder"
+    return None
+
+
+def check_path(text: str, argument: str) -> None:
+    """Refuse a path or URL that is not the place that was meant; see :func:`path_problem`.
+
+    :param argument: that holds it.
+    :raises InvalidArgumentError: there is such a problem.
+    """
+    problem = path_problem(text)
+    if problem is not None:
+        raise InvalidArgumentError(argument, text, problem)
+
 
 def as_path(path: Any) -> Any:
     """Return a text as a path, local or ``upath.UPath`` where it is a URL; a path as it is.
 
+    :raises InvalidArgumentError: it is not the place that was meant; see :func:`path_problem`.
     :raises DestinationError: nothing is installed for the URL's scheme, or it is no URL.
     """
     if not isinstance(path, str):
         return path
+    check_path(path, "path")
     with failing("open", path):
         return _parsed(path)
 
@@ -63,7 +107,7 @@ def open_store(path: Any) -> Store:
     if fs is None:
         return LocalStore(Path(path))
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-    if protocols & _LOCAL_PROTOCOLS:
+    if protocols & LOCAL_PROTOCOLS:
         return LocalStore(Path(path.path))
     kind = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), FsspecStore)
     return kind(fs, path.path, url)
@@ -84,8 +128,9 @@ def path_of(text: str, argument: str) -> Any:
 
     :param text: a local path, relative to the working directory and with ``..`` if need be, or a URL.
     :param argument: its name on the command line.
-    :raises InvalidArgumentError: nothing is installed for the URL's scheme.
+    :raises InvalidArgumentError: nothing is installed for the URL's scheme, or it is not the place that was meant.
     """
+    check_path(text, argument)
     if "://" not in text:
         return Path(os.path.abspath(text))
     try:

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive._compat import ObjectStoragePath
+from airflow_provider_honeyhive._compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.manifest import AirflowFacts
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
 from airflow_provider_honeyhive.models.window import parse_bound
+from airflow_provider_honeyhive.storage.paths import LOCAL_PROTOCOLS, check_path
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
@@ -113,19 +114,31 @@ def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
     )
 
 
-def storage_path(output_path: Any, conn_id: str | None) -> Any:
-    """Return the path to write to, with its connection.
+def storage_path(output_path: Any, conn_id: str | None, argument: str = "output_path") -> Any:
+    """Return the path of a file or folder, with its connection.
 
-    :raises InvalidArgumentError: it is relative, or Airflow has no filesystem for its scheme.
+    :param output_path: a text, or path-like.
+    :param conn_id: of the store; None: the one that a URL may name, else the store's own.
+    :param argument: that holds the path.
+    :raises InvalidArgumentError: it is relative or not the place that was meant, Airflow has no filesystem for its
+        scheme, or there is no such connection.
     """
-    check_absolute(output_path)
+    check_absolute(output_path, argument)
+    scheme, separator, rest = str(output_path).partition("://")
+    wanted = conn_id or getattr(output_path, "conn_id", None)
+    if isinstance(output_path, str):
+        # As ObjectStoragePath takes it.
+        wanted = wanted or rest.partition("/")[0].rpartition("@")[0]
+    if wanted and separator and scheme not in LOCAL_PROTOCOLS:
+        _check_connection(wanted, "output_conn_id" if conn_id else argument)
     try:
         if isinstance(output_path, str):
-            output_path = to_path(output_path, conn_id)
+            # Airflow 2.11 takes None for "no connection", also where the URL names one.
+            output_path = ObjectStoragePath(output_path, **({} if conn_id is None else {"conn_id": conn_id}))
         _ = output_path.fs if hasattr(output_path, "protocol") else None
     except (ImportError, ValueError) as error:
         raise InvalidArgumentError(
-            "output_path",
+            argument,
             str(output_path),
             f"this Airflow cannot write there: {error}. Install the store's extra: "
             "airflow-provider-honeyhive[s3], [gcs] or [azure]",
@@ -133,22 +146,27 @@ def storage_path(output_path: Any, conn_id: str | None) -> Any:
     return output_path
 
 
-def to_path(text: str, conn_id: str | None) -> ObjectStoragePath:
-    """Return the path of a text, with its connection.
-
-    :param conn_id: of the store; None: the one that a URL may name, else the store's own.
-    """
-    # Airflow 2.11 takes None for "no connection", also where the URL names one.
-    return ObjectStoragePath(text, **({} if conn_id is None else {"conn_id": conn_id}))
+def _check_connection(conn_id: str, argument: str) -> None:
+    """Refuse a connection that is not there: without it some file systems take the worker's own credentials."""
+    try:
+        BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise InvalidArgumentError(
+            argument,
+            conn_id,
+            "there is no such Airflow connection: create it, or correct its id; without an id the worker's own "
+            "credentials are used",
+        ) from None
 
 
 def check_absolute(path: Any, argument: str = "output_path", example: str = "s3://bucket/folder/") -> None:
-    """Refuse a relative path.
+    """Refuse a relative path, and one that is not the place that was meant.
 
     :param argument: that holds it.
     :param example: of a URL that is allowed.
     :raises InvalidArgumentError: it is one.
     """
+    check_path(str(path), argument)
     # Relative to what? Each worker, and each triggerer, has a working directory of its own.
     if not str(path).startswith("/") and "://" not in str(path):
         raise InvalidArgumentError(argument, str(path), f"allowed: an absolute path or a URL such as {example}")

@@ -10,7 +10,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError, DestinationT
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE
 from airflow_provider_honeyhive.models.stored import parse_json
 from airflow_provider_honeyhive.storage.paths import open_store
-from airflow_provider_honeyhive.tasks.arguments import to_path
+from airflow_provider_honeyhive.tasks.arguments import storage_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +103,21 @@ class FileState:
     :param path: of the file.
     :param conn_id: Airflow connection of its store; None: the store's own.
     :param watcher: the only watcher that may use the file, which names it; None: the file names none.
+    :param argument: that the path comes from, for errors.
     """
 
     most_bytes = 2_000_000
 
-    def __init__(self, path: str, conn_id: str | None = None, *, watcher: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        conn_id: str | None = None,
+        *,
+        watcher: str | None = None,
+        argument: str = "output_path",
+    ) -> None:
         self._path = path
+        self._argument = argument
         self._conn_id = conn_id
         self._watcher = watcher
 
@@ -170,5 +179,5 @@ class FileState:
         return text.encode()
 
     def _located(self) -> tuple[Store, str]:
-        path = to_path(self._path, self._conn_id)
+        path = storage_path(self._path, self._conn_id, self._argument)
         return open_store(path.parent), path.name

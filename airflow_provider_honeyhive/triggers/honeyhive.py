@@ -284,7 +284,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
         asked = [self.honeyhive_conn_id, self.project, self.filters, self.evaluation_id]
         watcher = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         if self.state_path is not None:
-            return FileState(self.state_path, watcher=watcher)
+            return FileState(self.state_path, watcher=watcher, argument="state_path")
         accessors = getattr(self, "asset_state_store", None)
         if accessors is None:
             raise InvalidArgumentError("state_path", None, "needed where the trigger is not that of an AssetWatcher")

@@ -5,12 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.models.window import Window
-from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal, seconds_of
+from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator, HoneyHiveSplitWindowOperator
+from airflow_provider_honeyhive.storage.paths import as_path, path_of, path_problem
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal, seconds_of, storage_path
 from airflow_provider_honeyhive.tasks.run_window import run_window
+from airflow_provider_honeyhive.tasks.state import FileState
+from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveNewEventsTrigger
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -78,3 +85,90 @@ def test_both_times_make_the_window_and_none_the_runs_own():
 def test_one_time_alone_is_refused(start, end, problem):
     with pytest.raises(InvalidArgumentError, match=f"{problem}; give both"):
         run_window({}, start, end)
+
+
+#: Paths that are not the place that was meant, and what their errors say.
+MISTYPED = [
+    ("file://data/x", "file:///data/x"),
+    ("file://localhost/x", "a slash is missing"),
+    ("file:/data/x", "write file:///data/x"),
+    ("s3:/bucket/x", "write s3://bucket/x"),
+    ("s3:bucket/x", "write s3://bucket/x"),
+    ("abfs:/container", "write abfs://container"),
+    ("s3:///x", "no bucket"),
+    ("s3://conn@/x", "no bucket"),
+    ("gs://", "no bucket"),
+    ("abfss:///x", "no bucket"),
+    ("~/x", "not expanded"),
+    ("~", "not expanded"),
+    ("C:\\data\\x", "Windows"),
+    ("C:/data/x", "Windows"),
+    ("\\\\server\\share", "Windows"),
+    ("s3://bucket/x ", "white space"),
+    ("\n/data/x", "white space"),
+]
+
+
+@pytest.mark.parametrize(("path", "said"), MISTYPED)
+def test_a_path_that_is_not_the_place_that_was_meant_is_refused_everywhere(path, said):
+    makes = {
+        "output_path": [
+            lambda: HoneyHiveExportEventsOperator(task_id="a", output_path=path),
+            lambda: HoneyHiveSplitWindowOperator(task_id="a", output_path=path),
+            lambda: HoneyHiveCombineExportsOperator(task_id="a", output_path=path, exports=[]),
+            lambda: storage_path(path, None),
+            lambda: FileState(path).load(),
+        ],
+        "state_path": [
+            lambda: HoneyHiveNewEventsTrigger(filters=[{"field": "error", "operator": "exists"}], state_path=path),
+            lambda: FileState(path, argument="state_path").load(),
+        ],
+        "path": [lambda: as_path(path), lambda: Manifest.read(path)],
+        "--output": [lambda: path_of(path, "--output")],
+    }
+    for argument, calls in makes.items():
+        for call in calls:
+            with pytest.raises(InvalidArgumentError, match=f"^{argument}: got ") as caught:
+                call()
+            assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/data/x y", "/~/x", "s3://bucket", "gs://bucket/a b/C:/", "file:///data/x"])
+def test_any_other_place_is_taken(path):
+    assert path_problem(path) is None
+
+
+@pytest.fixture
+def keys_of_the_worker(monkeypatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a", "gs", "gcs", "abfs", "abfss"])
+@pytest.mark.usefixtures("keys_of_the_worker")
+def test_a_connection_of_a_store_that_is_not_there_is_named(scheme):
+    for call, argument in (
+        (lambda: storage_path(f"{scheme}://bucket/x", "typo"), "output_conn_id"),
+        (lambda: storage_path(f"{scheme}://typo@bucket/x", None), "output_path"),
+        (lambda: FileState(f"{scheme}://bucket/x", "typo").load(), "output_conn_id"),
+        (lambda: FileState(f"{scheme}://typo@bucket/x", argument="state_path").load(), "state_path"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=f"^{argument}: got 'typo'; there is no such Airflow connection"):
+            call()
+
+
+@pytest.mark.usefixtures("keys_of_the_worker")
+def test_so_is_that_of_a_path_that_brings_its_own():
+    with pytest.raises(InvalidArgumentError, match="^output_path: got 'typo'"):
+        storage_path(ObjectStoragePath("s3://bucket/x", conn_id="typo"), None)
+
+
+def test_the_local_disk_needs_no_connection(tmp_path):
+    assert storage_path(str(tmp_path), "typo").path == str(tmp_path)
+    assert storage_path(tmp_path.as_uri(), "typo").path == str(tmp_path)
+
+
+@pytest.mark.parametrize("argument", ["output_path", "state_path"])
+def test_a_scheme_that_is_not_known_is_told_of_the_argument(argument):
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: got 'nowhere://a/b'"):
+        FileState("nowhere://a/b", argument=argument).load()
