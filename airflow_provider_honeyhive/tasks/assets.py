@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: What stands in URLs as it is; all else is percent-encoded, because assets take ASCII only.
-_URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%~"
+#: What stands in the path of a URI as it is. All else is percent-encoded: assets take ASCII only, and what is behind
+#: "?" or "#" would be no part of the path, so that several places would have one asset.
+_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+#: In the part before the path, an IPv6 address may stand, too.
+_HOST_CHARACTERS = f"{_PATH_CHARACTERS}[]"
 
 
 def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
@@ -86,13 +89,17 @@ def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: Exp
 
 
 def asset_uri(url: str) -> str:
-    """Return the URI of the asset that a file or a folder is.
+    """Return the URI of the asset that a file or a folder is; no two places have the same.
 
     :param url: a URL or a local path.
     """
     # What does not print is escaped, and the escapes are encoded: an asset's URI is ASCII that prints.
     url = shown(url)
-    return quote(url, safe=_URL_CHARACTERS) if "://" in url else PurePosixPath(url).as_uri()
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return PurePosixPath(url).as_uri()
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{quote(host, safe=_HOST_CHARACTERS)}{slash}{quote(path, safe=_PATH_CHARACTERS)}"
 
 
 def _partition_key(context: Mapping[str, Any], result: ExportResult) -> str | None:

@@ -6,7 +6,6 @@ Needs the package ``apache-airflow-providers-openlineage``, which alone calls th
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.formats.columns import COLUMNS
@@ -41,10 +40,12 @@ def dataset_name(url: str) -> tuple[str, str]:
     :param url: a URL or a local path.
     """
     url = shown(url)
-    parts = urlsplit(url) if "://" in url else None
-    if parts is None or parts.scheme == "file":
-        return "file", (url if parts is None else parts.path).rstrip("/") or "/"
-    return f"{parts.scheme}://{parts.netloc}", url.split("://", 1)[1].partition("/")[2].strip("/") or "/"
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme == "file":
+        return "file", (rest or url).rstrip("/") or "/"
+    # As it is written: what is behind "?" or "#" is part of a store's path, too.
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host}", path.strip("/") or "/"
 
 
 def _input(result: ExportResult) -> Any:

@@ -15,6 +15,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.manifest import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts, asset_uri, tell_outlets
+from airflow_provider_honeyhive.tasks.lineage import dataset_name
 from tests.unit.export.test_result import manifest
 from tests.unit.test_display import HOSTILE
 
@@ -140,7 +141,12 @@ def test_all_of_time_is_no_partition():
     ("url", "uri"),
     [
         ("s3://bucket/day/", "s3://bucket/day/"),
-        ("s3://bucket/Tag %41/ä", "s3://bucket/Tag%20%41/%C3%A4"),
+        ("s3://bucket/Tag %41/ä", "s3://bucket/Tag%20%2541/%C3%A4"),
+        ("s3://bkt/team #1/x", "s3://bkt/team%20%231/x"),
+        ("s3://bkt/a?b[1]/=x", "s3://bkt/a%3Fb%5B1%5D/=x"),
+        ("gs://bkt/run:00+00", "gs://bkt/run:00+00"),
+        ("abfs://container@account.dfs.core.windows.net/100%", "abfs://container@account.dfs.core.windows.net/100%25"),
+        ("/data/team #1?/100%", "file:///data/team%20%231%3F/100%25"),
         ("/data/day", "file:///data/day"),
         ("/data/ein Tag/ä", "file:///data/ein%20Tag/%C3%A4"),
         ("s3://bucket/a\nb\u202e", "s3://bucket/a%5Cnb%5Cu202e"),
@@ -150,6 +156,14 @@ def test_all_of_time_is_no_partition():
 )
 def test_uris_are_ascii(url, uri):
     assert asset_uri(url) == uri
+
+
+def test_no_two_places_have_the_same_asset():
+    names = ["team #1", "team #2", "team ", "team%20", "team%20%231", "team?1", "team", "team%3F1"]
+    for url in ("s3://bucket/{}/2026-11-22", "gs://bucket/{}", "abfs://container@account/{}/x", "/data/{}/x"):
+        places = [url.format(name) for name in names]
+        assert len({Asset(asset_uri(place)).uri for place in places}) == len(places)
+        assert len({dataset_name(place) for place in places}) == len(places)
 
 
 def test_what_an_asset_says_may_be_shown():

@@ -112,6 +112,7 @@ def test_a_task_that_has_exported_nothing_has_no_datasets():
         ),
         ("/data/day/", ("file", "/data/day")),
         ("file:///data/day", ("file", "/data/day")),
+        ("file:///data/a?b#c", ("file", "/data/a?b#c")),
     ],
 )
 def test_datasets_are_called_as_openlineage_calls_them(url, name):
