@@ -22,6 +22,7 @@
     ├── ExportWouldShrinkError       the published export holds events that the new one does not
     ├── ExportStoppedError           somebody stopped it
     └── DestinationError             the place to write to
+        ├── DestinationAccessError       it denies access: a right or credentials are missing
         └── DestinationTakenError        it holds another export, or one that must not be replaced
 
 ``retryable`` says whether the same call may succeed later; the operator turns the others into
@@ -343,6 +344,12 @@ class ExportStoppedError(HoneyHiveError):
 
 class DestinationError(HoneyHiveError):
     """The destination could not be read or written."""
+
+
+class DestinationAccessError(DestinationError):
+    """The store denies access: a right or credentials are missing."""
+
+    retryable = False
 
 
 class DestinationTakenError(DestinationError):

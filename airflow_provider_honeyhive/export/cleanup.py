@@ -75,4 +75,4 @@ def remove_leftover(path: Any, leftover: Leftover) -> None:
         remove_shards(store, name)
     else:
         manifest_name = manifest_of(read_commits(store, name))
-        finish(store, manifest_name, [name], Current.read(store, manifest_name))
+        finish(store, manifest_name, [name], Current.read(store, manifest_name), must_delete=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.display import get_logger, listed
 from airflow_provider_honeyhive.exceptions import (
+    DestinationAccessError,
     DestinationError,
     ExportWouldShrinkError,
     IncompleteExportError,
@@ -167,8 +168,13 @@ class _Combination:
 
     def remove_shards(self) -> None:
         """Remove what was combined; not the shards of another split, made since then for the same export."""
-        if read_plan(self._store, self.folder) == self._plan:
+        if read_plan(self._store, self.folder) != self._plan:
+            return
+        try:
             remove_shards(self._store, self.folder)
+        except DestinationAccessError as error:
+            where = self._store.url(self.folder)
+            log.warning("%s stays until the command 'cleanup' may remove it: %s", where, error)
 
     def run(self, client: HoneyHiveClient, *, replace: bool, on_unmatched: str, on_shrink: str) -> Manifest:
         """Check that all shards are there, belong together, and are the whole; then publish them as one."""
@@ -182,6 +188,7 @@ class _Combination:
         layout = Layout(first.file_format, first.compression, None)
         destination = Destination(self._store, layout, self.folder.removeprefix(SHARDS_PREFIX))
         destination.claim(self._manifest([]), replace=replace, on_shrink=on_shrink)
+        destination.check_can_replace()
         try:
             self._check_files()
             self._check_count(client)

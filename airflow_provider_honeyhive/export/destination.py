@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.display import get_logger
-from airflow_provider_honeyhive.exceptions import DestinationError, ExportWouldShrinkError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, ExportWouldShrinkError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.claim import check_claim, check_folders, published_by
 from airflow_provider_honeyhive.export.recovery import (
     COMMIT_PREFIX,
     Commit,
     Current,
+    check_can_delete,
     clear_staging,
     delete_files,
     recover,
@@ -120,6 +121,14 @@ class Destination:
             )
         self._claimed = current
 
+    def check_can_replace(self) -> None:
+        """Refuse to replace an export whose files the store would not let go.
+
+        :raises DestinationAccessError: the right to delete is missing.
+        """
+        is_folder = self.layout.object_name is None
+        check_can_delete(self.store, self.replaced.sizes if is_folder and self.replaced is not None else ())
+
     # -------------------------------------------------------------------------------- publishing
 
     def publish(self, finals: Mapping[str, str], manifest: Manifest) -> None:
@@ -178,8 +187,10 @@ class Destination:
 
     def discard(self, files: Sequence[StagedFile]) -> None:
         """Remove staged files that did not turn out to be whole."""
-        for file in files:
-            self.store.delete(file.path)
+        # Where they must stay, no manifest names them.
+        with suppress(DestinationAccessError):
+            for file in files:
+                self.store.delete(file.path)
 
     def abandon(self, error: BaseException, *, keep_staged: bool) -> None:
         """Leave nothing behind after a failure, except what a retry can go on from.

@@ -12,6 +12,7 @@ from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.exceptions import (
+    DestinationAccessError,
     ExportWouldShrinkError,
     HoneyHiveError,
     IncompleteExportError,
@@ -174,6 +175,7 @@ class _Export:
         """Run the export."""
         options = self._options
         destination.claim(self._facts([]), replace=options.replace, on_shrink=options.on_shrink)
+        destination.check_can_replace()
         try:
             manifest = self._publish(destination)
         except ExportWouldShrinkError as error:
@@ -340,4 +342,7 @@ def _retry_goes_on(error: BaseException) -> bool:
     """Return whether what is staged is of use to a retry: not where it is what turned out to be wrong."""
     if isinstance(error, IncompleteExportError | TooFewEventsError):
         return False
+    if isinstance(error, DestinationAccessError):
+        # Once the store allows it, clearing the task goes on from there.
+        return True
     return error.retryable if isinstance(error, HoneyHiveError) else True

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_honeyhive.display import get_logger
-from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.manifest import Manifest, layout_at, object_name_of
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, is_staged
 from airflow_provider_honeyhive.models.stored import FileName, Items, Sha256, StoredFile
@@ -143,19 +144,52 @@ def manifest_of(commits: Sequence[Commit]) -> str:
     return next((commit.manifest_name for commit in commits), MANIFEST_NAME)
 
 
-def finish(store: Store, manifest_name: str, folders: Sequence[str], current: Current) -> None:
+def check_can_delete(store: Store, replaced: Iterable[str]) -> None:
+    """Refuse, before anything is read, an export that could not be completed without the right to delete.
+
+    :param store: the folder.
+    :param replaced: data files that are to be removed: while they stay, readers of the folder find both exports.
+    :raises DestinationAccessError: the right is missing, and needed.
+    """
+    if not (store.overwrites_by_deleting or any(replaced)):
+        return
+    try:
+        # Stores say whether somebody may delete also of what is not there.
+        store.delete(f"_new-{uuid.uuid4().hex}")
+    except DestinationAccessError as error:
+        raise DestinationAccessError(
+            f"{error}. Without it an export can be made where there is none, but not take the place of another one"
+            if not store.overwrites_by_deleting
+            else f"{error}. Without it this store overwrites nothing, not even what is staged"
+        ) from None
+
+
+def finish(
+    store: Store, manifest_name: str, folders: Sequence[str], current: Current, *, must_delete: bool = False
+) -> None:
     """Complete or take back what is in staging folders, and remove them.
+
+    Where the store denies to delete, what nobody reads stays, and a warning says so: what was published is whole.
 
     :param store: the folder that they are in.
     :param manifest_name: name of the place's manifest.
     :param folders: staging folders from which nothing can be published any more.
     :param current: the manifest that is in place.
+    :param must_delete: it is an error that something stays.
+    :raises DestinationAccessError: the store denies to delete data files that no manifest names.
     """
     object_name = object_name_of(manifest_name)
     named = {} if current.manifest is None else current.manifest.sizes
+    denied = set()
     for folder in folders:
         # First what somebody who sleeps could still give names to, then what is written down of such names.
-        clear_staging(store, folder)
+        try:
+            clear_staging(store, folder)
+        except DestinationAccessError as error:
+            if must_delete:
+                raise
+            denied.add(folder)
+            log.warning("%s stays until the command 'cleanup' may remove it: %s", store.url(folder), error)
     commits = {folder: read_commits(store, folder) for folder in folders}
     # The commit that counts comes last: who has lost its place could still copy its object while its source is there.
     for folder in sorted(commits, key=lambda name: any(commit.is_of(current.data) for commit in commits[name])):
@@ -167,7 +201,8 @@ def finish(store: Store, manifest_name: str, folders: Sequence[str], current: Cu
             # Where no manifest is in place, nothing was replaced: somebody took it away.
             gone = {*commit.placed, *(commit.replaced if current.data is not None else ())} - named.keys()
             delete_files(store, _without_neighbours(store, gone))
-        remove_staging(store, folder)
+        if folder not in denied:
+            remove_staging(store, folder)
 
 
 def _without_neighbours(store: Store, names: Iterable[str]) -> list[str]:

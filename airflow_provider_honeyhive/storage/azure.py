@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.base import check_small, failing
+from airflow_provider_honeyhive.storage.base import check_small
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
 
 if TYPE_CHECKING:
@@ -27,10 +27,15 @@ COPY_POLL_S = 0.5
 class AzureStore(ConditionalStore):
     """A prefix of an Azure container, with or without a hierarchical namespace."""
 
+    _rights = {
+        what: f"{right} (Storage Blob Data Contributor)"
+        for what, right in (("read", "read and list"), ("list", "list"), ("write", "write"), ("delete", "delete"))
+    }
+
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""
         check_small(len(data), self.url(name))
-        with failing("write", self.url(name)):
+        with self._failing("write", name):
             self._run(self._upload, self._key(name), data, overwrite=True)
 
     async def _upload(self, key: str, data: bytes, *, overwrite: bool, **condition: Any) -> None:
@@ -62,7 +67,7 @@ class AzureStore(ConditionalStore):
     def copy(self, source: str, target: str) -> None:
         """Copy the blob, and wait until the store has done it: it may answer before."""
         super().copy(source, target)
-        with failing("write", self.url(target)):
+        with self._failing("write", target):
             status = self._run(self._copy_status, self._key(target))
             if status in ("aborted", "failed"):
                 self.delete(target)
@@ -78,7 +83,7 @@ class AzureStore(ConditionalStore):
                 await asyncio.sleep(COPY_POLL_S)
 
     def _list(self, folder: str) -> list[Entry]:
-        with failing("list", self.url(folder)):
+        with self._failing("list", folder):
             entries: list[Entry] = self._run(self._walk, self._key(folder))
         return entries
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_honeyhive.display import get_logger, place_of, shown
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME
+from airflow_provider_honeyhive.storage.denials import is_denied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +23,19 @@ LONGEST_REASON = 400
 log = get_logger(__name__)
 
 
+#: What to do about missing credentials or rights, where nothing more is known.
+OTHER_CREDENTIALS = "give credentials that may do this by output_conn_id"
+
+
 @contextmanager
-def failing(what: str, where: str) -> Iterator[None]:
+def failing(what: str, where: str, remedy: str = OTHER_CREDENTIALS) -> Iterator[None]:
     """Turn what a store raises into an error that says what could not be done, and where.
 
     :param what: a verb.
     :param where: a path or URL.
-    :raises DestinationError: something was raised inside.
+    :param remedy: what to do where a right or credentials are missing.
+    :raises DestinationAccessError: a right or credentials are missing.
+    :raises DestinationError: something else was raised inside.
     """
     try:
         yield
@@ -37,8 +44,11 @@ def failing(what: str, where: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - each store has its own tree of errors
         kind = type(error).__name__
         log.debug("Cannot %s %s: %s was raised at %s", what, where, kind, place_of(error))
+        text = f"cannot {what} {where}: {kind}: {_reason(error)}"
         # Without the original, whose text may hold a signature or a password: Airflow's log shows those that follow.
-        raise DestinationError(f"cannot {what} {where}: {kind}: {_reason(error)}") from None
+        if is_denied(error):
+            raise DestinationAccessError(f"access denied: {remedy}; {text}") from None
+        raise DestinationError(text) from None
 
 
 def _reason(error: Exception) -> str:
@@ -105,18 +115,20 @@ class GuardedSink:
 
     :param file: of the store.
     :param where: its path or URL.
+    :param remedy: see :func:`failing`.
     :param block: most bytes to give to the file at once.
     """
 
-    def __init__(self, file: Any, where: str, block: int = UPLOAD_BLOCK) -> None:
+    def __init__(self, file: Any, where: str, remedy: str, block: int = UPLOAD_BLOCK) -> None:
         self._file = file
         self._where = where
+        self._remedy = remedy
         self._block = block
 
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         view = memoryview(data)
-        with failing("write", self._where):
+        with failing("write", self._where, self._remedy):
             for start in range(0, len(view), self._block):
                 self._file.write(view[start : start + self._block])
 
@@ -131,6 +143,9 @@ class Store(Protocol):
 
     #: Whether reading a file again costs next to nothing.
     reads_cheaply: bool
+
+    #: Whether it takes the right to delete a file to overwrite it.
+    overwrites_by_deleting: bool
 
     def url(self, name: str = "") -> str:
         """Return where ``name`` is, as a user would write it."""

@@ -20,7 +20,16 @@ _NO_SUCH_RANGE = 416
 class GcsStore(ConditionalStore):
     """A prefix of a bucket on Google Cloud Storage; versions are what it calls generations."""
 
+    overwrites_by_deleting = True
     _listing = {"refresh": True}
+    _rights = {
+        # Without the second, the store denies to say that an object is not there.
+        "read": "storage.objects.get and storage.objects.list",
+        "list": "storage.objects.list",
+        # The second, to replace an object.
+        "write": "storage.objects.create and .delete",
+        "delete": "storage.objects.delete",
+    }
 
     async def _read(self, key: str) -> tuple[bytes, Version]:
         url = self._fs.url(key)

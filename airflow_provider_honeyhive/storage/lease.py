@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Store, Version
@@ -51,8 +52,10 @@ def swap_by_lease(store: Store, name: str, data: bytes, version: Version) -> boo
         store.put(name, data)
         return True
     finally:
-        if store.get(lease) == mine:
-            store.delete(lease)
+        # Where it must stay, others wait until it counts as left.
+        with suppress(DestinationAccessError):
+            if store.get(lease) == mine:
+                store.delete(lease)
 
 
 def _acquire(store: Store, lease: str, mine: bytes) -> float:

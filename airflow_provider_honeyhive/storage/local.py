@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.storage.tree import Tree, open_file, open_new, r
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from airflow_provider_honeyhive.storage.base import Sink, Version
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Bytes of a small file that are read at once.
 _PIECE = 1024**2
+
+#: What to do where a permission is missing.
+_REMEDY = "let the user that runs this read, write and delete there"
 
 _TEMPORARY = "_new-{}"
 
@@ -47,10 +51,11 @@ class LocalStore:
     """
 
     reads_cheaply = True
+    overwrites_by_deleting = False
 
     def __init__(self, root: Path, tree: Tree | None = None) -> None:
         self._root = root
-        with failing("open", str(root)):
+        with _failing("open", str(root)):
             self._tree = Tree(root) if tree is None else tree
         #: Names of what is being written.
         self._being_written: set[str] = set()
@@ -61,7 +66,7 @@ class LocalStore:
 
     def below(self, folder: str) -> LocalStore:
         """Return the store of a folder in this one, which is reached through this one."""
-        with failing("open", self.url(folder)):
+        with _failing("open", self.url(folder)):
             return LocalStore(self._root / folder, self._tree.below(folder))
 
     @contextmanager
@@ -71,22 +76,22 @@ class LocalStore:
         Does not wait for the disk: :meth:`copy` does, for what gets its final name.
         """
         with self._beside(name) as temporary:
-            with failing("create", self.url(name)):
+            with _failing("create", self.url(name)):
                 file = os.fdopen(self._tree.open_new(temporary), "wb")
             with file:
-                yield GuardedSink(file, self.url(name))
-                with failing("write", self.url(name)):
+                yield GuardedSink(file, self.url(name), _REMEDY)
+                with _failing("write", self.url(name)):
                     file.flush()
-            with failing("write", self.url(name)):
+            with _failing("write", self.url(name)):
                 self._tree.rename(temporary, name)
 
     def put(self, name: str, data: bytes) -> None:
         """Write beside the name, to the disk, then rename onto it."""
         check_small(len(data), self.url(name))
         with self._beside(name) as temporary:
-            with failing("create", self.url(name)):
+            with _failing("create", self.url(name)):
                 file = self._tree.open_new(temporary)
-            with failing("write", self.url(name)):
+            with _failing("write", self.url(name)):
                 _write(file, data)
                 self._tree.rename(temporary, name)
                 self._tree.sync(name)
@@ -113,7 +118,7 @@ class LocalStore:
 
     def get(self, name: str) -> bytes | None:
         """Return the file's bytes, None where there is none."""
-        with failing("read", self.url(name)):
+        with _failing("read", self.url(name)):
             try:
                 return _read(self._tree.open_file(name), self.url(name))
             except (FileNotFoundError, NotADirectoryError):
@@ -134,7 +139,7 @@ class LocalStore:
             return swap_by_lease(self, name, data, version)
         where = self.url(name)
         check_small(len(data), where)
-        with failing("write", where), ExitStack() as stack:
+        with _failing("write", where), ExitStack() as stack:
             try:
                 folder, leaf = stack.enter_context(self._tree.parent(name, make=version is None))
             except FileNotFoundError:
@@ -164,7 +169,7 @@ class LocalStore:
 
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of the file."""
-        with failing("read", self.url(name)), os.fdopen(self._tree.open_file(name), "rb") as file:
+        with _failing("read", self.url(name)), os.fdopen(self._tree.open_file(name), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             end = size if length is None else offset + length
             if end > size:
@@ -178,7 +183,7 @@ class LocalStore:
 
         A killed process leaves nothing in the target's folder, unless that is on another file system.
         """
-        with failing("write", self.url(target)):
+        with _failing("write", self.url(target)):
             with self._tree.parent(target, make=True):
                 pass
             try:
@@ -211,27 +216,27 @@ class LocalStore:
 
     def delete(self, name: str) -> None:
         """Remove the file, if it is there; of a symbolic link the link itself."""
-        with failing("delete", self.url(name)), suppress(FileNotFoundError, NotADirectoryError):
+        with _failing("delete", self.url(name)), suppress(FileNotFoundError, NotADirectoryError):
             self._tree.unlink(name)
 
     def files(self, folder: str = "") -> dict[str, int]:
         """Return names and sizes of the files in the folder."""
-        with failing("list", self.url(folder)):
+        with _failing("list", self.url(folder)):
             return {entry.name: entry.facts.st_size for entry in self._tree.entries(folder) if entry.is_file}
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders in the folder."""
-        with failing("list", self.url(folder)):
+        with _failing("list", self.url(folder)):
             return [entry.name for entry in self._tree.entries(folder) if entry.is_folder]
 
     def links(self, folder: str = "") -> list[str]:
         """Return the symbolic links in the folder and below it."""
-        with failing("list", self.url(folder)):
+        with _failing("list", self.url(folder)):
             return sorted(entry.name for entry in self._tree.walk(folder) if entry.is_link)
 
     def modified(self, folder: str = "") -> dict[str, datetime]:
         """Return modification times of the files in the folder and below it."""
-        with failing("list", self.url(folder)):
+        with _failing("list", self.url(folder)):
             return {
                 entry.name: datetime.fromtimestamp(entry.facts.st_mtime, UTC)
                 for entry in self._tree.walk(folder)
@@ -247,6 +252,10 @@ class LocalStore:
         if folder or not self._tree.was_there:
             with suppress(OSError, DestinationError):
                 self._tree.rmdir(folder)
+
+
+def _failing(what: str, where: str) -> AbstractContextManager[None]:
+    return failing(what, where, _REMEDY)
 
 
 def _beside(name: str, digest: str) -> str:

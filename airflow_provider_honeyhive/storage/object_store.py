@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import (
+    OTHER_CREDENTIALS,
     READ_BLOCK,
     UPLOAD_BLOCK,
     GuardedSink,
@@ -25,7 +26,8 @@ from airflow_provider_honeyhive.storage.base import (
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from typing import Self
 
     from airflow_provider_honeyhive.storage.base import Sink, Version
@@ -53,10 +55,14 @@ class FsspecStore:
     """
 
     reads_cheaply = False
+    overwrites_by_deleting = False
 
     #: What asks the store anew for a listing. Dropping what is kept beforehand is not quite enough where the driver
     #: takes this: another thread's answer, older than what was written since, may come in between.
     _listing: ClassVar[dict[str, Any]] = {}
+
+    #: What the store calls the rights to "read", "list", "write" (which an upload and a copy need, too) and "delete".
+    _rights: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, fs: Any, root: str, url: str) -> None:
         self._fs = fs
@@ -70,6 +76,13 @@ class FsspecStore:
         """Return the key of a file, or of a folder; none lies outside of the prefix."""
         return "/".join((self._root, *segments_of(name)))
 
+    def _remedy(self, what: str) -> str:
+        right = self._rights.get("write" if what == "create" else what)
+        return f"allow {right}, or give output_conn_id with other credentials" if right else OTHER_CREDENTIALS
+
+    def _failing(self, what: str, name: str = "") -> AbstractContextManager[None]:
+        return failing(what, self.url(name), self._remedy(what))
+
     def below(self, folder: str) -> Self:
         """Return the store of a folder in this one."""
         return type(self)(self._fs, self._key(folder), self.url(folder))
@@ -81,12 +94,12 @@ class FsspecStore:
     @contextmanager
     def create(self, name: str) -> Iterator[Sink]:
         """Open an upload; an exception inside aborts it."""
-        with failing("create", self.url(name)):
+        with self._failing("create", name):
             file = self._fs.open(self._key(name), "wb", block_size=UPLOAD_BLOCK)
         self._uploads.add(file)
         try:
-            yield GuardedSink(file, self.url(name), UPLOAD_BLOCK)
-            with failing("write", self.url(name)):
+            yield GuardedSink(file, self.url(name), self._remedy("write"), UPLOAD_BLOCK)
+            with self._failing("write", name):
                 if file.closed:
                     raise DestinationError(f"the upload of {self.url(name)} was aborted")
                 file.close()
@@ -113,12 +126,12 @@ class FsspecStore:
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""
         check_small(len(data), self.url(name))
-        with failing("write", self.url(name)):
+        with self._failing("write", name):
             self._fs.pipe_file(self._key(name), data)
 
     def get(self, name: str) -> bytes | None:
         """Return the object's bytes, None where there is none."""
-        with failing("read", self.url(name)):
+        with self._failing("read", name):
             key = self._key(name)
             try:
                 check_small(self._size(key), self.url(name))
@@ -142,7 +155,7 @@ class FsspecStore:
 
     def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield bytes of the object, a request for each piece: files opened by fsspec read far ahead."""
-        with failing("read", self.url(name)):
+        with self._failing("read", name):
             key = self._key(name)
             end = self._size(key) if length is None else offset + length
             for start in range(offset, end, READ_BLOCK):
@@ -158,13 +171,13 @@ class FsspecStore:
 
     def copy(self, source: str, target: str) -> None:
         """Copy the object, by the store itself."""
-        with failing("write", self.url(target)):
+        with self._failing("write", target):
             self._fs.invalidate_cache()
             self._fs.cp_file(self._key(source), self._key(target))
 
     def delete(self, name: str) -> None:
         """Remove the object, if it is there."""
-        with failing("delete", self.url(name)), suppress(FileNotFoundError):
+        with self._failing("delete", name), suppress(FileNotFoundError):
             self._fs.rm_file(self._key(name))
 
     def files(self, folder: str = "") -> dict[str, int]:
@@ -177,7 +190,7 @@ class FsspecStore:
 
     def _list(self, folder: str) -> list[Entry]:
         key = self._key(folder)
-        with failing("list", self.url(folder)):
+        with self._failing("list", folder):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(key, detail=True, **self._listing)
@@ -197,7 +210,7 @@ class FsspecStore:
     def modified(self, folder: str = "") -> dict[str, datetime]:
         """Return modification times of all objects below the prefix, in one listing."""
         key = self._key(folder)
-        with failing("list", self.url(folder)):
+        with self._failing("list", folder):
             found = self._modified(key)
         start = len(key.strip("/")) + 1
         # An object that has the folder's own name, or stands for a folder, is none of its files. Keys may have empty
@@ -241,7 +254,7 @@ class ConditionalStore(FsspecStore, ABC):
 
     def read(self, name: str) -> tuple[bytes | None, Version]:
         """Return the object's bytes and version, of one response."""
-        with failing("read", self.url(name)):
+        with self._failing("read", name):
             try:
                 data, version = self._run(self._read, self._key(name))
             except FileNotFoundError:
@@ -254,7 +267,7 @@ class ConditionalStore(FsspecStore, ABC):
         check_small(len(data), self.url(name))
         if not self.can_swap():
             return super().swap(name, data, version)
-        with failing("write", self.url(name)):
+        with self._failing("write", name):
             try:
                 self._run(self._write_if, self._key(name), data, version)
             except Exception:

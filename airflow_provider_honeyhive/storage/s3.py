@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE, failing
+from airflow_provider_honeyhive.exceptions import DestinationAccessError
+from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore
 
 if TYPE_CHECKING:
@@ -26,6 +28,13 @@ class S3Store(ConditionalStore):
     """A prefix of a bucket on S3, or on a server that speaks its language."""
 
     _listing = {"refresh": True}
+    _rights = {
+        # Without the second, S3 denies to say that an object is not there.
+        "read": "s3:GetObject and s3:ListBucket",
+        "list": "s3:ListBucket",
+        "write": "s3:PutObject and s3:GetObject",
+        "delete": "s3:DeleteObject",
+    }
 
     def can_swap(self) -> bool:
         """Return whether the server, and the driver, make good on conditions: some ignore them and write."""
@@ -34,7 +43,7 @@ class S3Store(ConditionalStore):
     @cached_property
     def _keeps_conditions(self) -> bool:
         probe = f"_new-{uuid.uuid4().hex}"
-        with failing("write", self.url()):
+        with self._failing("write"):
             try:
                 self._run(self._write_if, self._key(probe), b"", _NO_ETAG)
             except Exception as error:
@@ -42,7 +51,9 @@ class S3Store(ConditionalStore):
                 if code in _REFUSED | _UNKNOWN:
                     return code in _REFUSED
                 raise
-        self.delete(probe)
+        # Where it must stay, the command "cleanup" finds it.
+        with suppress(DestinationAccessError):
+            self.delete(probe)
         return False
 
     async def _read(self, key: str) -> tuple[bytes, Version]:

@@ -50,6 +50,8 @@ PUBLIC_MODULES = {
 }
 #: What looks like a private name or a test and is neither: a folder of exports, a call of the hook, a key in events.
 PUBLIC_NAMES = {"_corrections", "test_connection", "metadata._event"}
+#: What Google calls its rights.
+PUBLIC_NAMES |= {f"storage.objects.{right}" for right in ("get", "list", "create", "delete")}
 #: Where it is installed, which need not be the repository.
 PACKAGE = Path(airflow_provider_honeyhive.__file__).parent
 TOP_LEVEL = {path.stem for path in PACKAGE.iterdir()}

@@ -26,6 +26,7 @@ class Gate:
     :ivar status: of a refusal.
     :ivar lose_until: the first write whose answer is not lost; those before are done all the same.
     :ivar requests: all so far, as method and target.
+    :ivar deny: the status of a refusal by a request's method, target and headers, None where it may pass.
     :ivar alter: what the headers of an answer become, by the request's method and target.
     """
 
@@ -36,6 +37,7 @@ class Gate:
         self.status = 403
         self.lose_until: float = 0
         self.requests: list[tuple[str, str]] = []
+        self.deny: Callable[[str, str, dict[str, str]], int | None] = lambda _method, _target, _headers: None
         self.alter: Callable[[str, str, Headers], Headers] = lambda _method, _target, headers: headers
         self._backend = 0
         self._lock = threading.Lock()
@@ -64,6 +66,7 @@ class Gate:
     def let_all_through(self) -> None:
         """Refuse and lose nothing more."""
         self.refuse_from, self.lose_until = float("inf"), 0
+        self.deny = lambda _method, _target, _headers: None
 
     def admits(self, method: str, target: str) -> bool:
         """Count a request, and return whether it may pass."""
@@ -111,6 +114,10 @@ def _handler_of(gate: Gate) -> type[BaseHTTPRequestHandler]:
                 self._send(gate.status, [], b"")
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_THE_CONNECTION}
+            denied = gate.deny(self.command, self.path, headers)
+            if denied is not None:
+                self._send(denied, [], b"")
+                return
             answer = gate.pass_on(self.command, self.path, headers, body)
             if self.command in WRITES and gate.writes <= gate.lose_until:
                 self.close_connection = True

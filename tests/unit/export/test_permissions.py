@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveServerError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, HoneyHiveServerError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -106,6 +106,7 @@ def test_files_and_folders_are_made_with_the_umask_staged_and_final(
 def test_files_that_nobody_may_read_are_told(tmp_path):
     """With a umask of 777 files are readable to nobody, which the export itself finds out, and says."""
     place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    denied = "access denied: let the user that runs this read, write and delete there; "
     try:
         place.chmod(0o777)
         done = subprocess.run(
@@ -117,9 +118,9 @@ def test_files_that_nobody_may_read_are_told(tmp_path):
         )
         assert done.stdout.splitlines() == [
             "done",
-            f"cannot read {place}/file: PermissionError: Permission denied",
-            f"cannot open {place}/closed/out: PermissionError: Permission denied",
-            f"cannot list {place}/closed: PermissionError: Permission denied",
+            f"{denied}cannot read {place}/file: PermissionError: Permission denied",
+            f"{denied}cannot open {place}/closed/out: PermissionError: Permission denied",
+            f"{denied}cannot list {place}/closed: PermissionError: Permission denied",
         ]
         assert (place / "file").read_bytes() == b"secret"
     finally:
@@ -143,7 +144,7 @@ def test_what_is_taken_away_in_the_middle_is_told_and_the_next_try_is_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalStore, "put", denied)
-        with pytest.raises(DestinationError, match=r"^cannot create .*_staging-.*: PermissionError: Permission denied"):
+        with pytest.raises(DestinationAccessError, match=r"cannot create .*_staging-.*: PermissionError: Permission"):
             export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
     assert not (tmp_path / "out" / "_manifest.json").exists()
     manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)

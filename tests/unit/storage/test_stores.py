@@ -189,7 +189,7 @@ def test_urls_show_neither_connections_nor_passwords(text, conn_id, protocol, ex
         (ValueError("plain"), "ValueError: plain"),
         (OSError(28, "No space left on device"), "OSError: No space left on device"),
         (ValueError("first\n\n  second\n"), "ValueError: first; second"),
-        (OSError("Forbidden: https://host/b/o?upload_id=SECRET&x=1"), "OSError: Forbidden: https://host/b/o?***"),
+        (OSError("Missing: https://host/b/o?upload_id=SECRET&x=1"), "OSError: Missing: https://host/b/o?***"),
         (ValueError("signed 'https://host/o?sig=SECRET' refused"), "ValueError: signed 'https://host/o?***' refused"),
         (ValueError("proxy http://user:SECRET@proxy:3128 refused"), "ValueError: proxy http://***@proxy:3128 refused"),
         (ValueError("what? that"), "ValueError: what? that"),
