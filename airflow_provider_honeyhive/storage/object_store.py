@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import (
     OTHER_CREDENTIALS,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.storage.base import Sink, Version
 
+
+log = get_logger(__name__)
 
 #: What drivers call the time of an object's last modification in a listing.
 _MODIFIED = ("LastModified", "last_modified", "mtime", "modified", "created")
@@ -270,13 +273,20 @@ class ConditionalStore(FsspecStore, ABC):
         with self._failing("write", name):
             try:
                 self._run(self._write_if, self._key(name), data, version)
-            except Exception:
+            except Exception as error:
                 # Refused, or done and the response was lost: what the store holds now tells.
                 found, now = self.read(name)
-                if found != data and now == version:
+                if found == data or now != version:
+                    return found == data
+                if not self._lacks_condition(error):
                     raise
-                return found == data
+                log.warning("The store does not know a condition on %s: a lease takes its place", self.url(name))
+                return super().swap(name, data, version)
         return True
+
+    def _lacks_condition(self, error: Exception) -> bool:
+        """Return whether the store says that it does not know a condition."""
+        return False
 
     def can_swap(self) -> bool:
         """Return True."""

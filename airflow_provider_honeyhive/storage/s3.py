@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _PIECE = 1024**2
 #: Error codes by which a store refuses to replace an object that is not there.
 _REFUSED = {"PreconditionFailed", "NoSuchKey", "412", "404"}
-#: Error codes of a store that knows no conditions, and says so.
-_UNKNOWN = {"NotImplemented", "501"}
+#: Error codes of stores that do not know a condition, and say so.
+_UNKNOWN = {"NotImplemented", "501", "MethodNotAllowed", "405", "InvalidArgument", "InvalidRequest", "400"}
 #: An ETag that no object has.
 _NO_ETAG = '"00000000000000000000000000000000"'
 
@@ -47,14 +47,18 @@ class S3Store(ConditionalStore):
             try:
                 self._run(self._write_if, self._key(probe), b"", _NO_ETAG)
             except Exception as error:
-                code = getattr(error.__cause__ or error, "response", {}).get("Error", {}).get("Code")
-                if code in _REFUSED | _UNKNOWN:
-                    return code in _REFUSED
+                if _code(error) in _REFUSED:
+                    return True
+                if self._lacks_condition(error):
+                    return False
                 raise
         # Where it must stay, the command "cleanup" finds it.
         with suppress(DestinationAccessError):
             self.delete(probe)
         return False
+
+    def _lacks_condition(self, error: Exception) -> bool:
+        return _code(error) in _UNKNOWN
 
     async def _read(self, key: str) -> tuple[bytes, Version]:
         bucket, name, _ = self._fs.split_path(key)
@@ -72,3 +76,9 @@ class S3Store(ConditionalStore):
         bucket, name, _ = self._fs.split_path(key)
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         await self._fs._call_s3("put_object", Bucket=bucket, Key=name, Body=data, **condition)
+
+
+def _code(error: Exception) -> str | None:
+    response = getattr(error.__cause__ or error, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code

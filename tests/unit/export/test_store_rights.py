@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from upath import UPath
 
-from airflow_provider_honeyhive.exceptions import DestinationAccessError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, HoneyHiveAuthError
 from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.cleanup import find_leftovers, remove_leftover
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.sandbox import Fault
+from airflow_provider_honeyhive.storage import lease
 from airflow_provider_honeyhive.storage.s3 import S3Store
 from tests.stores.gate import Gate
 from tests.unit.export.test_exporter import DAY, DEMO
@@ -175,3 +177,61 @@ def test_where_overwriting_is_deleting_the_right_is_asked_for_first(sandbox, cli
     with pytest.raises(DestinationAccessError, match="overwrites nothing"):
         export_events(client_of(sandbox), DEMO, place("out"))
     assert sandbox.requests == []
+
+
+def condition(headers: dict[str, str]) -> str | None:
+    """Return which condition a request has."""
+    return next((name for name in headers if name.lower() in ("if-match", "if-none-match")), None)
+
+
+def know_no_condition(_method: str, _target: str, headers: dict[str, str]) -> int | None:
+    return 501 if condition(headers) else None
+
+
+def know_no_absence(_method: str, _target: str, headers: dict[str, str]) -> int | None:
+    return 501 if (condition(headers) or "").lower() == "if-none-match" else None
+
+
+def call_a_condition_invalid(_method: str, _target: str, headers: dict[str, str]) -> int | None:
+    return 400 if condition(headers) else None
+
+
+def ignore_conditions(_method: str, _target: str, headers: dict[str, str]) -> None:
+    headers.pop(condition(headers) or "", None)
+
+
+@pytest.mark.parametrize("deny", [know_no_condition, call_a_condition_invalid, ignore_conditions, know_no_absence])
+@pytest.mark.parametrize("name", ["out", "out/day.jsonl.gz"])
+def test_a_store_without_conditional_writes_is_warned_of_and_works(
+    sandbox,
+    client_of,
+    bucket,  # noqa: F811
+    gate,
+    place,
+    caplog,
+    monkeypatch,
+    deny,
+    name,
+):
+    monkeypatch.setattr(lease, "SETTLE_S", 0.02)
+    gate.deny = deny
+    for count in (300, 290):
+        read = len(sandbox.requests)
+        with caplog.at_level("WARNING"):
+            export_events(client_of(sandbox), DEMO, place(name))
+        assert Manifest.read(place(name)).event_count == count
+        Manifest.read(place(name)).verify()
+        assert not [one for one in bucket.names() if "_lease" in one or "_staging" in one or "_new" in one]
+        assert len(sandbox.requests) > read
+        sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:10])
+    assert "condition" in caplog.text
+
+
+def test_the_warning_comes_before_events_are_read(sandbox, client_of, gate, place, monkeypatch, caplog):
+    monkeypatch.setattr(lease, "SETTLE_S", 0.02)
+    gate.deny = know_no_condition
+    sandbox.fault_at[1] = Fault.answer(403)
+    with pytest.raises(HoneyHiveAuthError):
+        export_events(client_of(sandbox), DEMO, place("out"))
+    warned = [record.message for record in caplog.records if "cannot write on condition" in record.message]
+    assert len(warned) == 1
