@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.storage import object_store as fsspec_store
 from airflow_provider_honeyhive.storage.paths import open_store
 
@@ -54,7 +54,9 @@ def test_a_refused_write_is_told_and_changes_nothing(bucket, what, verb, act):
         store.put(name, b"earlier")
     before = bucket.files()
     bucket.gate.refuse(1)
-    with pytest.raises(DestinationError, match=f"^cannot {verb} {bucket.url}/out/file: ") as caught:
+    with pytest.raises(
+        DestinationAccessError, match=f"^access denied: .*; cannot {verb} {bucket.url}/out/file: "
+    ) as caught:
         act(store)
     bucket.gate.let_all_through()
     assert bucket.files() == before
@@ -70,7 +72,7 @@ def test_a_refused_swap_of_what_has_not_changed_is_no_lost_one(bucket, before):
     assert store.can_swap()
     files = bucket.files()
     bucket.gate.refuse(1)
-    with pytest.raises(DestinationError, match=f"^cannot write {bucket.url}/out/file: ") as caught:
+    with pytest.raises(DestinationAccessError, match=f"; cannot write {bucket.url}/out/file: ") as caught:
         store.swap("file", b"mine", version)
     bucket.gate.let_all_through()
     assert bucket.files() == files
@@ -97,11 +99,31 @@ def test_an_upload_that_is_refused_at_any_step_shows_nothing(bucket, step):
     store = open_store(bucket.path("out"))
     store.put("file", b"earlier")
     bucket.gate.refuse(step)
-    with pytest.raises(DestinationError, match=f"^cannot (create|write) {bucket.url}/out/file: ") as caught:
+    with pytest.raises(DestinationAccessError, match=f"; cannot (create|write) {bucket.url}/out/file: ") as caught:
         create(store)
     bucket.gate.let_all_through()
     assert bucket.files() == {"out/file": b"earlier"}
     assert bucket.server.secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(("what", "verb", "act"), READS, ids=[what for what, *_ in READS])
+def test_a_denied_read_names_the_rights_of_the_store(bucket, drivers_do_not_wait, what, verb, act):
+    store = open_store(bucket.path("out"))
+    store.put("file", b"earlier")
+    bucket.gate.deny = lambda method, _target, _headers: 403 if method in ("GET", "HEAD") else None
+    with pytest.raises(DestinationAccessError) as caught:
+        act(store)
+    assert store._rights[verb] in str(caught.value)[:100]
+    assert f"; cannot {verb} {bucket.url}/out" in str(caught.value)
+    assert bucket.server.secret not in str(caught.value)
+
+
+def test_to_delete_what_is_not_there_tells_whether_it_is_allowed(bucket):
+    store = open_store(bucket.path("out"))
+    store.delete("_new-nothing")
+    bucket.gate.deny = lambda method, _target, _headers: 403 if method == "DELETE" else None
+    with pytest.raises(DestinationAccessError, match="^access denied: allow .*delete|^access denied: allow s3:Delete"):
+        store.delete("_new-nothing")
 
 
 @pytest.mark.parametrize(("what", "verb", "act"), WRITES[:3], ids=[what for what, *_ in WRITES[:3]])
@@ -125,9 +147,8 @@ def test_a_wrong_key_is_told(server_of, monkeypatch, what, verb, act):
     wrong = AzureBlobStorage.secret[::-1].strip("=") + "=="
     monkeypatch.setenv("AIRFLOW_CONN_WRONG_KEY", json.dumps(server.connection(key=wrong)))
     place = Place("wrong_key", "abfs://bucket", server)
-    with pytest.raises(
-        DestinationError, match=f"^cannot {verb} {place.url}/out.*(authenticate|Authorization)"
-    ) as caught:
+    said = f"^access denied: .*output_conn_id.*; cannot {verb} {place.url}/out.*(authenticate|Authorization)"
+    with pytest.raises(DestinationAccessError, match=said) as caught:
         act(open_store(place.path("out")))
     assert wrong not in str(caught.value)
     assert len(str(caught.value)) < 600
