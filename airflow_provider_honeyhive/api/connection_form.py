@@ -25,12 +25,13 @@ HOOK_NAME = "HoneyHive"
 HOOK_CLASS = "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
 
 #: Airflow's own fields that mean nothing here.
-HIDDEN_FIELDS = ["login", "port", "schema", "extra"]
+HIDDEN_FIELDS = ["login", "schema", "extra"]
 
 RELABELING = {"host": "API URL", "password": "API key"}
 
 PLACEHOLDERS = {
     "host": DEFAULT_API_URL,
+    "port": "empty: the URL's own; for Test in Airflow 3.3: 443",
     "password": "hh_… or hh_fgdp_… (HoneyHive: Settings → Project → API Keys)",
     "project": "my-project",
     "endpoint": "auto",
@@ -42,7 +43,9 @@ PLACEHOLDERS = {
     "app_url": "https://app.us.honeyhive.ai",
 }
 
-#: Extra -> label, what it means, and its JSON schema.
+#: Extra -> label, what it means, and its JSON schema. Only what is on or off has a default, since it is either. A text
+#: has none, because Airflow would store it with each connection, and warn in the log of each task that it is too short
+#: to be hidden: it looks at all texts of a connection as if they were secret.
 EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "project": (
         "Default project",
@@ -52,25 +55,24 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "endpoint": (
         "Endpoint",
-        "Leave empty to find it automatically. Else: auto, export, search, legacy, project-export, project-search, or "
-        "a path beginning with /.",
-        {"type": ["string", "null"], "default": "auto"},
+        "Empty: auto, which finds the one that answers. Else: export, search, legacy, project-export, project-search, "
+        "or a path beginning with /.",
+        {"type": ["string", "null"]},
     ),
     "timeout": (
         "Time-out (s)",
-        "Seconds to wait for the server's next bytes; heavy pages can take 30 s and more. "
-        f"Default {DEFAULT_TIMEOUT_S}.",
-        {"type": ["integer", "null"], "minimum": 1, "default": DEFAULT_TIMEOUT_S},
+        f"Seconds to wait for the server's next bytes; heavy pages can take 30 s and more. Empty: {DEFAULT_TIMEOUT_S}.",
+        {"type": ["integer", "null"], "minimum": 1},
     ),
     "max_retries": (
         "Retries",
-        f"How often a failed request is sent again. Default {DEFAULT_MAX_RETRIES}.",
-        {"type": ["integer", "null"], "minimum": 0, "default": DEFAULT_MAX_RETRIES},
+        f"How often a failed request is sent again. Empty: {DEFAULT_MAX_RETRIES}.",
+        {"type": ["integer", "null"], "minimum": 0},
     ),
     "verify": (
         "Verify certificate",
-        "true, false, or the path of a CA bundle, for a self-hosted deployment with a private CA. Default true.",
-        {"type": ["string", "null"], "default": "true"},
+        "true, false, or the path of a CA bundle, for a self-hosted deployment with a private CA. Empty: true.",
+        {"type": ["string", "null"]},
     ),
     "proxy": (
         "Proxy",
@@ -101,12 +103,11 @@ EXTRA_FIELDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "max_response_bytes": (
         "Largest response (bytes)",
         "A response of more bytes, decompressed, is refused. Each reader of an export may hold one in memory. "
-        f"Default {DEFAULT_MAX_RESPONSE_BYTES:,}.",
+        f"Empty: {DEFAULT_MAX_RESPONSE_BYTES:,}.",
         {
             "type": ["integer", "null"],
             "minimum": LEAST_MAX_RESPONSE_BYTES,
             "maximum": MOST_MAX_RESPONSE_BYTES,
-            "default": DEFAULT_MAX_RESPONSE_BYTES,
         },
     ),
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from airflow_provider_honeyhive.api.base_url import is_loopback, scheme_of, split_url
 from airflow_provider_honeyhive.api.connection_form import (
     DEFAULT_API_URL,
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -38,13 +37,10 @@ _VERIFY_WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": Tru
 
 _PROXY_FORM = "proxy must be a URL such as http://proxy.example.com:3128, with user and password percent-encoded"
 
-#: A name, an address, or what has none.
-_HOST = re.compile(r"[\w.-]*|[0-9a-f:.]+")
-
-_SHORT_ADDRESS = re.compile(r"[0-9]+(?:\.[0-9]+){0,3}")
-
 #: A URL that holds no secret: no user, no query, no port that is no number.
-_PLAIN_URL = re.compile(r"(?:[A-Za-z][\w+.-]*://)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,20})?(?:/[^@?#\s]*)?")
+_PLAIN_URL = re.compile(
+    r"(?:[A-Za-z][\w+.-]*://)?(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,20})?(?:/[^@?#\s]*)?"
+)
 
 #: A piece of a key that is shorter may be a word.
 SHORTEST_PIECE = 16
@@ -134,9 +130,9 @@ class ClientSettings(BaseModel):
         if not text.isprintable() or any(mark in text for mark in " \\?#@"):
             raise ValueError("host must be a base URL alone: no user, no password, no query, no fragment, no space")
         if "://" not in text:
-            parts = _split(f"//{text}", "host")
-            text = f"{'http' if _is_loopback(parts.hostname) else 'https'}://{text}"
-        parts = _split(text, "host")
+            parts = split_url(f"//{text}", "host")
+            text = f"{scheme_of(parts.hostname)}://{text}"
+        parts = split_url(text, "host")
         if parts.scheme not in ("http", "https") or not parts.hostname or "//" in parts.path:
             raise ValueError(f"host must be a base URL such as {DEFAULT_API_URL}")
         return text
@@ -178,7 +174,7 @@ class ClientSettings(BaseModel):
             text = f"http://{text}"
         if not text.isascii() or not text.isprintable() or any(mark in text for mark in " \\?#"):
             raise ValueError(_PROXY_FORM)
-        parts = _split(text, "proxy")
+        parts = split_url(text, "proxy")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
             raise ValueError(_PROXY_FORM)
         try:
@@ -202,7 +198,7 @@ class ClientSettings(BaseModel):
     @model_validator(mode="after")
     def _no_key_in_the_clear(self) -> ClientSettings:
         parts = urlsplit(self.api_url)
-        if parts.scheme == "http" and not self.allow_http and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not self.allow_http and not is_loopback(parts.hostname):
             raise ValueError(
                 f"{self.api_url} would send the key over plain http; use https, or set the connection's "
                 "extra allow_http to true if the network is trusted"
@@ -227,7 +223,7 @@ class ClientSettings(BaseModel):
     @property
     def is_loopback(self) -> bool:
         """Whether the API is on this machine."""
-        return _is_loopback(urlsplit(self.api_url).hostname)
+        return is_loopback(urlsplit(self.api_url).hostname)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -239,53 +235,6 @@ class ClientSettings(BaseModel):
         # The last piece of a data plane key is its secret; the others tell the key from others.
         piece = key.rpartition("_")[2] if self.key_kind.takes_project_id else ""
         return tuple(filter(None, (key, piece if len(piece) >= SHORTEST_PIECE else "", redact, token, password)))
-
-
-def base_url(host: str | None, schema: str | None, port: int | None) -> str | None:
-    """Return the base URL that a connection's fields mean, None where they name no host.
-
-    A connection URI puts scheme and port into fields of their own: ``honeyhive://:KEY@host:8080/https``.
-
-    :param host: host, or a whole base URL.
-    :param schema: ``http`` or ``https``; anything else means nothing.
-    :param port: added where the host names none.
-    :raises InvalidArgumentError: the host can be none.
-    """
-    if not host:
-        return None
-    if "://" not in host and schema in ("http", "https"):
-        host = f"{schema}://{host}"
-    try:
-        parts = _split(host if "://" in host else f"//{host}", "host")
-    except ValueError as error:
-        raise InvalidArgumentError("host", NOT_SHOWN, str(error)) from None
-    if port and parts.port is None:
-        host = parts._replace(netloc=f"{parts.netloc}:{port}").geturl().removeprefix("//")
-    return host
-
-
-def _split(url: str, name: str) -> SplitResult:
-    """Return the pieces of a URL.
-
-    :param url: with a scheme, or beginning with ``//``.
-    :param name: what to call it.
-    :raises ValueError: it is none. The error does not show it, for it may hold a password.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"{name} must be a URL with a port from 1 to 65535, or none") from None
-    if port == 0:
-        raise ValueError(f"{name} must be a URL with a port from 1 to 65535, or none")
-    host = parts.hostname or ""
-    try:
-        host.encode("idna")  # as it is asked for
-    except UnicodeError:
-        raise ValueError(f"{name} must be a URL, but a piece of its host's name is empty or too long") from None
-    if not _HOST.fullmatch(host):
-        raise ValueError(f"{name} must be a URL, but its host has characters that no host has")
-    return parts
 
 
 def _exists(path: str) -> bool:
@@ -305,15 +254,3 @@ def _may_show(name: str, value: Any) -> bool:
     if name in _SECRETS or not isinstance(value, str | int | float) or (type(value) is int and abs(value) > 2**63):
         return False
     return name not in _URLS or _PLAIN_URL.fullmatch(str(value)) is not None
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
-    host = host.lower().rstrip(".")
-    try:
-        # The short forms of an address, such as 127.1, reach it, too.
-        packed = socket.inet_aton(host) if _SHORT_ADDRESS.fullmatch(host) else host
-        return ipaddress.ip_address(packed).is_loopback
-    except (OSError, ValueError):
-        return host == "localhost"

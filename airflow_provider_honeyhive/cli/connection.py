@@ -9,8 +9,9 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from airflow_provider_honeyhive.api.base_url import base_url
 from airflow_provider_honeyhive.api.connection_form import CONNECTION_TYPE, EXTRA_FIELDS
-from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
 
 if TYPE_CHECKING:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import JsonValue  # noqa: TC002 - see Time
 
-from airflow_provider_honeyhive._compat import BaseHook, airflow_version
+from airflow_provider_honeyhive._compat import AirflowNotFoundException, BaseHook, airflow_version
 from airflow_provider_honeyhive.api import connection_form
+from airflow_provider_honeyhive.api.base_url import base_url
 from airflow_provider_honeyhive.api.pages import Page  # noqa: TC001 - see Time
-from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
-from airflow_provider_honeyhive.display import quoted, shown
+from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.display import get_logger, quoted
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import (
@@ -33,6 +37,10 @@ from airflow_provider_honeyhive.models.window import Window, both_given, parse_b
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.hooks.connection_test import Seen
+
+#: Not the hook's own, which outside a task is printed nowhere.
+log = get_logger(__name__)
 
 # What makes tools for agents of methods reads these hints at run time. Some of it knows plain lists and dicts alone,
 # which therefore come first.
@@ -89,12 +97,7 @@ class HoneyHiveHook(BaseHook):
         :raises InvalidArgumentError: a field of the connection cannot be right.
         """
         connection = self.get_connection(self.honeyhive_conn_id)
-        try:
-            found = connection.extra_dejson
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise InvalidArgumentError("extra", NOT_SHOWN, "the connection's extra must be a JSON object")
+        found = _extra_of(connection)
         extras = {name: found.get(name) for name in connection_form.EXTRA_FIELDS}
         url = base_url(connection.host, connection.schema, connection.port)
         source = f"of connection {quoted(self.honeyhive_conn_id)}"
@@ -109,17 +112,35 @@ class HoneyHiveHook(BaseHook):
         return self._client
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the events of the last day, and say how that went."""
+        """Ask for the events of the last day, of more days where there are none, and say how that went.
+
+        That it went well is also in the log, or printed: Airflow's command line, which switches logs off, tells no more
+        than that.
+        """
         try:
-            return True, self._describe(self.settings.project)
+            seen = self._look(self.settings.project)
         except HoneyHiveError as error:
             return False, f"{_KINDS.get(type(error), 'HoneyHive')}: {self._what_it_reads(error)}{error}"
+        except AirflowNotFoundException:
+            return (
+                False,
+                f"{_UNREADABLE}: Airflow has none with the id {quoted(self.honeyhive_conn_id)}, or cannot read it",
+            )
+        message = f"Connected: {seen.text}"
+        level = logging.INFO if seen.is_confirmed else logging.WARNING
+        if log.isEnabledFor(level):
+            log.log(level, "%s", message)
+        else:
+            sys.stdout.write(f"{message}\n")
+        return True, message
 
-    def _describe(self, project: str | None, **changes: Any) -> str:
+    def _look(self, project: str | None, **changes: Any) -> Seen:
+        from airflow_provider_honeyhive.hooks.connection_test import look  # noqa: PLC0415
+
         # A person is waiting: no retries.
         changes = {"max_retries": 0, "timeout": min(self.settings.timeout, 60), **changes}
         with make_client(self.settings, **changes) as client:
-            return _describe_last_day(client, project)
+            return look(client, project)
 
     def _what_it_reads(self, error: HoneyHiveError) -> str:
         """Return that the key is good, where HoneyHive has refused it or the project; empty: that cannot be told."""
@@ -128,10 +149,11 @@ class HoneyHiveHook(BaseHook):
             return ""
         try:
             # This endpoint takes no project: a key that it accepts is a good one.
-            found = self._describe(None, endpoint="search")
+            found = self._look(None, endpoint="search").text
         except HoneyHiveError:
             return ""
-        return f"the key is good, so check the project: {found}, asked without {quoted(self.settings.project)}. "
+        asked = f"asked without {quoted(self.settings.project)}"
+        return f"the key is good, so check the project: Connected: {found}, {asked}. "
 
     def export_events(
         self,
@@ -305,6 +327,8 @@ def make_client(settings: ClientSettings, *, leaves_long_waits: bool = False, **
     )
 
 
+_UNREADABLE = "Connection"
+
 _KINDS: dict[type[HoneyHiveError], str] = {
     HoneyHiveAuthError: "API key",
     HoneyHiveConnectionError: "No connection",
@@ -314,13 +338,19 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 }
 
 
+def _extra_of(connection: Any) -> dict[str, Any]:
+    problem = InvalidArgumentError("extra", NOT_SHOWN, "the connection's extra must be a JSON object")
+    try:
+        # Of what is no JSON Airflow 3 makes an empty object, with a traceback in the log, and all extras would be lost.
+        json.loads(connection.extra or "{}")
+        # Hides what sounds secret from the log.
+        found = connection.extra_dejson
+    except (TypeError, ValueError, RecursionError):
+        raise problem from None
+    if not isinstance(found, dict):
+        raise problem
+    return found
+
+
 def _window(start_time: Time | None, end_time: Time | None) -> Window | None:
     return Window.parse(start_time, end_time) if both_given(start_time, end_time) else None
-
-
-def _describe_last_day(client: HoneyHiveClient, project: str | None) -> str:
-    from airflow_provider_honeyhive.reading.counting import describe  # noqa: PLC0415
-
-    now = datetime.now(UTC)
-    name, count = describe(client, ExportRequest(project=project, window=Window(now - timedelta(days=1), now)))
-    return f"Connected: project {shown(project or name or 'of this key')}, {count} events in the last day"

@@ -17,6 +17,7 @@ from airflow_provider_honeyhive.api.keys import DATA_PLANE, KINDS, kind_of
 from airflow_provider_honeyhive.api.settings import DEFAULT_API_URL, ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, HoneyHiveError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks import honeyhive
+from airflow_provider_honeyhive.hooks.connection_test import LOOKS
 from airflow_provider_honeyhive.models.fields import SHORTEST_KEY
 from airflow_provider_honeyhive.sandbox import Fault
 
@@ -130,10 +131,19 @@ def test_hosts_are_read_as_the_page_says():
             ClientSettings.parse(api_key="hh_KEY", api_url=wrong)
 
 
+def test_how_far_back_the_test_looks_is_what_the_page_says(sandbox):
+    *some, most = (str(days) for days in LOOKS[1:])
+    text = " ".join(PAGE.text.split())
+    assert f"those of the last {', '.join(some)} and {most} days" in text
+    sandbox.faults += [Fault("empty")] * len(LOOKS)
+    said = honeyhive.HoneyHiveHook().test_connection()[1]
+    assert f"the message ends in `{said.rpartition(', ')[2]}`" in text
+
+
 def test_what_a_failed_test_begins_with_is_named(sandbox):
-    (sentence,) = (line for line in PAGE.text.split("\n\n") if "A\nfailure begins with" in line)
+    (sentence,) = (line for line in PAGE.text.split("\n\n") if line.startswith("A failure begins with"))
     kinds = codes(sentence)
-    assert set(honeyhive._KINDS.values()) | {"HoneyHive"} == set(kinds)
+    assert {*honeyhive._KINDS.values(), honeyhive._UNREADABLE, "HoneyHive"} == set(kinds)
     sandbox.faults.append(Fault.answer(401))
     ok, said = honeyhive.HoneyHiveHook().test_connection()
     assert not ok

@@ -16,6 +16,13 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
         "honeyhive://user:hh_x@api.example.com/elsewhere?timeout=5&max_retries=0",
         "honeyhive://:hh_x@127.0.0.1:8080/http?project=a%20b&verify=false",
         "honeyhive://:hh_x@localhost:8080",
+        "honeyhive://:hh_x@[::1]:8080/http",
+        "honeyhive://:hh_x@[2001:db8::5]",
+        "honeyhive://:hh_x@[fe80::1%25eth0]:8443/https",
+        "honeyhive://http://:hh_x@[::1]:8080",
+        "honeyhive://:hh_x@http%3A%2F%2F%5B%3A%3A1%5D:8080",
+        "honeyhive://:hh_x@api.example.com:443/https",
+        "honeyhive://:hh_x@api.example.com:0/https",
         "honeyhive://https://:hh_x@api.example.com:8443/?endpoint=search",
         "honeyhive://http://:hh_x@localhost/?endpoint=search",
         "honeyhive://:hh_x@https%3A%2F%2Fapi.example.com%2FHoney",
@@ -25,6 +32,9 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
         '{"conn_type": "honeyhive", "password": "hh_x", "host": "far", "extra": "{\\"allow_http\\": true}"}',
         '{"conn_type": "honeyhive", "password": "hh_x", "host": "far", "schema": "https", "port": 8443}',
         '{"conn_type": "honeyhive", "password": "hh_x", "host": "http://localhost:1", "port": 2, "extra": null}',
+        '{"conn_type": "honeyhive", "password": "hh_x", "host": "::1", "port": 8080}',
+        '{"conn_type": "honeyhive", "password": "hh_x", "host": "[::1]", "schema": "http", "port": "8080"}',
+        '{"conn_type": "honeyhive", "password": "hh_x", "host": "far", "port": 0}',
     ],
 )
 def test_a_connection_means_the_same_to_the_command_line_and_to_airflow(monkeypatch, text):

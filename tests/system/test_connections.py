@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from airflow.cli import cli_parser
 from airflow.models import Connection
 from airflow.utils.session import create_session
 
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
-from airflow_provider_honeyhive.sandbox import Behaviour, Fault
+from airflow_provider_honeyhive.sandbox import Behaviour, Fault, handler
 
 from .conftest import DAY, DAY_END, KEY
 from .running import ids_in, run_export
@@ -84,6 +87,22 @@ def test_a_connection_may_be_json(sandbox, output, monkeypatch, fields):
         pytest.param(
             {
                 "project": "demo",
+                "endpoint": None,
+                "timeout": None,
+                "max_retries": None,
+                "verify": None,
+                "proxy": None,
+                "app_url": None,
+                "redact_secret": None,
+                "allow_http": False,
+                "trust_total": True,
+                "max_response_bytes": None,
+            },
+            id="with nothing filled in but the project, as Airflow 3.3 sends it",
+        ),
+        pytest.param(
+            {
+                "project": "demo",
                 "endpoint": "auto",
                 "timeout": 300,
                 "max_retries": 8,
@@ -92,7 +111,7 @@ def test_a_connection_may_be_json(sandbox, output, monkeypatch, fields):
                 "app_url": None,
                 "allow_http": False,
             },
-            id="with the defaults of the form",
+            id="with the defaults that earlier forms filled in",
         ),
     ],
 )
@@ -127,6 +146,14 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> Iterator[tuple[str, st
     return str(chain), str(key)
 
 
+def has_ipv6_loopback():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 def answer():
     ok, message = HoneyHiveHook().test_connection()
     assert KEY not in message
@@ -156,6 +183,124 @@ def test_success_names_the_project_and_counts_the_last_day(serve, lately):
 def test_without_a_project_it_says_which_one_the_key_reads(serve, connect, lately):
     sandbox = serve(count=3, **lately)
     connect(sandbox, project=None)
+
+    assert answer() == (True, "Connected: project demo, 3 events in the last day")
+
+
+def test_success_is_in_the_log(serve, lately, caplog):
+    serve(count=250, **lately)
+
+    with caplog.at_level(logging.INFO):
+        assert answer()[0]
+
+    (told,) = (record for record in caplog.records if record.message.startswith("Connected"))
+    assert (told.message, told.levelname) == ("Connected: project demo, 250 events in the last day", "INFO")
+
+
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_airflows_command_line_says_how_many_events_there_are(serve, lately, monkeypatch, capfd, caplog, options):
+    serve(count=250, **lately)
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
+    arguments = cli_parser.get_parser().parse_args(["connections", "test", "honeyhive_default", *options])
+
+    with caplog.at_level(logging.INFO):
+        arguments.func(arguments)
+
+    printed = capfd.readouterr().out
+    assert "Connection success" in printed
+    assert (printed + caplog.text).count("Connected: project demo, 250 events in the last day") == 1
+    assert ("Connected" in caplog.text) is bool(options)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "period", "requests"),
+    [(2, "the last 7 days", 2), (8, "the last 30 days", 3), (31, "the last 365 days", 4)],
+)
+def test_where_the_last_day_has_no_events_a_longer_time_is_looked_at(serve, days_ago, period, requests):
+    end = datetime.now(UTC) - timedelta(days=days_ago)
+    sandbox = serve(count=3, start=end - timedelta(hours=1), end=end)
+
+    assert answer() == (True, f"Connected: project demo, 0 events in the last day, 3 events in {period}")
+    assert len(sandbox.requests) == requests
+
+
+@pytest.mark.parametrize(("project", "named"), [("demo", "demo"), (None, "of this key")])
+def test_without_events_it_does_not_say_that_the_project_is_right(serve, connect, caplog, project, named):
+    sandbox = serve(count=0)
+    connect(sandbox, project=project)
+
+    assert answer() == (
+        True,
+        f"Connected: project {named}, 0 events in the last day, and none in the last 365 days, "
+        "so the project could not be confirmed",
+    )
+    assert len(sandbox.requests) == 4
+    assert [record.levelname for record in caplog.records if "could not be confirmed" in record.message] == ["WARNING"]
+
+
+def test_a_longer_time_that_cannot_be_read_is_no_failure_of_the_connection(serve):
+    sandbox = serve(count=0)
+    sandbox.faults += [Fault(), Fault.answer(503)]
+
+    assert answer() == (
+        True,
+        "Connected: project demo, 0 events in the last day, so the project could not be confirmed",
+    )
+    assert len(sandbox.requests) == 2
+
+
+def test_events_of_another_project_are_a_failure_also_where_only_a_longer_time_has_them(serve, connect):
+    end = datetime.now(UTC) - timedelta(days=2)
+    sandbox = serve(count=3, start=end - timedelta(hours=1), end=end)
+    connect(sandbox, project="other", endpoint="search")
+
+    message = failure()
+
+    assert "'other'" in message
+    assert "demo" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ('{"conn_type": "honeyhive", "password": "hh_x", "host": "h:port", "port": 80}', "Connection field: host: "),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "host": "h", "port": 99999}', "Connection field: port: "),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "host": "[::1", "port": 80}', "Connection field: host: "),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "extra": "no JSON"}', "Connection field: extra: "),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "extra": "[1]"}', "Connection field: extra: "),
+        ("honeyhive://:hh_x@h?__extra__=no-JSON", "Connection field: extra: "),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "port": "port"}', "Connection: "),
+        ("honeyhive://:hh_x@h:port/https", "Connection: "),
+        ("honeyhive://:hh_x@[::1/https", "Connection: "),
+        (None, "Connection: "),
+    ],
+)
+def test_a_connection_that_cannot_be_read_is_an_answer_and_no_exception(monkeypatch, value, says):
+    if value is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_ODD", value)
+
+    ok, message = HoneyHiveHook("honeyhive_odd").test_connection()
+
+    assert not ok
+    assert message.startswith(says)
+    assert "hh_x" not in message
+
+
+@pytest.mark.skipif(not has_ipv6_loopback(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "honeyhive://:{key}@[::1]:{port}/http",
+        "honeyhive://http://:{key}@[::1]:{port}",
+        '{{"conn_type": "honeyhive", "password": "{key}", "host": "::1", "port": {port}}}',
+        '{{"conn_type": "honeyhive", "password": "{key}", "host": "http://[::1]:{port}"}}',
+    ],
+)
+def test_a_connection_to_an_ipv6_address_works(serve, lately, monkeypatch, text):
+    monkeypatch.setattr(handler.Server, "address_family", socket.AF_INET6)
+    sandbox = serve(count=3, host="::1", **lately)
+    monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", text.format(key=KEY, port=sandbox.port))
 
     assert answer() == (True, "Connected: project demo, 3 events in the last day")
 
@@ -278,3 +423,19 @@ def test_a_private_authority_is_trusted_by_its_bundle(serve, connect, authority,
 
     assert answer()[0] is True
     assert_exports_the_day(sandbox, output, "honeyhive_default")
+
+
+@pytest.mark.parametrize(
+    ("variable", "is_trusted"), [("REQUESTS_CA_BUNDLE", True), ("CURL_CA_BUNDLE", True), ("SSL_CERT_FILE", False)]
+)
+def test_of_the_environments_bundles_those_of_requests_count(
+    serve, authority, certificate, tmp_path, monkeypatch, variable, is_trusted
+):
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    serve(tls=certificate)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(bundle))
+
+    assert answer()[0] is is_trusted

@@ -15,6 +15,7 @@ from airflow.providers_manager import ProvidersManager
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive._compat import Asset
 from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS, HIDDEN_FIELDS
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -138,6 +139,22 @@ def test_the_declared_form_has_a_field_for_each_extra():
         assert field == {"label": label, "description": description, "schema": schema}
 
 
+def test_the_form_fills_in_nothing_but_what_is_on_or_off():
+    filled = {name: schema["default"] for name, (_, _, schema) in EXTRA_FIELDS.items() if "default" in schema}
+    assert filled == {"allow_http": False, "trust_total": True}
+
+
+def test_what_an_empty_field_means_stands_beside_it():
+    for name in ("endpoint", "verify", "timeout", "max_retries", "max_response_bytes"):
+        default = ClientSettings.model_fields[name].default
+        said = f"Empty: {default:,}" if name == "max_response_bytes" else f"Empty: {str(default).lower()}"
+        assert said in EXTRA_FIELDS[name][1]
+
+
+def test_the_port_can_be_typed_for_airflow_33_tests_no_connection_without():
+    assert "port" not in HIDDEN_FIELDS
+
+
 if AIRFLOW_2:
 
     def test_the_hooks_widgets_take_and_check_what_users_type():
@@ -169,3 +186,9 @@ print(form.model_dump_json())
         assert set(form["extra_fields"]) == set(EXTRA_FIELDS)
         assert form["standard_fields"]["password"]["title"] == "API key"
         assert form["standard_fields"]["login"]["hidden"]
+        assert not form["standard_fields"]["port"]["hidden"]
+        values = {name: field["value"] for name, field in form["extra_fields"].items()}
+        assert {name: value for name, value in values.items() if value is not None} == {
+            "allow_http": False,
+            "trust_total": True,
+        }

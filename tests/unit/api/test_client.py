@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.endpoints import DateRange
-from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import (
     HoneyHiveAuthError,
     HoneyHiveConnectionError,
@@ -270,20 +270,6 @@ def test_an_unverifiable_certificate_names_the_remedy_and_is_not_tried_again(san
 )
 def test_the_base_url_comes_with_or_without_scheme(given, url):
     assert ClientSettings.parse(api_key="hh_x", api_url=given).api_url == url
-
-
-@pytest.mark.parametrize(
-    ("host", "schema", "port", "url"),
-    [
-        (None, "https", 8080, None),
-        ("hh.example.com", "http", 8080, "http://hh.example.com:8080"),
-        ("hh.example.com/base", None, 8080, "hh.example.com:8080/base"),
-        ("https://hh.example.com/base/", "http", 8080, "https://hh.example.com:8080/base/"),
-        ("hh.example.com:9090", "honeyhive", 8080, "hh.example.com:9090"),
-    ],
-)
-def test_a_connections_fields_make_a_base_url(host, schema, port, url):
-    assert base_url(host, schema, port) == url
 
 
 @pytest.mark.parametrize(

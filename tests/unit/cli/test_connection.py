@@ -34,7 +34,8 @@ def found(text: str | None, **environment: str) -> Any:
         (f"  honeyhive://somebody:{QUOTED}@api.example.com/elsewhere?x=1\n", "https://api.example.com"),
         (json.dumps({"conn_type": "honeyhive", "password": KEY, "host": "https://api.example.com/"}), None),
         (json.dumps({"password": KEY, "host": "api.example.com", "schema": "https", "port": None}), None),
-        (json.dumps({"password": KEY, "host": "api.example.com", "port": "443"}), "https://api.example.com:443"),
+        (json.dumps({"password": KEY, "host": "api.example.com", "port": "8443"}), "https://api.example.com:8443"),
+        (json.dumps({"password": KEY, "host": "api.example.com", "port": "443"}), "https://api.example.com"),
         (json.dumps({"password": KEY}), DEFAULT_API_URL),
     ],
 )

@@ -12,7 +12,8 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.api.settings import ClientSettings, base_url
+from airflow_provider_honeyhive.api.base_url import base_url
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.cli.connection import find_settings
 from airflow_provider_honeyhive.exceptions import HoneyHiveAuthError, InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
@@ -244,21 +245,23 @@ class _Connection:
     """What Airflow gives a hook."""
 
     def __init__(self, **fields: Any) -> None:
-        self.password = self.host = self.schema = self.port = None
+        self.password = self.host = self.schema = self.port = self.extra = None
         self.__dict__.update(fields)
 
     @property
     def extra_dejson(self) -> Any:
-        return json.loads(self.__dict__.get("extra") or "{}")
+        return json.loads(self.extra or "{}")
 
 
 @thoroughly(200)
 @given(
     SECRETS,
-    st.one_of(st.none(), URLS),
-    st.one_of(st.none(), st.sampled_from(["http", "https"]), ODD_TEXTS),
-    st.one_of(st.none(), st.integers()),
-    st.one_of(SOME_EXTRAS.map(text_of), st.sampled_from(["[1]", "7", "null", '"x"', "[" * 100_000, "9" * 5_000])),
+    st.one_of(st.none(), URLS, ODD_VALUES),
+    st.one_of(st.none(), st.sampled_from(["http", "https"]), ODD_TEXTS, ODD_VALUES),
+    st.one_of(st.none(), st.integers(), ODD_VALUES),
+    st.one_of(
+        SOME_EXTRAS.map(text_of), st.sampled_from(["[1]", "7", "null", '"x"', "[" * 100_000, "9" * 5_000, "x", 7, [1]])
+    ),
 )
 def test_a_connection_of_airflow_is_settings_or_a_typed_error(secret, host, schema, port, extra):
     hook = HoneyHiveHook()
