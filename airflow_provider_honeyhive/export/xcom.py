@@ -75,6 +75,10 @@ def collect_events(
 #: Halves of surrogate pairs, which texts cut at UTF-16 units end with, and NUL.
 _UNFIT_CHARACTERS = re.compile("[\ud800-\udfff\0]")
 
+#: Keys by which Airflow tells objects that it has serialized from dicts: it refuses the first two, and makes of a dict
+#: with the third what that says. Those with more underscores before them are told apart from what these become.
+_RESERVED_KEY = re.compile("_*(__id__|__classname__|__var)")
+
 
 def fit_for_xcom(value: Any) -> Any:
     """Return decoded JSON with what XCom cannot carry replaced by the nearest thing that it can.
@@ -87,7 +91,7 @@ def fit_for_xcom(value: Any) -> Any:
     if isinstance(value, str):
         return _UNFIT_CHARACTERS.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {fit_for_xcom(key): fit_for_xcom(item) for key, item in value.items()}
+        return {_fit_key(key): fit_for_xcom(item) for key, item in value.items()}
     if isinstance(value, list):
         return [fit_for_xcom(item) for item in value]
     if isinstance(value, int):
@@ -95,3 +99,8 @@ def fit_for_xcom(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
+
+
+def _fit_key(key: str) -> str:
+    fit = _UNFIT_CHARACTERS.sub("\ufffd", key)
+    return f"_{fit}" if _RESERVED_KEY.fullmatch(fit) else fit

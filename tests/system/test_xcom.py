@@ -85,3 +85,32 @@ def test_what_xcom_cannot_carry_arrives_as_the_nearest_thing_it_can(serve):
     # As workers of Airflow 3 send it, which dag.test() skips.
     msgspec.msgpack.encode(run.xcoms["export"])
     json.dumps(run.xcoms["export"], allow_nan=False)
+
+
+def test_keys_that_airflow_reserves_reach_the_next_task_with_one_underscore_more(serve):
+    reserved = {
+        "__id__": "a",
+        "___id__": "b",
+        "__classname__": "builtins.set",
+        "__version__": 1,
+        "__data__": [1],
+        "nested": [{"__type": "set", "__var": [1]}, {"__type": "dict", "__var": {"__type": "dict"}}],
+    }
+    serve([{"event_id": "odd", "project": "demo", "start_time": NOON_MS, "inputs": reserved}])
+    received = []
+
+    @task
+    def use(events):
+        received.extend(events)
+
+    run = run_task(lambda: use(HoneyHiveExportEventsOperator(task_id="export").output))
+
+    assert received == run.result()
+    assert received[0]["inputs"] == {
+        "___id__": "a",
+        "____id__": "b",
+        "___classname__": "builtins.set",
+        "__version__": 1,
+        "__data__": [1],
+        "nested": [{"__type": "set", "___var": [1]}, {"__type": "dict", "___var": {"__type": "dict"}}],
+    }
