@@ -33,7 +33,7 @@ from airflow_provider_honeyhive.events.raw import (
 )
 from airflow_provider_honeyhive.events.scan import STRING, find_end, skip_space, text_of
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
-from airflow_provider_honeyhive.models.window import to_micros
+from airflow_provider_honeyhive.models.window import event_micros
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -111,6 +111,8 @@ _NOTHING = msgspec.Raw()
 def decode_page(body: bytes | memoryview, limit: int) -> Page:
     """Split an answer to a request for ``limit`` events.
 
+    An answer whose ``events`` are null is a page without any, where the number beside them says 0.
+
     :raises HoneyHiveResponseError: it is not JSON, or not an object with a list of objects as ``events``, or has more
         than 20,000 of them.
     :raises MemoryError: there is no memory for it.
@@ -150,9 +152,9 @@ def _page(
             head.event_id if type(head.event_id) is str and head.event_id else _identity(head.event_id, raw)
             for head, raw in zip(heads, raws, strict=True)
         ],
-        times=[to_micros(head.start_time) for head in heads],
+        times=[event_micros(head.start_time) for head in heads],
         projects=_projects(heads),
-        total=next((number for number in map(_total, totals) if number is not None), None),
+        total=_first_total(totals),
         size_bytes=size,
         limit=limit,
     )
@@ -176,6 +178,10 @@ def _text(value: Any) -> str | None:
 _decode_number = msgspec.json.Decoder(int | float).decode
 
 
+def _first_total(texts: Iterable[RawEvent | msgspec.Raw]) -> int | None:
+    return next((number for number in map(_total, texts) if number is not None), None)
+
+
 def _total(text: RawEvent | msgspec.Raw) -> int | None:
     """Return the number of events that a JSON text is, None where it can be none."""
     if len(text) > _LONGEST_TOTAL:
@@ -190,6 +196,8 @@ def _total(text: RawEvent | msgspec.Raw) -> int | None:
 # ------------------------------------------------------------------------------ the tolerant splitter
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_NULL = b"null"
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -210,6 +218,7 @@ def _split(body: bytes | memoryview) -> tuple[list[bytes], list[bytes]]:
     raws: list[bytes] | None = None
     totals = {"totalEvents": b"", "count": b""}
     names: set[str] = set()
+    is_null = False
     at = skip_space(body, len(_BYTE_ORDER_MARK) if body[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK else 0)
     at = _behind(body, at, b"{")
     while not _stands(body, at, b"}"):
@@ -218,7 +227,9 @@ def _split(body: bytes | memoryview) -> tuple[list[bytes], list[bytes]]:
             raise ValueError(f"expected a name at byte {at}")
         name, at = text_of(bytes(match[1])), match.end()
         if name == "events":
+            start = at
             raws, at = _elements(body, at) if _stands(body, at, b"[") else (None, _end_of(body, at))
+            is_null = at - start == len(_NULL) and body[start:at] == _NULL
         else:
             start, at = at, _end_of(body, at)
             if name in totals:
@@ -226,6 +237,11 @@ def _split(body: bytes | memoryview) -> tuple[list[bytes], list[bytes]]:
         if len(names) < _SHOWN_NAMES and _IDENTIFIER.fullmatch(name):
             names.add(ascii(shown(name, _LONGEST_NAME)))
         at = _behind_separator(body, at, b"}")
+    if raws is None and is_null:
+        if (total := _first_total(totals.values())) != 0:
+            beside = "no total" if total is None else f"a total of {total:,}"
+            raise ValueError(f'"events" is null, not a list, with {beside} beside it')
+        raws = []
     if raws is None:
         # Identifiers only: values and other names may hold content, and an "error" of a proxy may be anything.
         raise ValueError(f'it has no list "events" but {", ".join(sorted(names)) or "nothing that is known"}')

@@ -15,7 +15,7 @@ import msgspec
 
 from airflow_provider_honeyhive.events.scan import decode_json, member_spans, spans_by_scanning
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
-from airflow_provider_honeyhive.models.window import to_micros
+from airflow_provider_honeyhive.models.window import event_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -183,7 +183,7 @@ def time_of(raw: RawEvent) -> int | None:
 
     :raises ValueError: it is no JSON object.
     """
-    return to_micros(read_head(raw).start_time)
+    return event_micros(read_head(raw).start_time)
 
 
 def check_json(raw: RawEvent) -> None:

@@ -188,6 +188,11 @@ class _Export:
             destination.manifest_url,
         )
         tell_replaced(manifest.replaced)
+        if manifest.events_without_time:
+            log.warning(
+                "%s of the events have no start_time that can be read: they are in the files (partition NULL)",
+                f"{manifest.events_without_time:,}",
+            )
         if manifest.lookback is not None:
             log.info(
                 "Corrections of earlier exports: %d events came late, %d changed",

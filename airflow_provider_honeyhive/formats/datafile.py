@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.compression import DECOMPRESS
 from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel, TimeText
-from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, format_time, from_micros, to_micros
+from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, event_micros, format_time, from_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +41,7 @@ def event_times(file_format: str, compression: str, chunks: Iterable[bytes]) -> 
     :raises DestinationError: the file cannot be read from its store, or there is no room for a temporary file.
     """
     for value in _values(file_format, compression, chunks, "start_time"):
-        time = value if file_format == "parquet" else to_micros(value)
+        time = value if file_format == "parquet" else event_micros(value)
         if time is None and file_format == "csv" and value:
             raise ValueError("a start_time is no time")
         yield time

@@ -11,10 +11,11 @@ import msgspec
 from airflow_provider_honeyhive.formats.columns import Column, Kind
 from airflow_provider_honeyhive.models.window import (
     END_OF_MILLISECONDS,
-    LEAST_MILLISECONDS,
+    FIRST_US,
+    MILLISECOND_US,
     UNIX_TEXT,
+    event_micros,
     from_micros,
-    to_micros,
 )
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.formats.tokens import Leftovers, Tokens
 
 
-#: How many powers of ten a Unix time may be away from microseconds: milliseconds, seconds, microseconds, nanoseconds.
-_UNIX_POWERS = (3, 6, 0, -3)
+#: How many powers of ten a Unix time may be away from microseconds: milliseconds, microseconds, nanoseconds.
+_UNIX_POWERS = (3, 0, -3)
 
 #: A fraction of a second that microseconds cannot say.
 _FINER = re.compile(r"[.,]\d{6}0*[1-9]", re.ASCII)
@@ -42,7 +43,7 @@ def read_time(token: bytes) -> tuple[int | None, bool]:
         return None, False
     if isinstance(value, str):
         return _read_text(value)
-    micros = to_micros(value)
+    micros = event_micros(value)
     return micros, micros is not None and _is_unix_time(token.decode(), micros)
 
 
@@ -56,7 +57,7 @@ def _is_unix_time(text: str, micros: int) -> bool:
 
 
 def _read_text(text: str) -> tuple[int | None, bool]:
-    micros = to_micros(text)
+    micros = event_micros(text)
     if micros is None:
         return None, False
     if UNIX_TEXT.fullmatch(text.strip()):
@@ -158,8 +159,8 @@ def _read_times(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
     try:
         numbers = _decode_integers(text)
         present = [number for number in numbers if number is not None]
-        if not present or (min(present) >= LEAST_MILLISECONDS and max(present) < END_OF_MILLISECONDS):
-            return [None if number is None else number * 1000 for number in numbers]
+        if not present or (min(present) * MILLISECOND_US >= FIRST_US and max(present) < END_OF_MILLISECONDS):
+            return [None if number is None else number * MILLISECOND_US for number in numbers]
     except msgspec.MsgspecError:
         pass
     found: Iterable[tuple[int | None, bool]]

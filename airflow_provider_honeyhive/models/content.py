@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from airflow_provider_honeyhive.models.window import format_time, from_micros, to_micros
+from airflow_provider_honeyhive.models.window import event_micros, format_time, from_micros
 
 
 class Treatment(StrEnum):
@@ -131,7 +131,7 @@ def is_key(text: str, *, named: bool) -> bool:
 
 def time_in(text: str) -> str | None:
     """Return the time that a text says, in the same words where they can say nothing else; None: it says none."""
-    micros = to_micros(text)
+    micros = event_micros(text)
     if micros is None:
         return None
     return text if _PLAIN_TIME.fullmatch(text) else format_time(from_micros(micros))

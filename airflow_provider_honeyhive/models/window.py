@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
 
@@ -31,18 +31,25 @@ SECOND_US = 1_000_000
 #: rounded to whole seconds and widened by some.
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
-#: Unix times are told apart by size: below 1e11 seconds (until the year 5138), then milliseconds,
+#: Unix times that users give are told apart by size: below 1e11 seconds (until the year 5138), then milliseconds,
 #: microseconds, nanoseconds (from 1973 on for each).
 LEAST_MILLISECONDS, END_OF_MILLISECONDS = 10**11, 10**14
 
 #: The years 1 to 9999 in microseconds: Python and most databases know no others. Unix times end before the year 9999.
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
-_UNIX_UNITS = ((LEAST_MILLISECONDS, 1_000_000), (END_OF_MILLISECONDS, 1_000), (10**17, 1))
+_EVENT_UNITS = ((END_OF_MILLISECONDS, MILLISECOND_US), (10**17, 1))
+
+_UNIX_UNITS = ((LEAST_MILLISECONDS, SECOND_US), *_EVENT_UNITS)
 
 #: A text that is a Unix time; eight digits are a day (Airflow's ``ds_nodash``), although ``fromisoformat`` would read
 #: dates into some of the others.
 UNIX_TEXT = re.compile(r"(?!\d{8}$)[+-]?\d{1,20}(\.\d{1,20})?")
+
+#: A text with a time of day and a zone as several languages print it, which ``fromisoformat`` does not take.
+_PRINTED_ZONE = re.compile(
+    r"(?P<time>.*\d:\d\d(:\d\d([.,]\d+)?)?) *(?P<offset>[+-]\d\d:?\d\d)?(?(offset)( *UTC)?|(UTC|GMT|Z))"
+)
 
 _TIME_FORMS = (
     "allowed: a datetime (naive means UTC), an ISO 8601 text such as '2026-11-22T06:00:00Z' or '2026-11-22', "
@@ -56,22 +63,35 @@ def to_micros(value: Any) -> int | None:
     Fractions of a microsecond are cut off towards the past, so that ``t < end`` means the same
     before and after.
 
-    :param value: datetime (naive: UTC), ISO 8601 text (without a zone: UTC), or Unix seconds,
+    :param value: as users write it: datetime (naive: UTC), ISO 8601 text (without a zone: UTC), or Unix seconds,
         milliseconds, microseconds or nanoseconds as a number or a text.
+    """
+    return _micros(value, _UNIX_UNITS)
+
+
+def event_micros(value: Any) -> int | None:
+    """Return the time of an event, as :func:`to_micros` does.
+
+    :param value: as events write it: other than in :func:`to_micros`, small numbers are milliseconds, too. The API
+        knows no seconds, and clocks that were never set show the first days of 1970.
     """
     if type(value) is int and LEAST_MILLISECONDS <= value < END_OF_MILLISECONDS:
         # What nearly every event has, and so not worth a second look.
-        return value * 1_000
+        return value * MILLISECOND_US
+    return _micros(value, _EVENT_UNITS)
+
+
+def _micros(value: Any, units: _Units) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return _unix_micros(value)
+        return _unix_micros(value, units)
     if isinstance(value, str):
-        return _text_micros(value.strip())
+        return _text_micros(value.strip(), units)
     if isinstance(value, float):
         # By its shortest text: 1711000000000.001 means the microsecond it shows, not the binary
         # fraction just below it.
-        return _unix_micros(Decimal(repr(value))) if math.isfinite(value) else None
+        return _unix_micros(Decimal(repr(value)), units) if math.isfinite(value) else None
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         try:
@@ -82,10 +102,14 @@ def to_micros(value: Any) -> int | None:
     return None
 
 
-def _unix_micros(value: int | Decimal) -> int | None:
+#: What numbers below which size are times how many microseconds; larger ones are nanoseconds.
+_Units: TypeAlias = tuple[tuple[int, int], ...]
+
+
+def _unix_micros(value: int | Decimal, units: _Units) -> int | None:
     if not -(10**20) < value < 10**20:
         return None
-    for below, unit in _UNIX_UNITS:
+    for below, unit in units:
         if -below < value < below:
             micros = math.floor(value * unit)
             break
@@ -94,9 +118,11 @@ def _unix_micros(value: int | Decimal) -> int | None:
     return micros if micros >= FIRST_US else None
 
 
-def _text_micros(text: str) -> int | None:
+def _text_micros(text: str, units: _Units) -> int | None:
     if UNIX_TEXT.fullmatch(text):
-        return _unix_micros(Decimal(text))
+        return _unix_micros(Decimal(text), units)
+    if printed := _PRINTED_ZONE.fullmatch(text):
+        text = printed["time"] + (printed["offset"] or "Z")
     try:
         return to_micros(datetime.fromisoformat(text))
     except ValueError:

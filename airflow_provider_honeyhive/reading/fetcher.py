@@ -180,7 +180,7 @@ class RangeFetcher:
     def _fetch(self, low: int | None, high: int | None, page: int, limit: int, *, by_filters: bool) -> Page:
         request, date_range = self._request, None
         if high is not None:
-            start = _first(low, high) // MILLISECOND_US * MILLISECOND_US
+            start = (FIRST_US if low is None else low) // MILLISECOND_US * MILLISECOND_US
             end = -(-high // MILLISECOND_US) * MILLISECOND_US
             if by_filters:
                 request = request.model_copy(update={"filters": (*request.filters, *_time_filters(start, end))})
@@ -194,7 +194,7 @@ class RangeFetcher:
     @staticmethod
     def _keeps_to(page: Page, low: int | None, high: int) -> bool:
         # Below, a second of tolerance: some servers cut bounds, or the times they show, to whole seconds.
-        first = _first(low, high) - SECOND_US
+        first = (FIRST_US if low is None else low) - SECOND_US
         last = high + MILLISECOND_US
         times = [time for time in page.times if time is not None]
         return not times or first <= min(times) <= max(times) <= last
@@ -219,13 +219,6 @@ class RangeFetcher:
                     or "nothing",
                     asked,
                 )
-
-
-def _first(low: int | None, high: int) -> int:
-    """Return where a range begins: what has no lower bound at 1970, and only a range before that at the year 1."""
-    if low is not None:
-        return low
-    return 0 if high >= 0 else FIRST_US
 
 
 def _time(micros: int) -> datetime:

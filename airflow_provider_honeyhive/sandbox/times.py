@@ -48,21 +48,21 @@ def _milliseconds(us: int) -> int | float:
     return us / 1000 if us % 1000 else us // 1000
 
 
-def _iso(us: int) -> str:
-    return f"{_at(us):%Y-%m-%dT%H:%M:%S}.{us // 1000 % 1000:03d}Z"
+def _text(us: int, separator: str, timespec: str, end: str = "") -> str:
+    return _at(us).replace(tzinfo=None).isoformat(separator, timespec) + end
 
 
 def _microsecond_iso(us: int) -> str:
     # Whole milliseconds get digits below them, made from the time itself so that ties stay ties.
     fine = us if us % 1000 else us + us // 1000 * 7919 // 1000 % 1000
-    return f"{_at(fine):%Y-%m-%dT%H:%M:%S}.{fine % SECOND_US:06d}Z"
+    return _text(fine, "T", "microseconds", "Z")
 
 
 #: How :attr:`.Behaviour.time_format` writes a time; ``text`` and ``seconds_iso`` lose what is below a second.
 TIME_FORMATS: dict[str, Callable[[int], int | float | str]] = {
     "ms": _milliseconds,
-    "iso": _iso,
-    "text": lambda us: f"{_at(us):%Y-%m-%d %H:%M:%S}",
-    "seconds_iso": lambda us: f"{_at(us):%Y-%m-%dT%H:%M:%SZ}",
+    "iso": lambda us: _text(us, "T", "milliseconds", "Z"),
+    "text": lambda us: _text(us, " ", "seconds"),
+    "seconds_iso": lambda us: _text(us, "T", "seconds", "Z"),
     "us_iso": _microsecond_iso,
 }

@@ -31,7 +31,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestF
 from airflow_provider_honeyhive.models import layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window, to_micros
+from airflow_provider_honeyhive.models.window import Window, event_micros
 from airflow_provider_honeyhive.sandbox import Sandbox
 
 from .documents import DAY, DAY_END, PROJECT, Document, code, codes, run_python
@@ -108,7 +108,7 @@ def test_the_events_come_back(exports, events):
 
 def as_told(event: dict[str, Any]) -> dict[str, Any]:
     """Return an event with its times as microseconds, and nothing of fields that are null."""
-    times = {name: to_micros(event.get(name)) for name in ("start_time", "end_time")}
+    times = {name: event_micros(event.get(name)) for name in ("start_time", "end_time")}
     return {name: value for name, value in (event | times).items() if value is not None}
 
 

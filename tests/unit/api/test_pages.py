@@ -23,7 +23,7 @@ def test_an_event_stays_the_bytes_the_server_sent(raw):
     page = decode_page(b'{"events":[{"event_id":"first"},' + raw + b'],"totalEvents":7}', 10)
     assert page.raw_events[1] == raw
     assert page.ids == ["first", "e"]
-    assert page.times == [None, 1_000_000]
+    assert page.times == [None, 1_000]
     assert (page.total, page.limit) == (7, 10)
 
 
@@ -72,7 +72,15 @@ def test_an_id_with_a_raw_line_break_is_the_same_as_with_its_escape():
         (b'{"events":[{"event_id":"a\\\nb"}]}', "cannot be read"),
         (b"", "0 bytes"),
         (b"[]", "expected '{'"),
-        (b'{"events":null}', "no list"),
+        (b'{"events":null}', "is null, not a list, with no total"),
+        (b'{"events":null,"totalEvents":null}', "is null, not a list, with no total"),
+        (b'{"events":null,"totalEvents":1200}', "is null, not a list, with a total of 1,200"),
+        (b'{"totalEvents":2,"count":0,"events":null}', "is null, not a list, with a total of 2"),
+        (b'{"events":{},"totalEvents":0}', "no list"),
+        (b'{"events":"null","totalEvents":0}', "no list"),
+        (b'{"events":[null],"totalEvents":0}', "not an object"),
+        (b'{"totalEvents":0}', "no list"),
+        (b"{}", "nothing that is known"),
         (b'{"error":"secret content"}', "but 'error'"),
         (b'{"events":[{"event_id":"a"', "value at byte 11 ends too early"),
         (b'{"events":[1]}', "not an object"),
@@ -86,6 +94,20 @@ def test_what_is_no_page_of_events_is_described_without_its_content(body, messag
     with pytest.raises(HoneyHiveResponseError, match=message) as caught:
         decode_page(body, 10)
     assert "secret content" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"events":null,"totalEvents":0}',
+        b' { "totalEvents" : 0 , "events" : null } ',
+        b'{"events":null,"count":0.0}',
+        b'{"events":[],"totalEvents":0}',
+    ],
+)
+def test_no_events_are_an_empty_page_written_as_a_list_or_as_null(body):
+    page = decode_page(body, 10)
+    assert (len(page), page.total, page.size_bytes) == (0, 0, len(body))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +146,7 @@ def test_an_integer_of_any_length_is_read_and_a_text_where_python_makes_no_numbe
     raw = b'{"%b":%b%b}' % (name.encode(), DIGITS, odd.encode())
     page = decode_page(b'{"events":[{"%b":1},' % name.encode() + raw + b"]}", 10)
     assert page.raw_events[1] == raw
-    assert page.times == [1_000_000 if name == "start_time" else None, None]
+    assert page.times == [1_000 if name == "start_time" else None, None]
     assert len(set(page.ids)) == 2
     assert fit_for_xcom(page.events[1])[name] == fit_for_xcom(load_event(raw))[name] == DIGITS.decode()
 

@@ -26,7 +26,7 @@ from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.models.window import EARLIEST, Window
 from airflow_provider_honeyhive.reading.sharding import split_by_counts
 from airflow_provider_honeyhive.sandbox import Behaviour
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -522,6 +522,7 @@ def test_names_tell_windows_and_requests_apart():
     windows = [Window(start, end) for start in times for end in times if start < end]
     assert len({shard_name(window) for window in windows}) == len(windows)
     assert shard_name(windows[0]) == "20261122T000000Z-20261122T000000_000001Z"
+    assert shard_name(Window(EARLIEST, DAY.start)) == "00010102T000000Z-20261122T000000Z"
     requests = [DEMO.model_copy(update=change) for change in ({}, {"project": "p"}, {"window": windows[0]})]
     requests.append(DEMO.model_copy(update={"evaluation_id": "e"}))
     folders = {shards_folder(request, host, owner) for request in requests for host in "ab" for owner in ("r", "s")}

@@ -164,6 +164,35 @@ def test_without_a_window_the_first_and_the_last_time_there_is_are_exported(sand
     assert len(lines(tmp_path / "out")) == len(times)
 
 
+@pytest.mark.parametrize("total", ["events_total", "absent"])
+def test_without_a_window_events_from_before_1970_are_exported_however_many_pages(
+    sandbox_with, client_of, tmp_path, total
+):
+    numbers = [-62_135_596_800_000, *range(-30, 30), *range(1_795_000_000_000, 1_795_000_000_030)]
+    stored = [{"event_id": str(number), "project": "demo", "start_time": number} for number in numbers]
+    sandbox = sandbox_with(stored, behaviour=Behaviour(total=total))
+    export_events(client_of(sandbox), ExportRequest(project="demo"), tmp_path / "out", ExportOptions(page_size=10))
+    assert Counter(ids(tmp_path / "out")) == Counter(map(str, numbers))
+
+
+@pytest.mark.parametrize("behaviour", [{}, {"ignore_date_range": True}])
+def test_events_of_a_clock_that_was_never_set_lie_in_1970(sandbox_with, client_of, tmp_path, behaviour):
+    numbers = [0, 86_400_000, 31_536_000_000, *range(1_795_000_000_000, 1_795_000_000_030)]
+    stored = [{"event_id": str(number), "project": "demo", "start_time": number} for number in numbers]
+    request = ExportRequest(project="demo", window=Window.parse("1970-01-01", "2027-01-01"))
+    options = ExportOptions(partition_by=("event_date",), page_size=10)
+    client = client_of(sandbox_with(stored, behaviour=Behaviour(**behaviour)))
+    manifest = export_events(client, request, tmp_path / "out", options)
+    dates = {part.path.partition("/")[0]: part.event_count for part in manifest.files}
+    assert dates == {
+        "event_date=1970-01-01": 1,
+        "event_date=1970-01-02": 1,
+        "event_date=1971-01-01": 1,
+        "event_date=2026-11-18": 30,
+    }
+    manifest.verify()
+
+
 def test_pretty_printed_answers_become_one_line_an_event(sandbox_with, client_of, tmp_path):
     sandbox = sandbox_with(behaviour=Behaviour(pretty=True), **GENERATED)
     export_events(client_of(sandbox), DEMO, tmp_path / "a.jsonl")
@@ -477,7 +506,7 @@ def test_pages_that_take_too_long_are_asked_for_in_smaller_ones(sandbox_with, cl
 @pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("time", [None, "missing", "soon"])
 def test_events_without_a_usable_time_are_exported_once_and_counted(
-    sandbox_with, client_of, tmp_path, time, concurrency
+    sandbox_with, client_of, tmp_path, caplog, time, concurrency
 ):
     # A server that restricts nothing to a range shows them always; one that does may show them never.
     odd = [{"event_id": f"odd-{n}", "project": "demo", "start_time": time} for n in range(5)]
@@ -494,6 +523,7 @@ def test_events_without_a_usable_time_are_exported_once_and_counted(
         [*(e["event_id"] for e in odd), *(f"event-{n}" for n in range(1_400))]
     )
     assert manifest.events_without_time == 5
+    assert "5 of the events have no start_time that can be read" in caplog.text
 
 
 def test_a_server_that_is_slow_to_come_up_is_waited_for(sandbox, client, tmp_path):

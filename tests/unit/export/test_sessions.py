@@ -27,7 +27,7 @@ from airflow_provider_honeyhive.export.shards import shards_folder, write_plan
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window, to_micros
+from airflow_provider_honeyhive.models.window import Window, event_micros
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.session_roots import head_of
 from airflow_provider_honeyhive.reading.sharding import split_by_counts
@@ -183,8 +183,8 @@ def test_an_answer_that_is_cut_behind_the_root_is_not_taken_for_the_session(sand
 def assert_newest_first(folder: Path) -> None:
     """Check the order: of the sessions by their roots, and of the events in each."""
     events = [json.loads(line) for line in lines(folder)]
-    begin = {event["session_id"]: to_micros(event["start_time"]) for event in events if event["parent_id"] is None}
-    keys = [(begin[event["session_id"]], event["session_id"], to_micros(event["start_time"])) for event in events]
+    begin = {event["session_id"]: event_micros(event["start_time"]) for event in events if event["parent_id"] is None}
+    keys = [(begin[event["session_id"]], event["session_id"], event_micros(event["start_time"])) for event in events]
     assert keys == sorted(keys, key=lambda key: (-key[0], key[1], -key[2]))
 
 

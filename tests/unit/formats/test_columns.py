@@ -13,7 +13,7 @@ from airflow_provider_honeyhive.events.raw import is_strict, member_texts, mende
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, FIELD_COLUMNS, Kind
 from airflow_provider_honeyhive.formats.rows import restore_event, to_rows
 from airflow_provider_honeyhive.formats.values import read_time, time_text
-from airflow_provider_honeyhive.models.window import to_micros
+from airflow_provider_honeyhive.models.window import event_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT
 from tests.unit.odd_events import ODD_EVENTS, TIMES, compact, random_events, time_texts, told_of, usual_events, value_of
 from tests.unit.property_settings import thoroughly
@@ -230,7 +230,7 @@ def test_null_and_missing_are_both_null(column):
 def test_a_time_is_read_to_the_microsecond_and_what_is_finer_is_in_extra(text, exact):
     raw = b'{"start_time":%s}' % text.encode()
     micros = arrow_columns.to_record_batch([raw])[0].column("start_time").cast(pa.int64()).to_pylist()
-    assert micros == [to_micros(json.loads(text))]
+    assert micros == [event_micros(json.loads(text))]
     assert row_of(raw)["extra"] == (None if exact else f'{{"start_time":{text}}}')
     assert misfits_of(raw) == ({} if exact else {"start_time": 1})
 
@@ -240,7 +240,7 @@ def test_a_time_is_read_to_the_microsecond_and_what_is_finer_is_in_extra(text, e
 def test_a_time_is_exact_or_known_not_to_be(text):
     token = text.encode()
     micros, is_exact = read_time(token)
-    assert micros in (None, to_micros(json.loads(text)))
+    assert micros in (None, event_micros(json.loads(text)))
     if is_exact:
         again = json.dumps(time_text(micros)).encode()
         assert [told_of(b'{"start_time":%s}' % time) for time in (token, again)] == [{"start_time": micros}] * 2

@@ -15,7 +15,7 @@ from airflow_provider_honeyhive.api.pages import decode_page
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
 from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.formats.text import csv_header, to_csv
-from airflow_provider_honeyhive.models.window import to_micros
+from airflow_provider_honeyhive.models.window import event_micros
 from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT
 from tests.unit.odd_events import ODD_EVENTS, compact, random_events, told_of, usual_events
 from tests.unit.programs import last_line_of
@@ -48,7 +48,7 @@ def records_of(data: bytes) -> list[list[str | None]]:
     return records
 
 
-_VALUES = {Kind.TIME: to_micros, Kind.NUMBER: float, Kind.STRINGS: json.loads}
+_VALUES = {Kind.TIME: event_micros, Kind.NUMBER: float, Kind.STRINGS: json.loads}
 
 
 def row_of(record: list[str | None]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def test_polars_finds_the_same_values(csv_file, rows):
     types = {column.name: polars.Float64 if column.kind is Kind.NUMBER else polars.String for column in COLUMNS}
     found = polars.read_csv(csv_file, schema=types).to_dicts()
     for row in found:
-        row["start_time"], row["end_time"] = to_micros(row["start_time"]), to_micros(row["end_time"])
+        row["start_time"], row["end_time"] = event_micros(row["start_time"]), event_micros(row["end_time"])
         row["children_ids"] = None if row["children_ids"] is None else msgspec.json.decode(row["children_ids"])
     assert found == rows
 

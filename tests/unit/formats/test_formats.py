@@ -28,7 +28,7 @@ from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
-from airflow_provider_honeyhive.models.window import parse_time, to_micros
+from airflow_provider_honeyhive.models.window import event_micros, parse_time
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_honeyhive.sandbox.store import StoredEvent
 from tests.unit.api.odd_bytes import ODD_EVENTS
@@ -78,7 +78,7 @@ def read_back(folder: Path, manifest: Manifest) -> Iterator[Any]:
 def event_of_row(row: dict[str, str]) -> Any:
     values: dict[str, Any] = {name: text or None for name, text in row.items()}
     for name in ("start_time", "end_time"):
-        values[name] = values[name] and to_micros(parse_time(values[name]))
+        values[name] = values[name] and event_micros(parse_time(values[name]))
     values["duration"] = values["duration"] and float(values["duration"])
     values["children_ids"] = values["children_ids"] and json.loads(values["children_ids"])
     return load_event(restore_event(values))
@@ -91,7 +91,7 @@ def canonical(events: Any) -> list[str]:
 
 def as_told(event: dict[str, Any]) -> dict[str, Any]:
     """Return an event as tables tell it: times as microseconds, nothing of its fields that are null."""
-    times = {name: to_micros(event.get(name)) for name in ("start_time", "end_time")}
+    times = {name: event_micros(event.get(name)) for name in ("start_time", "end_time")}
     told = event | {name: micros for name, micros in times.items() if micros is not None}
     return {name: value for name, value in told.items() if value is not None or name not in FIELD_NAMES}
 

@@ -15,6 +15,7 @@ from airflow_provider_honeyhive.models.window import (
     LATEST,
     SECOND_US,
     Window,
+    event_micros,
     format_time,
     from_micros,
     parse_bound,
@@ -50,6 +51,13 @@ def test_a_time_survives_the_way_through_text(value):
         (True, None),
         ({}, None),
         ("yesterday", None),
+        ("2024-04-01 22:38:19 UTC", 1712011099000000),
+        ("2024-04-01 22:38:19.5 +00:00", 1712011099500000),
+        ("2024-04-01 22:38 +0200", 1712003880000000),
+        ("2024-04-01 22:38:19.123456789 +0000 UTC", 1712011099123456),
+        ("2024-04-01T22:38:19Z UTC", None),
+        ("2024-04-01 UTC", None),
+        ("2024-04-01 -05:00", None),
         ("0001-01-01T00:00:00+02:00", None),
         ("9999-12-31T23:59:59-02:00", None),
         (10**25, None),
@@ -60,6 +68,29 @@ def test_a_time_survives_the_way_through_text(value):
 )
 def test_every_form_of_time_is_read_to_the_microsecond_towards_the_past(value, expected):
     assert to_micros(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, 0),
+        (86_400_000, 86_400 * SECOND_US),
+        ("86400000.5", 86_400 * SECOND_US + 500),
+        (31_536_000_000, 31_536_000 * SECOND_US),
+        (-86_400_000, -86_400 * SECOND_US),
+        (-62_135_596_800_000, -62_135_596_800 * SECOND_US),
+        (-62_135_596_800_001, None),
+        (1711000000000, 1711000000000000),
+        (1711000000000000, 1711000000000000),
+        (1711000000000000999, 1711000000000000),
+        ("20240401", 1711929600000000),
+        ("2024-04-01T22:38:19Z", 1712011099000000),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_small_numbers_are_milliseconds_in_events_and_seconds_nowhere(value, expected):
+    assert event_micros(value) == expected
 
 
 @pytest.mark.parametrize(
