@@ -49,6 +49,9 @@ SHORTEST_KEY = 16
 #: What other path languages write for the elements of a list, or for everything.
 _FOREIGN = re.compile(r"\*+|\$|.*\[(\d+|\*)?\]")
 
+#: Of a text that should be JSON: a list from a template is Python's own text of it unless the template says otherwise.
+NOT_JSON = "a text must be JSON, in a template {{ params.name | tojson }}"
+
 _FORMS = "allowed: a list of dotted paths such as ['inputs', 'outputs.content'], or its JSON text"
 
 
@@ -178,8 +181,10 @@ def parse_paths(argument: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         try:
             paths = json.loads(value) if value.strip() else None
+        except RecursionError:
+            raise InvalidArgumentError(argument, value, f"it nests too many lists: {_FORMS}") from None
         except ValueError:
-            raise InvalidArgumentError(argument, value, _FORMS) from None
+            raise InvalidArgumentError(argument, value, f"{NOT_JSON}; {_FORMS}") from None
     else:
         paths = value
     if paths is None:

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
+from airflow_provider_honeyhive.models.fields import NOT_JSON
 from airflow_provider_honeyhive.models.window import parse_time, wire_time
 
 FilterType: TypeAlias = Literal["string", "number", "boolean", "datetime"]
@@ -120,8 +121,9 @@ def _typed_value(kind: str, value: Any) -> Any:
         return _boolean(value)
     if kind == "number":
         return _number(value)
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str) or type(value) is int:
+        # Of an id made of digits a DAG that renders native objects makes a number.
+        return str(value)
     raise ValueError(f"value {value!r} is not a text, but type is 'string'; allowed: a text or None")
 
 
@@ -151,7 +153,11 @@ def parse_filters(value: Any) -> tuple[EventFilter, ...]:
     :raises InvalidArgumentError: names the filter by its index.
     """
     found: list[EventFilter] = []
-    for argument, item in _flatten("filters", _from_json("filters", value)):
+    try:
+        items = list(_flatten("filters", _from_json("filters", value)))
+    except RecursionError:
+        raise InvalidArgumentError("filters", NOT_SHOWN, "it nests too many lists: give one flat list") from None
+    for argument, item in items:
         if isinstance(item, EventFilter):
             found.append(item)
             continue
@@ -183,7 +189,7 @@ def _from_json(argument: str, value: Any) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise InvalidArgumentError(argument, value, f"a text must be JSON, but it is not: {error}") from None
+        raise InvalidArgumentError(argument, value, f"{NOT_JSON}. Where it fails: {error}") from None
 
 
 def _reasons(error: ValidationError) -> str:

@@ -50,10 +50,21 @@ UNIX_TEXT = re.compile(r"(?!\d{8}$)[+-]?\d{1,20}(\.\d{1,20})?")
 _PRINTED_ZONE = re.compile(
     r"(?P<time>.*\d:\d\d(:\d\d([.,]\d+)?)?) *(?P<offset>[+-]\d\d:?\d\d)?(?(offset)( *UTC)?|(UTC|GMT|Z))"
 )
+#: Numbers below are no Unix times of events, but dates that lost their form: 2026, 202611, 202611220600 (milliseconds
+#: of 1976). Zero is the beginning of all time.
+_FIRST_UNIX = datetime(2000, 1, 1, tzinfo=UTC)
+
+#: A number whose digits are a day, as ``ds_nodash`` is one in a DAG with native rendering.
+_DAYS = range(1000_01_01, 1_0000_00_00)
 
 _TIME_FORMS = (
     "allowed: a datetime (naive means UTC), an ISO 8601 text such as '2026-11-22T06:00:00Z' or '2026-11-22', "
-    "or Unix seconds or milliseconds"
+    "a day such as '20261122', or Unix seconds or milliseconds"
+)
+
+_NO_UNIX_TIME = (
+    "it would be a Unix time before the year 2000: write a date as ISO 8601 text such as '2026-11-22' or "
+    "'2026-11-22T06:00:00Z'"
 )
 
 
@@ -135,16 +146,27 @@ def from_micros(micros: int) -> datetime:
 
 
 def parse_time(value: Any, argument: str = "time") -> datetime:
-    """Return ``value`` as an aware datetime in UTC.
+    """Return what a user gave for a time as an aware datetime in UTC.
+
+    A number of eight digits is a day, as the text is; other numbers are Unix times from the year 2000 on, or 0.
 
     :param value: see :func:`to_micros`.
     :param argument: name for the error message.
-    :raises InvalidArgumentError: it is not a time.
+    :raises InvalidArgumentError: it is not a time, or a number that would be a Unix time before the year 2000.
     """
+    if isinstance(value, int | float) and value in _DAYS:
+        value = str(int(value))
     micros = to_micros(value)
     if micros is None:
         raise InvalidArgumentError(argument, value, _TIME_FORMS)
-    return from_micros(micros)
+    time = from_micros(micros)
+    if EPOCH != time < _FIRST_UNIX and _is_unix_time(value):
+        raise InvalidArgumentError(argument, value, _NO_UNIX_TIME)
+    return time
+
+
+def _is_unix_time(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and bool(UNIX_TEXT.fullmatch(value.strip())))
 
 
 def parse_bound(value: Any, argument: str) -> datetime:

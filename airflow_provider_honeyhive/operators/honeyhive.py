@@ -39,6 +39,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import choose_window, run_window
+from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
 from airflow_provider_honeyhive.tasks.watermark import steady_folder
 from airflow_provider_honeyhive.tasks.when_empty import SUCCESS, check_no_shard, check_when_empty, skip_if_empty
 from airflow_provider_honeyhive.triggers.moment import BACKSTOP_S, HoneyHiveMomentTrigger, defer_if_asked, waits_of
@@ -219,6 +220,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.honeyhive_conn_id = honeyhive_conn_id
         self._client: HoneyHiveClient | None = None
         self._watermark: Watermark | None = None
+        self._templates = templates_of(self)
         self._check_literals()
 
     def execute(self, context: Context) -> Any:
@@ -236,6 +238,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
 
     def _export_or_defer(self, context: Context, waits: int = 0) -> Any:
         with fail_if_permanent():
+            settle_templates(self, self._templates, context)
             try:
                 return self._export(context)
             except HoneyHiveError as error:

@@ -42,6 +42,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
+from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
 from airflow_provider_honeyhive.tasks.when_empty import SUCCESS, check_when_empty, skip_if_empty
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ DEFAULT_PARTS = 8
 
 class _WholeWindowOperator(BaseOperator):
     """What the task before the exports and the one after them share: the whole window, and the folder for it."""
+
+    _templates: dict[str, Any]
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class _WholeWindowOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Do the task; what no retry can mend fails it at once."""
         with fail_if_permanent():
+            settle_templates(self, self._templates, context)
             hook = HoneyHiveHook(self.honeyhive_conn_id)
             with hook.get_conn() as client:
                 self._client = client
@@ -166,6 +170,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         check_number("parts", parts, 1, MOST_SHARDS)
         check_number("events_per_part", events_per_part, 1, None, optional=True)
         check_literals(filters=self.filters, times={}, texts={"project": project, "evaluation_id": evaluation_id})
+        self._templates = templates_of(self)
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> list[dict[str, str]]:
         from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
@@ -255,6 +260,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         check_choice("on_unmatched", on_unmatched, ON_UNMATCHED)
         self.on_shrink = on_shrink
         check_choice("on_shrink", on_shrink, ON_SHRINK)
+        self._templates = templates_of(self)
 
     def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415

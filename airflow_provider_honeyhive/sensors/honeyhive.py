@@ -26,6 +26,7 @@ from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_lite
 from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
+from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger
 
 if TYPE_CHECKING:
@@ -116,11 +117,13 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         self.honeyhive_conn_id = honeyhive_conn_id
         self._polling_client: PollingClient | None = None
         self._unchanged: Unchanged | None = None
+        self._templates = templates_of(self)
         self._check_literals()
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the window; in deferrable mode leave the wait to the triggerer if it is not over."""
         with fail_if_permanent():
+            settle_templates(self, self._templates, context)
             window = run_window(context, self.start_time, self.end_time)
             result = self._look_unless_down(context, window)
         if result is not None:

@@ -16,6 +16,7 @@ from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
 from airflow_provider_honeyhive.models.window import parse_bound
 from airflow_provider_honeyhive.storage.paths import LOCAL_PROTOCOLS, check_path
+from airflow_provider_honeyhive.tasks.templates import has_template
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def is_literal(value: Any) -> bool:
     """Return whether the value is final: no template in it, nothing that another task will give."""
     if isinstance(value, str):
-        return "{{" not in value and "{%" not in value and value != ""
+        return not has_template(value) and value != ""
     if isinstance(value, Mapping):
         return all(map(_is_literal_or_none, value.values()))
     if isinstance(value, list | tuple):

@@ -13,7 +13,13 @@ from airflow_provider_honeyhive.api.pages import decode_page
 from airflow_provider_honeyhive.events.keyed_hash import canonical
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError, InvalidArgumentError
-from airflow_provider_honeyhive.models.fields import ALWAYS_PROJECTED, KEPT_FIELDS, FieldRules, check_fields
+from airflow_provider_honeyhive.models.fields import (
+    ALWAYS_PROJECTED,
+    KEPT_FIELDS,
+    FieldRules,
+    check_fields,
+    parse_paths,
+)
 from tests.unit.api.odd_bytes import ODD_EVENTS
 from tests.unit.programs import modules_loaded_by
 
@@ -372,3 +378,15 @@ check_fields(["inputs"], '["outputs"]', ["user_properties"])
 FieldRules.parse(projections=["inputs"])
 """)
     assert not {"msgspec", "airflow", "requests"} & loaded
+
+
+@pytest.mark.parametrize("argument", ["projections", "exclude_fields", "redact"])
+def test_a_list_that_a_template_printed_as_python_is_told_how_to_be_json(argument):
+    with pytest.raises(InvalidArgumentError, match=r"\| tojson"):
+        parse_paths(argument, "['inputs', 'outputs']")
+
+
+@pytest.mark.parametrize("argument", ["projections", "exclude_fields", "redact"])
+def test_json_that_nests_without_end_is_refused(argument):
+    with pytest.raises(InvalidArgumentError, match="nests too many"):
+        parse_paths(argument, "[" * 200_000)

@@ -134,3 +134,34 @@ def test_errors_survive_pickling_with_their_attributes(error):
     assert str(again) == str(error)
     assert vars(again) == vars(error)
     assert "3 attempts" in str(again)
+
+
+def test_a_list_that_a_template_printed_as_python_is_told_how_to_be_json():
+    with pytest.raises(InvalidArgumentError, match=r"\| tojson"):
+        parse_filters("[{'field': 'event_type', 'operator': 'is', 'value': 'model'}]")
+
+
+def test_json_that_nests_without_end_is_refused():
+    with pytest.raises(InvalidArgumentError, match="nests too many"):
+        parse_filters("[" * 200_000)
+
+
+def test_filters_that_nest_without_end_as_objects_are_refused():
+    nested = []
+    for _ in range(20_000):
+        nested = [nested]
+
+    with pytest.raises(InvalidArgumentError, match="nests too many"):
+        parse_filters(nested)
+
+
+def test_an_integer_is_a_text_where_the_filter_is_of_type_string():
+    wanted = EventFilter(field="user_id", operator="is", value="123", type="string")
+
+    assert parse_filters({"field": "user_id", "operator": "is", "value": 123, "type": "string"}) == (wanted,)
+
+
+@pytest.mark.parametrize("value", [1.5, True])
+def test_no_other_number_is_a_text(value):
+    with pytest.raises(InvalidArgumentError, match="not a text"):
+        parse_filters({"field": "user_id", "operator": "is", "value": value, "type": "string"})

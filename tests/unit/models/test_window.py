@@ -175,3 +175,31 @@ def test_a_bound_that_no_request_could_be_rounded_to_is_refused_with_those_that_
 def test_the_first_and_the_last_bound_make_a_window():
     window = Window.parse(EARLIEST, LATEST)
     assert (window.start, window.end) == (EARLIEST, LATEST)
+
+
+@pytest.mark.parametrize(("start", "end"), [(20261122, 20261123), ("20261122", "20261123"), (20261122.0, 20261123.0)])
+def test_eight_digits_are_a_day_as_a_number_and_as_a_text(start, end):
+    assert Window.parse(start, end) == DAY
+
+
+@pytest.mark.parametrize("value", [2026, 202611, "202611", 20261122.5, 202611220600, "202611220600", -5, 946684799])
+def test_a_number_that_would_be_a_unix_time_before_2000_is_refused_as_a_date_that_lost_its_form(value):
+    with pytest.raises(InvalidArgumentError, match="before the year 2000"):
+        parse_bound(value, "start_time")
+
+
+@pytest.mark.parametrize("value", [20261322, "20261322", 20260230])
+def test_eight_digits_that_are_no_day_are_refused(value):
+    with pytest.raises(InvalidArgumentError, match="start_time"):
+        parse_bound(value, "start_time")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "1970-01-01"), (946684800, "2000-01-01"), (1795305600, "2026-11-22"), ("0", "1970-01-01")]
+)
+def test_other_numbers_are_unix_times(value, text):
+    assert format_time(parse_bound(value, "start_time")).startswith(text)
+
+
+def test_times_before_2000_can_be_asked_for_as_texts():
+    assert format_time(parse_bound("1971-02-03", "start_time")) == "1971-02-03T00:00:00.000000Z"
