@@ -28,6 +28,7 @@ from airflow_provider_honeyhive.models.options import (
     WARN,
     ExportOptions,
 )
+from airflow_provider_honeyhive.models.output_path import OutputPath
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.paths import path_of
 
@@ -154,7 +155,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="PATH",
         help="a folder, or one object where it ends in " + ", ".join(SUFFIXES) + "; a local path, or a URL such as "
-        "s3://bucket/folder/ (required)",
+        "s3://bucket/folder/; {start}, {end}, {window_id} and {project} in it are filled with what is exported, "
+        "the times also with a format such as {start:%%Y-%%m-%%d} (required)",
     )
     where.add_argument(
         "--format",
@@ -264,9 +266,10 @@ def _export(args: argparse.Namespace) -> int:
     for variable in KEY_VARIABLES:
         hide(os.environ.get(variable))
     options = ExportOptions.of(args)
-    path = path_of(args.output, "--output")
+    output = OutputPath.parse(args.output)
     settings = find_settings(args.connection_uri, os.environ)
     request = _request(args, settings)
+    path = path_of(output.fill(request.project, request.window), "--output")
     with HoneyHiveClient(settings) as client, Signals(client) as signals:
         try:
             with reporting(quiet=args.quiet) as progress:

@@ -79,11 +79,7 @@ def is_shards_folder(name: str) -> bool:
 
 def shard_name(window: Window) -> str:
     """Return the name of a shard's folder, such as ``20261122T000000Z-20261122T061500Z``."""
-    return "-".join(
-        # Not by %Y, which does not pad years before 1000.
-        f"{time.year:04}{time:%m%dT%H%M%S}{f'_{time.microsecond:06d}' if time.microsecond else ''}Z"
-        for time in (window.start, window.end)
-    )
+    return window.id
 
 
 def locate_shard(store: Store, url: str) -> tuple[str, str]:

@@ -176,6 +176,11 @@ class Layout:
         return name.startswith(self.staging_prefix) and is_staging(name)
 
 
+def has_unfit_characters(text: str) -> bool:
+    """Return whether a text has characters that no name of a file has."""
+    return _UNFIT.search(text) is not None
+
+
 def name_problem(name: str) -> str | None:
     """Return why a text cannot be the name of a file below a folder, None where it can.
 
@@ -185,7 +190,7 @@ def name_problem(name: str) -> str | None:
         return f"allowed: 1 to {LONGEST_NAME} characters"
     if not {"", ".", ".."}.isdisjoint(name.split("/")):
         return "allowed: a name relative to the folder, without empty parts, '.' and '..'"
-    return "allowed: no backslash, and no characters that do not print" if _UNFIT.search(name) else None
+    return "allowed: no backslash, and no characters that do not print" if has_unfit_characters(name) else None
 
 
 def is_partition(name: str) -> bool:

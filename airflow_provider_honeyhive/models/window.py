@@ -207,6 +207,18 @@ def format_time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
+def compact_time(value: datetime) -> str:
+    """Return ``value`` in UTC for the name of a file or folder, such as ``20261122T061500Z``.
+
+    Only digits and letters, with fractions of a second ``20261122T061500_000001Z``: any store and system takes it, and
+    such texts sort by time.
+    """
+    utc = value.astimezone(UTC)
+    # Not %Y, which some systems do not pad.
+    fraction = f"_{utc.microsecond:06d}" if utc.microsecond else ""
+    return f"{utc.year:04d}{utc:%m%dT%H%M%S}{fraction}Z"
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The half-open span ``[start, end)`` in UTC that one task exports."""
@@ -231,6 +243,11 @@ class Window:
 
     def __str__(self) -> str:
         return f"[{format_time(self.start)}, {format_time(self.end)})"
+
+    @property
+    def id(self) -> str:
+        """Both bounds as one name, such as ``20261122T000000Z-20261123T000000Z``; see :func:`compact_time`."""
+        return f"{compact_time(self.start)}-{compact_time(self.end)}"
 
     @property
     def start_us(self) -> int:

@@ -28,7 +28,6 @@ from airflow_provider_honeyhive.tasks.arguments import (
     LONGEST_SPAN_S,
     airflow_facts,
     as_plain_data,
-    check_absolute,
     check_literals,
     check_task,
     is_literal,
@@ -37,10 +36,16 @@ from airflow_provider_honeyhive.tasks.arguments import (
     storage_path,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.output_path import (
+    Used,
+    differs_by_window,
+    example_path,
+    fill_output_path,
+    folder_to_look_back,
+)
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import choose_window, run_window
 from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
-from airflow_provider_honeyhive.tasks.watermark import steady_folder
 from airflow_provider_honeyhive.tasks.when_empty import SUCCESS, check_no_shard, check_when_empty, skip_if_empty
 from airflow_provider_honeyhive.triggers.moment import BACKSTOP_S, HoneyHiveMomentTrigger, defer_if_asked, waits_of
 
@@ -102,7 +107,9 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         filters, with all their events wherever they lie, so that no trace is cut; needs ``output_path``, and a request
         or two for each session. Default: the events of the window.
     :param output_path: a folder, or one object where it ends in a suffix such as ``.jsonl.gz`` or ``.parquet``;
-        anything that ``ObjectStoragePath`` takes. Make it different for each window. (templated)
+        anything that ``ObjectStoragePath`` takes. Make it different for each window, by ``{start}``, ``{end}``, with
+        formats such as ``{start:%Y-%m-%d}``, or ``{window_id}``: they and ``{project}`` are filled with what is
+        exported. (templated)
     :param output_conn_id: Airflow connection of the object store; default: the store's own.
     :param file_format: ``jsonl``, ``csv``, ``json`` or ``parquet`` (needs the extra ``parquet``); default: by the
         suffix, else ``jsonl``.
@@ -128,7 +135,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         window it has no effect: the combination decides.
     :param lookback: how many times the window's length to read again behind it; what came late or changed since
         earlier runs of the task exported it becomes correction files beside the window's own. ``output_path`` must be
-        a folder, and begin with one in which no template stands. Default 0.
+        a folder, and begin with one in which no template and no placeholder stands. Default 0.
     :param trust_total: compare what was read with the number that the server reports, and fail where events are
         missing; False: where that number is no total of the window. Default: as the connection says, else True.
     :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 5,000,000,
@@ -154,6 +161,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     )
     template_fields_renderers = {"filters": "json", "projections": "json", "exclude_fields": "json", "redact": "json"}
     ui_color = "#ffe9c7"
+    overwrite_rtif_after_execution = True
 
     def __init__(
         self,
@@ -221,6 +229,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self._client: HoneyHiveClient | None = None
         self._watermark: Watermark | None = None
         self._templates = templates_of(self)
+        self._used = Used(None, None, None)
         self._check_literals()
 
     def execute(self, context: Context) -> Any:
@@ -244,6 +253,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             except HoneyHiveError as error:
                 if self._client is not None:
                     defer_if_asked(self, self._client, error, waits)
+                self._used.show(self)
                 raise
 
     def _export(self, context: Context) -> Any:
@@ -254,10 +264,13 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         options = self._options()
         check_no_shard(self.when_empty, self.output_path)
         hook = HoneyHiveHook(self.honeyhive_conn_id)
-        path = None if self.output_path is None else storage_path(self.output_path, self.output_conn_id)
         request = self._request(context, hook)
+        filled = None if self.output_path is None else fill_output_path(self, request.project, request.window)
+        path = None if filled is None else storage_path(filled, self.output_conn_id)
         if request.window is not None:
             self._wait_until_past(request.window)
+        self._used = Used(request.project, request.window, filled)
+        self._used.log()
         with make_client(hook.settings, leaves_long_waits=True) as client:
             self._client = client
             if path is None:
@@ -276,7 +289,12 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                 result = ExportResult.of_events(client.settings.api_host, request, events)
                 return self._finish(context, hook, result, fit_for_xcom(events))
             manifest = export_events(
-                client, request, path, options, airflow_facts(context), exports_folder=self._exports_folder(context)
+                client,
+                request,
+                path,
+                options,
+                airflow_facts(context),
+                exports_folder=folder_to_look_back(self, request.project, context),
             )
         if self._watermark is not None and request.window is not None:
             self._watermark.advance(request.window)
@@ -284,6 +302,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         return self._finish(context, hook, ExportResult.of_files(manifest), summarize(manifest))
 
     def _finish(self, context: Context, hook: HoneyHiveHook, result: ExportResult, returned: Any) -> Any:
+        self._used.show(self)
         self.report(context, result, hook.settings.app_url)
         skip_if_empty(self, context, result, returned)
         return returned
@@ -291,19 +310,6 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     def _options(self) -> ExportOptions:
         check_number("xcom_max_bytes", self.xcom_max_bytes, 1, None)
         return ExportOptions.of(self)
-
-    def _exports_folder(self, context: Context) -> Any:
-        """Return the folder in which the exports of all runs are, None where nothing is looked back at."""
-        if not self.lookback:
-            return None
-        folder = steady_folder(str(self.output_path_template))
-        if folder is None:
-            raise InvalidArgumentError(
-                "lookback",
-                self.lookback,
-                "output_path must begin with a folder in which no template stands, where earlier exports are",
-            )
-        return storage_path(self.render_template(folder, context), self.output_conn_id)
 
     def _request(self, context: Context, hook: HoneyHiveHook) -> ExportRequest:
         project = self.project or hook.settings.project
@@ -365,11 +371,10 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         check_fields(projections, excluded, redacted)
         check_include_content(self.include_content)
         if is_literal(self.output_path):
-            check_absolute(self.output_path)
-            _, layout = choose_layout(self.output_path, self.file_format, self.compression)
+            _, layout = choose_layout(example_path(self.output_path), self.file_format, self.compression)
             check_partitions(self._options().partition_by, layout, excluded, redacted)
             check_lookback(self.lookback, layout)
-        if self.lookback and (self.output_path is None or is_literal(str(self.output_path))):
+        if self.lookback and not differs_by_window(self.output_path):
             raise InvalidArgumentError(
                 "lookback", self.lookback, "output_path must be a folder that is another one for each window"
             )

@@ -29,6 +29,7 @@ from airflow_provider_honeyhive.models.options import (
     check_choice,
     check_number,
 )
+from airflow_provider_honeyhive.models.output_path import escape
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
@@ -40,6 +41,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
     storage_path,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.output_path import Used, example_path, fill_output_path
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
 from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.models.window import Window
 
 DEFAULT_PARTS = 8
 
@@ -58,6 +61,7 @@ class _WholeWindowOperator(BaseOperator):
     """What the task before the exports and the one after them share: the whole window, and the folder for it."""
 
     _templates: dict[str, Any]
+    overwrite_rtif_after_execution = True
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class _WholeWindowOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.output_path = output_path
+        self.output_path_template = output_path
         self.output_conn_id = output_conn_id
         self.start_time = start_time
         self.end_time = end_time
@@ -80,7 +85,7 @@ class _WholeWindowOperator(BaseOperator):
             times={"start_time": start_time, "end_time": end_time}, texts={"honeyhive_conn_id": honeyhive_conn_id}
         )
         if is_literal(output_path):
-            _folder(output_path)
+            _folder(example_path(output_path))
 
     def execute(self, context: Context) -> Any:
         """Do the task; what no retry can mend fails it at once."""
@@ -89,7 +94,13 @@ class _WholeWindowOperator(BaseOperator):
             hook = HoneyHiveHook(self.honeyhive_conn_id)
             with hook.get_conn() as client:
                 self._client = client
-                return self._run(context, hook, client, storage_path(_folder(self.output_path), self.output_conn_id))
+                window = run_window(context, self.start_time, self.end_time)
+                project = self._project(hook)
+                folder = _folder(fill_output_path(self, project, window))
+                used = Used(project, window, folder)
+                used.log()
+                used.show(self)
+                return self._run(context, hook, client, window, folder)
 
     def on_kill(self) -> None:
         """End soon."""
@@ -97,8 +108,16 @@ class _WholeWindowOperator(BaseOperator):
             self._client.stop()
 
     @abstractmethod
-    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> Any:
-        """Do what is the task's own, and return its result."""
+    def _project(self, hook: HoneyHiveHook) -> str | None:
+        """Return the project that is exported."""
+
+    @abstractmethod
+    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, window: Window, folder: Any) -> Any:
+        """Do what is the task's own, and return its result.
+
+        :param window: the whole one.
+        :param folder: for the whole export, with its placeholders filled.
+        """
 
 
 class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
@@ -116,7 +135,8 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         give both times or neither. (templated)
     :param end_time: exclusive, the same forms. (templated)
     :param evaluation_id: count only the events of this experiment run. (templated)
-    :param output_path: the folder for the whole export. (templated)
+    :param output_path: the folder for the whole export; the placeholders of the export's ``output_path`` stand for the
+        whole window. (templated)
     :param output_conn_id: Airflow connection of the object store; default: the store's own.
     :param parts: the most parts (1 to 1024; Airflow's ``[core] max_map_length`` must allow them); default 8.
     :param events_per_part: take fewer parts as long as none has many more events than this; default: always as many
@@ -172,7 +192,12 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         check_literals(filters=self.filters, times={}, texts={"project": project, "evaluation_id": evaluation_id})
         self._templates = templates_of(self)
 
-    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> list[dict[str, str]]:
+    def _project(self, hook: HoneyHiveHook) -> str | None:
+        return self.project or hook.settings.project
+
+    def _run(
+        self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, window: Window, folder: Any
+    ) -> list[dict[str, str]]:
         from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan  # noqa: PLC0415
         from airflow_provider_honeyhive.reading.sharding import split_by_counts  # noqa: PLC0415
 
@@ -181,18 +206,19 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
             project=self.project,
             filters=self.filters,
             evaluation_id=self.evaluation_id,
-            window=run_window(context, self.start_time, self.end_time),
+            window=window,
         )
         split = split_by_counts(client, request, self.parts, self.events_per_part)
-        folder = shards_folder(request, client.settings.api_host, (context["ti"].dag_id, context["ti"].run_id))
-        write_plan(path, folder, split.total)
+        shards = shards_folder(request, client.settings.api_host, (context["ti"].dag_id, context["ti"].run_id))
+        write_plan(storage_path(folder, self.output_conn_id), shards, split.total)
         return [
             {
-                "start_time": format_time(window.start),
-                "end_time": format_time(window.end),
-                "output_path": f"{str(self.output_path).rstrip('/')}/{folder}/{shard_name(window)}/",
+                "start_time": format_time(shard.start),
+                "end_time": format_time(shard.end),
+                # The export fills placeholders, too: there is to be none.
+                "output_path": escape(f"{str(folder).rstrip('/')}/{shards}/{shard_name(shard)}/"),
             }
-            for window in split.windows
+            for shard in split.windows
         ]
 
 
@@ -206,7 +232,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
 
     A failure publishes nothing and leaves the parts for a retry.
 
-    :param output_path: the folder that was given to the split. (templated)
+    :param output_path: the folder that was given to the split, with the same placeholders. (templated)
     :param exports: the result of the mapped export: ``export.output``. (templated)
     :param start_time: of the whole window, as given to the split. (templated)
     :param end_time: of the whole window. (templated)
@@ -262,14 +288,19 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         check_choice("on_shrink", on_shrink, ON_SHRINK)
         self._templates = templates_of(self)
 
-    def _run(self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, path: Any) -> dict[str, Any]:
+    def _project(self, hook: HoneyHiveHook) -> str | None:
+        # What the parts are of; they may have been given another one than the connection's.
+        return _project_of(self.exports)
+
+    def _run(
+        self, context: Context, hook: HoneyHiveHook, client: HoneyHiveClient, window: Window, folder: Any
+    ) -> dict[str, Any]:
         from airflow_provider_honeyhive.export.combine import combine_exports  # noqa: PLC0415
         from airflow_provider_honeyhive.export.result import ExportResult, summarize  # noqa: PLC0415
 
-        window = run_window(context, self.start_time, self.end_time)
         manifest = combine_exports(
             client,
-            path,
+            storage_path(folder, self.output_conn_id),
             _urls(self.exports),
             window,
             airflow=airflow_facts(context),
@@ -295,13 +326,26 @@ def _folder(output_path: Any) -> Any:
     return output_path
 
 
+def _project_of(exports: Iterable[Any]) -> str | None:
+    """Return the project that the parts are of.
+
+    :raises InvalidArgumentError: these are not the results of exports to files.
+    """
+    project = _results(exports)[0].get("project")
+    return None if project is None else str(project)
+
+
 def _urls(exports: Iterable[Any]) -> list[str]:
     """Return where the parts are.
 
     :raises InvalidArgumentError: these are not the results of exports to files.
     """
+    return [str(one["output_path"]) for one in _results(exports)]
+
+
+def _results(exports: Iterable[Any]) -> list[Mapping[str, Any]]:
     # Airflow gives a lazy sequence, which has no look at it but this.
     results = list(exports)
     if not results or not all(isinstance(one, Mapping) and "output_path" in one for one in results):
         raise InvalidArgumentError("exports", results, "allowed: the result of the mapped export, export.output")
-    return [str(one["output_path"]) for one in results]
+    return results

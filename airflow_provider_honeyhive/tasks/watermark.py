@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import model_validator
@@ -29,6 +28,7 @@ from airflow_provider_honeyhive.models.window import Window, format_time, parse_
 from airflow_provider_honeyhive.storage.base import failing
 from airflow_provider_honeyhive.storage.paths import open_store
 from airflow_provider_honeyhive.tasks.arguments import storage_path
+from airflow_provider_honeyhive.tasks.output_path import TaskWithPath, fill_output_path, steady_folder
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
 
 if TYPE_CHECKING:
@@ -41,13 +41,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-_TEMPLATE = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 
-#: Those that give the same in each run.
-_STEADY = re.compile(r"{{\s*(var|conn|dag)\.")
-
-
-class ExportTask(Protocol):
+class ExportTask(TaskWithPath, Protocol):
     """What a watermark needs to know of the task that exports."""
 
     outlets: list[Any]
@@ -55,12 +50,7 @@ class ExportTask(Protocol):
     honeyhive_conn_id: str
     filters: Any
     evaluation_id: str | None
-    output_path: Any
-    output_path_template: Any
     output_conn_id: str | None
-
-    def render_template(self, content: Any, context: Context) -> Any:
-        """Return a template with the values of the run in it."""
 
 
 class NoWatermarkError(Exception):
@@ -78,7 +68,7 @@ def open_watermark(task: ExportTask, context: Context, project: str | None) -> W
     filters = [one.to_wire() for one in parse_filters(task.filters)]
     asked = [task.honeyhive_conn_id, project, filters, task.evaluation_id]
     key = watermark_key([context["ti"].dag_id, context["ti"].task_id, *asked, *_output_of_many(task, context)])
-    store = _asset_state(task, context, key) or _file_state(task, context, key)
+    store = _asset_state(task, context, key) or _file_state(task, context, project, key)
     hindrances = []
     if context["dag"].max_active_runs != 1:
         hindrances.append("two runs of the DAG must not be at work at once: set its max_active_runs=1")
@@ -86,12 +76,16 @@ def open_watermark(task: ExportTask, context: Context, project: str | None) -> W
         hindrances.append("only what is exported to files is known to be published: give output_path")
     elif store is None:
         hindrances.append(
-            "there is no place to remember it: begin output_path with a folder in which no template stands, or, on "
-            "Airflow 3.3, give the task an asset as its outlet"
+            "there is no place to remember it: begin output_path with a folder in which no template and no placeholder "
+            "stands, or, on Airflow 3.3, give the task an asset as its outlet"
         )
     if hindrances or store is None:
         raise NoWatermarkError("; ".join(hindrances))
-    return Watermark(store, context["ti"].run_id, str(task.output_path), task.output_conn_id)
+
+    def place(window: Window) -> str:
+        return str(fill_output_path(task, project, window))
+
+    return Watermark(store, context["ti"].run_id, place, task.output_conn_id)
 
 
 def _output_of_many(task: ExportTask, context: Context) -> list[str]:
@@ -119,24 +113,10 @@ def _asset_state(task: ExportTask, context: Context, key: str) -> StateStore | N
     return None
 
 
-def _file_state(task: ExportTask, context: Context, key: str) -> StateStore | None:
+def _file_state(task: ExportTask, context: Context, project: str | None, key: str) -> StateStore | None:
     """Return the state in the folder that all runs share; None where there is none."""
-    folder = steady_folder(str(task.output_path_template))
-    if folder is None:
-        return None
-    # A rendered folder may end in a slash.
-    folder = task.render_template(folder, context).rstrip("/")
-    return FileState(f"{folder}/_watermark-{key}.json", task.output_conn_id)
-
-
-def steady_folder(template: str) -> str | None:
-    """Return the folder of a path that is the same in each run, None where it has none.
-
-    :param template: the path before it is rendered. Only ``var``, ``conn`` and ``dag`` give the same in each run.
-    """
-    changing = (found.start() for found in _TEMPLATE.finditer(template) if not _STEADY.match(found[0]))
-    folder = template[: next(changing, len(template))].rpartition("/")[0]
-    return folder if folder.partition("://")[2] or ("://" not in template and folder) else None
+    folder = None if task.output_path is None else steady_folder(task, project, context)
+    return None if folder is None else FileState(f"{folder}/_watermark-{key}.json", task.output_conn_id)
 
 
 #: Runs whose windows are remembered; all of them fit into the 64 KiB that Airflow's asset state store takes.
@@ -254,14 +234,17 @@ class Watermark:
 
     :param store: where it is kept.
     :param run_id: of the run.
-    :param output_path: where the run publishes, without templates.
+    :param place: gives where the run publishes a window.
     :param output_conn_id: Airflow connection of that store; None: the store's own.
     """
 
-    def __init__(self, store: StateStore, run_id: str, output_path: str, output_conn_id: str | None = None) -> None:
+    def __init__(
+        self, store: StateStore, run_id: str, place: Callable[[Window], str], output_conn_id: str | None = None
+    ) -> None:
         self._store = store
         self._run_id = run_id
-        self._place = (output_path, output_conn_id)
+        self._place = place
+        self._output_conn_id = output_conn_id
 
     def take(self, until: datetime) -> Window | None:
         """Return the run's window, from the watermark on, and keep it for the run's further tries.
@@ -280,7 +263,7 @@ class Watermark:
     def _taken(self, state: WatermarkState, until: datetime) -> WatermarkState:
         mark, run = state.end, state.runs.get(self._run_id)
         if run is not None and (run.published or mark is None or mark <= run.window.start):
-            return state.with_run(self._run_id, run.window, *self._place)
+            return self._with_run(state, run.window)
         if mark is None:
             return state
         if until <= mark:
@@ -291,14 +274,17 @@ class Watermark:
                 f"everything up to {format_time(mark)}. Mark it as a success, or, to export some time again, trigger "
                 'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
             )
-        return state.with_run(self._run_id, Window(mark, until), *self._place)
+        return self._with_run(state, Window(mark, until))
+
+    def _with_run(self, state: WatermarkState, window: Window) -> WatermarkState:
+        return state.with_run(self._run_id, window, self._place(window), self._output_conn_id)
 
     def keep(self, window: Window) -> None:
         """Keep a window that the run was given otherwise, before it is published.
 
         :param window: that the run is about to publish.
         """
-        self._change(lambda state: state.with_run(self._run_id, window, *self._place))
+        self._change(lambda state: self._with_run(state, window))
 
     def advance(self, window: Window) -> None:
         """Take note that the run's window is published; see :meth:`WatermarkState.with_published`.

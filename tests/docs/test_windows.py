@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_honeyhive.operators.honeyhive import SHORT_WAIT_S
+from airflow_provider_honeyhive.tasks.output_path import steady_template
 from airflow_provider_honeyhive.tasks.run_window import given_window
-from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS, steady_folder
+from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS
 
 from .documents import DAY_END, ROOT, Document, code, lasting, run_python
 
@@ -47,7 +48,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code():
 def test_the_dag_of_the_page_has_one_run_at_a_time_and_a_folder_for_its_watermark():
     dag = run_python(PAGE.the("python").replace("):\n", ") as dag:\n", 1))["dag"]
     assert dag.max_active_runs == 1
-    assert steady_folder(dag.get_task("export").output_path_template) == "s3://my-bucket/honeyhive"
+    assert steady_template(dag.get_task("export").output_path_template) == "s3://my-bucket/honeyhive"
     (conf,) = re.findall(rf"airflow dags trigger {dag.dag_id} --conf '(\{{.*?\}})'", PAGE.text)
     assert given_window({"dag_run": SimpleNamespace(conf=json.loads(conf)), "params": {}}) is not None
 

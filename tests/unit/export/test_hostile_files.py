@@ -393,8 +393,8 @@ def template(sandbox, tmp_path_factory) -> Path:
     )
     write(dead, {"commit-01234567.json": commit.to_json(), "00000-00000-01234567": b"staged"})
     state = FileState(f"{root}/in/marks/_watermark-k.json")
-    Watermark(state, "first", f"{root}/in/marks/1/").advance(Window(DAY.start, NOON))
-    Watermark(state, "second", f"{root}/in/marks/2/").take(DAY.end)
+    Watermark(state, "first", lambda _: f"{root}/in/marks/1/").advance(Window(DAY.start, NOON))
+    Watermark(state, "second", lambda _: f"{root}/in/marks/2/").take(DAY.end)
     seen = WatchState(DAY.start_us, {bytes(8): DAY.start_us + 5 * SECOND_US})
     FileState(f"{root}/in/watch.json", watcher="w").save(seen.to_json())
     write(root, NEIGHBOURS)
@@ -436,9 +436,9 @@ def look_back(sandbox: Sandbox, place: Path) -> None:
 
 def take_watermark(sandbox: Sandbox, place: Path) -> None:
     state = FileState(f"{place}/marks/_watermark-k.json")
-    window = Watermark(state, "third", f"{place}/marks/3/").take(DAY.end + timedelta(hours=1))
+    window = Watermark(state, "third", lambda _: f"{place}/marks/3/").take(DAY.end + timedelta(hours=1))
     if window is not None:
-        Watermark(state, "third", f"{place}/marks/3/").advance(window)
+        Watermark(state, "third", lambda _: f"{place}/marks/3/").advance(window)
 
 
 def begin_to_watch(sandbox: Sandbox, place: Path) -> None:

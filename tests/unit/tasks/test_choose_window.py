@@ -17,8 +17,8 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.window import LATEST, Window
 from airflow_provider_honeyhive.operators import honeyhive
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.tasks.output_path import steady_template
 from airflow_provider_honeyhive.tasks.run_window import choose_window
-from airflow_provider_honeyhive.tasks.watermark import steady_folder
 from airflow_provider_honeyhive.triggers import moment
 from airflow_provider_honeyhive.triggers.moment import HoneyHiveMomentTrigger
 
@@ -258,7 +258,7 @@ def test_assets_allow_paths_that_are_templates_from_the_beginning(make):
     ],
 )
 def test_the_folder_that_all_runs_share_ends_before_the_first_template_that_changes(template, folder):
-    assert steady_folder(template) == folder
+    assert steady_template(template) == folder
 
 
 # ------------------------------------------------------------------------------------------------- the delay

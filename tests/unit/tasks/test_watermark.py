@@ -55,7 +55,7 @@ class MemoryState:
 
 def watermark(store: Any, run_id: str, path: str | None = None) -> Watermark:
     path = path or (f"{str(store).rpartition('/')[0]}/out/" if isinstance(store, FileState) else "/nowhere/out/")
-    return Watermark(store, run_id, path)
+    return Watermark(store, run_id, lambda _: path)
 
 
 @pytest.fixture
