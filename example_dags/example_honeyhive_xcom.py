@@ -42,6 +42,5 @@ with DAG(
             EventFilter(field="event_type", operator="is", value="model"),
             EventFilter(field="error", operator="exists"),
         ],
-        xcom_max_bytes=1_000_000,
     )
     alert(failed_calls.output)

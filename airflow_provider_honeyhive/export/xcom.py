@@ -7,18 +7,21 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import TooFewEventsError, TooLargeForXComError
 from airflow_provider_honeyhive.export.threads import run_in_threads
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
-from airflow_provider_honeyhive.models.options import WARN
+from airflow_provider_honeyhive.models.options import LARGE_XCOM_BYTES, WARN
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.models.request import ExportRequest
+
+log = get_logger(__name__)
 
 
 def collect_events(
@@ -31,7 +34,7 @@ def collect_events(
     on_unmatched: str = WARN,
     trust_total: bool | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the events of the request's window, newest first.
+    """Return the events of the request's window, newest first; warn of more than :data:`LARGE_XCOM_BYTES` of them.
 
     :param max_bytes: most bytes of JSON that they may have.
     :param page_size: most events in one request; None: by the size of the answers.
@@ -49,8 +52,10 @@ def collect_events(
     rules = request.rules
     masker = Masker(rules)
     matched: set[int] = set()
+    size = 0
 
     def collect() -> list[dict[str, Any]]:
+        nonlocal size
         found: list[dict[str, Any]] = []
         size = 0
         for batch in reader.read():
@@ -69,6 +74,13 @@ def collect_events(
     if len(events) < (min_events or 0):
         raise TooFewEventsError(min_events or 0, len(events))
     tell_unmatched(rules.unmatched(matched) if events else (), on_unmatched)
+    if size > LARGE_XCOM_BYTES:
+        log.warning(
+            "The events are %s bytes of JSON, which is much for XCom: give output_path to write them to files. Airflow "
+            "keeps XCom values in its database, and means them to be small: below %s bytes",
+            f"{size:,}",
+            f"{LARGE_XCOM_BYTES:,}",
+        )
     return events
 
 

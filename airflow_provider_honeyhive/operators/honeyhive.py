@@ -138,8 +138,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         a folder, and begin with one in which no template and no placeholder stands. Default 0.
     :param trust_total: compare what was read with the number that the server reports, and fail where events are
         missing; False: where that number is no total of the window. Default: as the connection says, else True.
-    :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 5,000,000,
-        since XCom values go through Airflow's database.
+    :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 1,000,000,
+        since XCom values go through Airflow's database; from 49,344 on the log warns.
     :param honeyhive_conn_id: id of the HoneyHive connection. (templated)
     :raises InvalidArgumentError: a literal argument cannot be right (when the DAG is parsed).
     :raises AirflowFailException: what no retry mends: key, project, filters, arguments, a destination that

@@ -99,8 +99,8 @@ def run_task(
 
 
 def run_export(output: object = None, *, dag: dict[str, Any] | None = None, **arguments: Any) -> Run:
-    """Run a DAG that has only an export: to a folder, or else to XCom."""
-    path = {} if output is None else {"output_path": f"{output}/"}
+    """Run a DAG that has only an export: to a folder, or else to XCom, with room for a day of the sandbox."""
+    path = {"xcom_max_bytes": 5_000_000} if output is None else {"output_path": f"{output}/"}
     return run_task(lambda: HoneyHiveExportEventsOperator(**{"task_id": "export", **path, **arguments}), **(dag or {}))
 
 

@@ -56,7 +56,7 @@ def run(make: Callable[[], Any], schedule: Any = "@daily") -> Run:
 
 def export(output: Path | None = None, **arguments: Any) -> Run:
     """Run a DAG that has only an export: to a folder, or else to XCom."""
-    path = {} if output is None else {"output_path": f"{output}/"}
+    path = {"xcom_max_bytes": 5_000_000} if output is None else {"output_path": f"{output}/"}
     return run(lambda: HoneyHiveExportEventsOperator(task_id="export", **path, **arguments))
 
 

@@ -68,7 +68,7 @@ def test_the_link_of_files_leads_to_the_projects_events(sandbox, connect, run_li
 
 def test_the_link_of_events_that_are_the_result_too(sandbox, connect, run_linked):
     connect(sandbox, app_url=f"{APP}/")
-    (url,) = run_linked(lambda: HoneyHiveExportEventsOperator(task_id="export"))["export"]
+    (url,) = run_linked(lambda: HoneyHiveExportEventsOperator(task_id="export", xcom_max_bytes=5_000_000))["export"]
     assert url.startswith(link_to(sandbox))
 
 

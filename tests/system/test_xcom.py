@@ -23,7 +23,7 @@ def test_the_events_reach_the_next_task_as_they_are_newest_first(sandbox):
     def use(events):
         received.extend(events)
 
-    run = run_task(lambda: use(HoneyHiveExportEventsOperator(task_id="export").output))
+    run = run_task(lambda: use(HoneyHiveExportEventsOperator(task_id="export", xcom_max_bytes=5_000_000).output))
 
     assert received == run.result()
     times = [event["start_time"] for event in received]

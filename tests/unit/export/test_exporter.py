@@ -588,6 +588,17 @@ def test_events_beyond_the_limit_name_both_numbers_and_the_remedy(client):
         collect_events(client, DEMO, max_bytes=10_000)
 
 
+@pytest.mark.parametrize(("large", "warns"), [(10_000, True), (10_000_000, False)])
+def test_events_that_are_much_for_xcom_are_returned_with_a_warning(client, caplog, monkeypatch, large, warns):
+    monkeypatch.setattr("airflow_provider_honeyhive.export.xcom.LARGE_XCOM_BYTES", large)
+
+    collect_events(client, DEMO, max_bytes=50_000_000)
+
+    warned = [text for record in caplog.records if "XCom" in (text := record.getMessage())]
+    assert len(warned) == warns
+    assert all("give output_path" in text and f"{large:,}" in text for text in warned)
+
+
 # ------------------------------------------------------------------------------------------- options
 
 
