@@ -1,27 +1,34 @@
 """Rows -> charts: Vega-Lite specifications, made by Altair.
 
 Colours are variables of the page's style sheet, which has one set for light and one for dark; rows name them by
-``hue``. Amounts are formatted as d3 does.
+``hue``. Amounts are written by :mod:`.forms`; only those at axes, which Vega chooses, in its own way (d3's).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from math import floor, log10
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import altair as alt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from honeyhive_report.clock import Clock
 
 Row: TypeAlias = dict[str, Any]
 Spec: TypeAlias = dict[str, Any]
+#: What a number is written by.
+Form: TypeAlias = "Callable[[float], str]"
+#: How numbers stand at an axis, by the highest of its amounts.
+AxisForm: TypeAlias = "Callable[[float], dict[str, Any]]"
 
 #: The style sheet's colours of series.
 HUES = ["1", "2", "3", "4", "5", "6", "7", "8", "bad"]
 HEIGHT = 240
+#: About how many ticks an axis has.
+TICKS = 5
 ROW_HEIGHT = 34
 
 #: What all charts have in common.
@@ -45,37 +52,60 @@ CONFIG: dict[str, Any] = {
 }
 
 
+def counts_axis(most: float) -> dict[str, Any]:
+    """Write whole numbers: there is no half call."""
+    return {"format": ",d", "tickCount": max(1, min(TICKS, int(most)))}
+
+
+def dollars_axis(most: float) -> dict[str, Any]:
+    """Write dollars, with cents and parts of them only where the steps between the ticks have any."""
+    digits = -floor(log10(most / TICKS)) if most > 0 else 0
+    return {"format": f"$,.{min(max(digits, 2), 20) if digits > 0 else 0}f"}
+
+
+def shares_axis(_: float) -> dict[str, Any]:
+    """Write percentages, with as many digits as tell one tick from the next."""
+    return {"format": "~%"}
+
+
+def numbers_axis(_: float) -> dict[str, Any]:
+    """Write numbers, with as many digits as tell one tick from the next, and without prefixes."""
+    return {"format": ",~r"}
+
+
 def legend(values: Sequence[Row]) -> dict[str, str]:
     """Return the names of series and their colours, in the order of the rows."""
     return {value["series"]: f"var(--hue-{value['hue']})" for value in values if "series" in value}
 
 
-def bars_over_time(values: Sequence[Row], clock: Clock, *, unit: str, form: str, axis_form: str) -> Spec:
+def bars_over_time(values: Sequence[Row], clock: Clock, *, unit: str, form: Form, axis: AxisForm) -> Spec:
     """Show amounts that add up, one bar for each step.
 
     :param values: with ``time``, ``series``, ``hue`` and ``amount``.
     :param unit: of the amounts.
     """
+    piled = _piled([clock.place(value) for value in _written(values, form)])
+    most = max(value["high"] for value in piled)
     return _finish(
-        alt.Chart(alt.Data(values=_piled([clock.place(value) for value in values])))
+        alt.Chart(alt.Data(values=piled))
         .mark_rect(x2Offset=-1)
         .encode(
             _time_axis(clock),
             alt.X2("until"),
-            alt.Y("high:Q", axis=alt.Axis(title=None, format=axis_form, tickCount=5)),
+            alt.Y("high:Q", axis=alt.Axis(**{"title": None, "tickCount": TICKS} | axis(most))),
             alt.Y2("low"),
             _hue(),
             tooltip=[
                 alt.Tooltip("at:N", title="UTC"),
                 alt.Tooltip("series:N", title="of"),
-                alt.Tooltip("amount:Q", title=unit, format=form),
+                alt.Tooltip("shown:N", title=unit),
             ],
         )
     )
 
 
 def lines_over_time(
-    values: Sequence[Row], clock: Clock, *, unit: str, form: str, from_zero: bool, counted: str
+    values: Sequence[Row], clock: Clock, *, unit: str, form: Form, axis: AxisForm, from_zero: bool, counted: str
 ) -> Spec:
     """Show amounts that do not add up: lines with a point in the middle of each step.
 
@@ -84,27 +114,31 @@ def lines_over_time(
     :param from_zero: whether their axis begins at zero.
     :param counted: what ``count`` is the number of.
     """
-    placed = [clock.place(value) for value in values]
+    placed = [clock.place(value) for value in _written(values, form)]
     middles = [{**value, "time": (value["time"] + value["until"]) / 2} for value in placed]
-    axis = alt.Axis(title=None, format=form, tickCount=5)
+    most = max(value["amount"] for value in values)
     return _finish(
         alt.Chart(alt.Data(values=middles))
         .mark_line(point={"size": 36}, strokeWidth=2)
         .encode(
             _time_axis(clock),
-            alt.Y("amount:Q", axis=axis, scale=alt.Scale(zero=from_zero, nice=True)),
+            alt.Y(
+                "amount:Q",
+                axis=alt.Axis(**{"title": None, "tickCount": TICKS} | axis(most)),
+                scale=alt.Scale(zero=from_zero, nice=True),
+            ),
             _hue(),
             tooltip=[
                 alt.Tooltip("at:N", title="UTC"),
                 alt.Tooltip("series:N", title="of"),
-                alt.Tooltip("amount:Q", title=unit, format=form),
+                alt.Tooltip("shown:N", title=unit),
                 alt.Tooltip("count:Q", title=counted, format=",d"),
             ],
         )
     )
 
 
-def bars(values: Sequence[Row], _: Clock | None, *, hue: str, unit: str, form: str, counted: str) -> Spec:
+def bars(values: Sequence[Row], _: Clock | None, *, hue: str, unit: str, form: Form, counted: str) -> Spec:
     """Show one amount for each name, written behind its bar.
 
     :param values: with ``name``, ``amount`` and ``count``.
@@ -114,31 +148,31 @@ def bars(values: Sequence[Row], _: Clock | None, *, hue: str, unit: str, form: s
     """
     # Room for the number behind the longest bar.
     most = max(value["amount"] for value in values) * 1.25 or 1
-    base = alt.Chart(alt.Data(values=_ranked(values))).encode(
+    base = alt.Chart(alt.Data(values=_ranked(_written(values, form)))).encode(
         _names(),
         alt.X("amount:Q", axis=None, scale=alt.Scale(domain=[0, most], nice=False), stack=None),
         tooltip=[
             alt.Tooltip("name:N", title="of"),
-            alt.Tooltip("amount:Q", title=unit, format=form),
+            alt.Tooltip("shown:N", title=unit),
             alt.Tooltip("count:Q", title=counted, format=",d"),
         ],
     )
     numbers = base.mark_text(align="left", dx=6, fontSize=12, color="var(--text)")
     return _finish(
         base.mark_bar(color=f"var(--hue-{hue})", height={"band": 0.6}, cornerRadiusEnd=2)
-        + numbers.encode(alt.Text("amount:Q", format=form)),
+        + numbers.encode(alt.Text("shown:N")),
         _height(values),
     )
 
 
-def points(values: Sequence[Row], _: Clock | None, *, unit: str, form: str) -> Spec:
+def points(values: Sequence[Row], _: Clock | None, *, unit: str, form: Form) -> Spec:
     """Show several amounts for each name, as points on one line.
 
     :param values: with ``name``, ``series``, ``hue`` and ``amount``.
     :param unit: of the amounts.
     """
-    base = alt.Chart(alt.Data(values=_ranked(values))).encode(_names())
-    axis = alt.Axis(title=unit, format=form, tickCount=5, grid=False)
+    base = alt.Chart(alt.Data(values=_ranked(_written(values, form)))).encode(_names())
+    axis = alt.Axis(title=unit, format=",.3~r", tickCount=TICKS, grid=False)
     lines = base.mark_rule(color="var(--line)", strokeWidth=3).encode(
         alt.X("min(amount):Q", axis=axis, scale=alt.Scale(type="log", nice=False, padding=12)), alt.X2("max(amount)")
     )
@@ -148,10 +182,15 @@ def points(values: Sequence[Row], _: Clock | None, *, unit: str, form: str) -> S
         tooltip=[
             alt.Tooltip("name:N", title="of"),
             alt.Tooltip("series:N", title="percentile"),
-            alt.Tooltip("amount:Q", title=unit, format=form),
+            alt.Tooltip("shown:N", title=unit),
         ],
     )
     return _finish(lines + dots, _height(values))
+
+
+def _written(values: Sequence[Row], form: Form) -> list[Row]:
+    """Return the rows with ``shown``, the amount as people read it."""
+    return [{**value, "shown": form(value["amount"])} for value in values]
 
 
 def _piled(values: Sequence[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from honeyhive_report import charts
+from honeyhive_report import charts, forms
 from honeyhive_report.tables import rows
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 #: An evaluator has a chart of its own, as long as there are no more.
 MOST_EVALUATORS = 8
-
-DOLLARS, COUNTS, SECONDS, SHARES, SCORES = "$,.4~r", ",.3~s", ",.3~r", ".1~%", ",.3~r"
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ COST = (
         "US dollars per {step}",
         "No event says what it cost.",
         _BY_MODEL.format(amount="cost"),
-        partial(charts.bars_over_time, unit="US dollars", form=DOLLARS, axis_form="$~s"),
+        partial(charts.bars_over_time, unit="US dollars", form=forms.dollars, axis=charts.dollars_axis),
     ),
     Plan(
         "Tokens",
@@ -96,14 +94,14 @@ COST = (
         FROM (UNPIVOT models_over_time ON prompt_tokens, completion_tokens INTO NAME series VALUE amount)
         GROUP BY ALL HAVING sum(amount) > 0 ORDER BY hue, time
         """,
-        partial(charts.bars_over_time, unit="tokens", form=COUNTS, axis_form="~s"),
+        partial(charts.bars_over_time, unit="tokens", form=forms.count, axis=charts.counts_axis),
     ),
     Plan(
         "Calls by model",
         "Calls per {step}",
         "No model was called.",
         _BY_MODEL.format(amount="calls"),
-        partial(charts.bars_over_time, unit="calls", form=",d", axis_form=",~r"),
+        partial(charts.bars_over_time, unit="calls", form=forms.count, axis=charts.counts_axis),
     ),
 )
 
@@ -113,14 +111,14 @@ LATENCY = (
         "Percentiles of calls",
         "No call of a model says how long it took.",
         _PERCENTILES.format(name="model", table="by_model"),
-        partial(charts.points, unit="seconds", form=SECONDS),
+        partial(charts.points, unit="seconds", form=forms.duration),
     ),
     Plan(
         "Latency by event type",
         "Percentiles of events",
         "No event says how long it took.",
         _PERCENTILES.format(name="event_type", table="by_event_type"),
-        partial(charts.points, unit="seconds", form=SECONDS),
+        partial(charts.points, unit="seconds", form=forms.duration),
     ),
     Plan(
         "Latency of model calls",
@@ -132,11 +130,18 @@ LATENCY = (
             calls AS count
         FROM (UNPIVOT calls_over_time ON p50_ms, p95_ms INTO NAME series VALUE ms) ORDER BY hue, time
         """,
-        partial(charts.lines_over_time, unit="seconds", form=SECONDS, from_zero=True, counted="calls"),
+        partial(
+            charts.lines_over_time,
+            unit="seconds",
+            form=forms.duration,
+            axis=charts.numbers_axis,
+            from_zero=True,
+            counted="calls",
+        ),
     ),
 )
 
-_ERROR_RATE = partial(charts.bars, hue="bad", unit="failed", form=".1%")
+_ERROR_RATE = partial(charts.bars, hue="bad", unit="failed", form=forms.share)
 
 ERRORS = (
     Plan(
@@ -161,7 +166,14 @@ ERRORS = (
         SELECT epoch_ms(time) AS time, 'calls of models' AS series, 'bad' AS hue, error_rate AS amount, calls AS count
         FROM calls_over_time ORDER BY time
         """,
-        partial(charts.lines_over_time, unit="failed", form=SHARES, from_zero=True, counted="calls"),
+        partial(
+            charts.lines_over_time,
+            unit="failed",
+            form=forms.share,
+            axis=charts.shares_axis,
+            from_zero=True,
+            counted="calls",
+        ),
     ),
 )
 
@@ -179,7 +191,7 @@ SESSIONS = (
         )
         WHERE amount > 0 ORDER BY hue, time
         """,
-        partial(charts.bars_over_time, unit="sessions", form=",d", axis_form=",~r"),
+        partial(charts.bars_over_time, unit="sessions", form=forms.count, axis=charts.counts_axis),
     ),
 )
 
@@ -199,7 +211,8 @@ def evaluator_plans(connection: duckdb.DuckDBPyConnection) -> list[Plan]:
             partial(
                 charts.lines_over_time,
                 unit="share of true" if is_boolean else "mean",
-                form=SHARES if is_boolean else SCORES,
+                form=forms.share if is_boolean else forms.amount,
+                axis=charts.shares_axis if is_boolean else charts.numbers_axis,
                 from_zero=is_boolean,
                 counted="scores",
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def count(value: float) -> str:
 
 def short_count(value: float) -> str:
     """Return a number of things, of many of them the first digits."""
-    for unit, size in (("B", 1e9), ("M", 1e6)):
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
         if value >= 10 * size:
             return f"{value / size:,.1f} {unit}"
     return count(value)
@@ -31,27 +33,57 @@ def short_count(value: float) -> str:
 
 def amount(value: float) -> str:
     """Return a number with at least three digits of its own."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    if 1e-6 <= abs(value) < 1000:
+        return format(Decimal(f"{value:.3g}"), "f")
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 def dollars(value: float) -> str:
-    """Return an amount of money, with as much of a dollar as matters."""
-    for least, digits in ((10_000, 0), (1, 2), (0.001, 4)):
-        if abs(value) >= least:
-            return f"${value:,.{digits}f}"
-    return f"${value:.6f}" if value else "$0"
+    """Return an amount of money: cents always, of less than a dollar as much as matters."""
+    size, sign = abs(value), "-" if value < 0 else ""
+    if size == 0:
+        return "$0"
+    if size < 1e-6:
+        return f"under {sign}$0.000001"
+    if size >= 10_000:
+        return f"{sign}${short_count(size)}"
+    if size >= 1:
+        return f"{sign}${size:,.2f}"
+    whole, _, digits = f"{size:.{2 - floor(log10(size))}f}".partition(".")
+    return f"{sign}${whole}.{digits.rstrip('0'):0<2}"
 
 
 def share(value: float) -> str:
-    """Return a share in percent."""
-    return f"{value:.1%}"
+    """Return a share in percent; only none of all is 0%, and only all of it 100%."""
+    if value in {0, 1}:
+        return f"{value:.0%}"
+    if 0 < value < 0.0005:
+        return "under 0.1%"
+    return f"{value:.1%}" if not 0.9995 <= value < 1 else "over 99.9%"
+
+
+#: Units of durations: milliseconds in one, digits behind its point, and from how many milliseconds on it is used.
+_UNITS = (
+    ("d", 86_400_000, 1, 172_800_000),
+    ("h", 3_600_000, 1, 7_200_000),
+    ("min", 60_000, 0, 600_000),
+    ("s", 1000, 2, 999.5),
+)
 
 
 def seconds(milliseconds: float) -> str:
     """Return a duration, in the unit that suits it."""
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms"
-    return f"{milliseconds / 1000:,.2f} s" if milliseconds < 600_000 else f"{milliseconds / 60_000:,.0f} min"
+    for unit, size, digits, least in _UNITS:
+        if milliseconds >= least:
+            return f"{milliseconds / size:,.{digits}f} {unit}"
+    if 0 < milliseconds < 0.01:
+        return "under 0.01 ms"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 or milliseconds == 0 else f"{amount(milliseconds)} ms"
+
+
+def duration(seconds_: float) -> str:
+    """Return a duration that is given in seconds."""
+    return seconds(seconds_ * 1000)
 
 
 def show(value: Any, form: Callable[[Any], str]) -> str:

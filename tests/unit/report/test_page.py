@@ -8,6 +8,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 import vl_convert
@@ -17,7 +18,7 @@ from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, generate_
 # First, because it is what finds the report.
 from .test_tables import END, HOUR_MS, START, START_MS, WINDOW, event, write_parts  # isort: skip
 
-from honeyhive_report import clock, figures, forms, page, tables  # isort: skip
+from honeyhive_report import charts, clock, figures, forms, page, tables  # isort: skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +139,7 @@ def test_no_code_but_the_pages_own_may_run(usual):
 
 
 def test_the_page_holds_its_charts_and_numbers(usual, events):
-    assert len(usual.specs) == 18
+    assert len(usual.specs) == 17
     assert {"demo", "10 Mar 2026, 00:00 to 11 Mar 2026, 00:00 UTC", "800", "Answer Faithfulness"} <= set(usual.words)
     models = [event for event in events if event["event_type"] == "model"]
     names = {event["config"].get("model") or event["metadata"]["model_name"] for event in models}
@@ -270,10 +271,32 @@ def test_bars_of_one_time_stand_on_each_other(usual):
         (forms.dollars, 88_500, "$88,500"),
         (forms.dollars, 14.2528, "$14.25"),
         (forms.dollars, 0.0102, "$0.0102"),
-        (forms.dollars, 0.00008, "$0.000080"),
+        (forms.short_count, 45e12, "45.0 T"),
+        (forms.amount, 0.0000123, "0.0000123"),
+        (forms.amount, 100, "100"),
+        (forms.amount, 1e-9, "1e-09"),
+        (forms.amount, 1.5e18, "1.5e+18"),
+        (forms.dollars, 12_345_678, "$12.3 M"),
+        (forms.dollars, 0.1, "$0.10"),
+        (forms.dollars, 0.12, "$0.12"),
+        (forms.dollars, 0.1234, "$0.123"),
+        (forms.dollars, 0.00008, "$0.00008"),
+        (forms.dollars, 2e-9, "under $0.000001"),
+        (forms.dollars, -0.5, "-$0.50"),
         (forms.dollars, 0, "$0"),
         (forms.share, 0.0207, "2.1%"),
+        (forms.share, 0, "0%"),
+        (forms.share, 0.00001, "under 0.1%"),
+        (forms.share, 0.99999, "over 99.9%"),
+        (forms.share, 1, "100%"),
+        (forms.seconds, 0, "0 ms"),
+        (forms.seconds, 0.0004, "under 0.01 ms"),
+        (forms.seconds, 0.25, "0.25 ms"),
         (forms.seconds, 150.2, "150 ms"),
+        (forms.seconds, 999.7, "1.00 s"),
+        (forms.seconds, 9_000_000, "2.5 h"),
+        (forms.seconds, 864_000_000, "10.0 d"),
+        (forms.duration, 0.25, "250 ms"),
         (forms.seconds, 1346, "1.35 s"),
         (forms.seconds, 3_600_000, "60 min"),
     ],
@@ -288,3 +311,57 @@ def test_a_step_that_the_window_cuts_is_shown_as_far_as_it_is_in_it():
     placed = day.place({"time": START_MS})
     assert (placed["time"], placed["until"]) == (START_MS + 1000, START_MS + HOUR_MS - 1000)
     assert placed["at"] == "10 Mar 2026, 00:00 to 10 Mar 2026, 01:00"
+
+
+def labels_of(spec: dict[str, Any]) -> list[str]:
+    """Return what stands at the vertical axis."""
+    svg = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec))  # noqa: S314 - our own
+    axes = [each for each in svg.iter() if (each.get("aria-label") or "").startswith("Y-axis")]
+    return [text.text or "" for axis in axes for text in axis.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize(
+    ("cost", "labels"),
+    [
+        (0.1, ["$0.00", "$0.02", "$0.04", "$0.06", "$0.08", "$0.10"]),
+        (0.0005, ["$0.0000", "$0.0001", "$0.0002", "$0.0003", "$0.0004", "$0.0005"]),
+        (50, ["$0", "$10", "$20", "$30", "$40", "$50"]),
+        (5_000_000, ["$0", "$1,000,000", "$2,000,000", "$3,000,000", "$4,000,000", "$5,000,000"]),
+    ],
+)
+def test_the_axis_of_money_is_in_dollars_and_cents(tmp_path, cost, labels):
+    found = page_of(tmp_path, [event(config={"model": "m"}, metadata={"cost": cost})])
+    assert labels_of(found.specs[0]) == labels
+    assert found.specs[0]["data"]["values"][0]["shown"] == forms.dollars(cost)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "labels"),
+    [(1, ["0", "1"]), (2_000_000_000, ["0", "500,000,000", "1,000,000,000", "1,500,000,000", "2,000,000,000"])],
+)
+def test_the_axis_of_tokens_is_in_whole_ones(tmp_path, tokens, labels):
+    found = page_of(tmp_path, [event(config={"model": "m"}, metadata={"prompt_tokens": tokens})])
+    assert labels_of(found.specs[0]) == labels
+
+
+@pytest.mark.parametrize(
+    ("axis", "most", "labels"),
+    [
+        (charts.shares_axis, 0.0004, ["0%", "0.01%", "0.02%", "0.03%", "0.04%"]),
+        (charts.shares_axis, 1, ["0%", "20%", "40%", "60%", "80%", "100%"]),
+        (charts.numbers_axis, 0.0002, ["0", "0.00005", "0.0001", "0.00015", "0.0002"]),
+        (charts.numbers_axis, 250_000, ["0", "50,000", "100,000", "150,000", "200,000", "250,000"]),
+    ],
+)
+def test_no_two_ticks_of_an_axis_are_written_alike(axis, most, labels):
+    values = [{"time": START_MS, "series": "a", "hue": "1", "amount": amount, "count": 1} for amount in (0, most)]
+    spec = charts.lines_over_time(
+        values,
+        clock.Clock(START_MS, START_MS + HOUR_MS, HOUR_MS),
+        unit="x",
+        form=str,
+        axis=axis,
+        from_zero=True,
+        counted="calls",
+    )
+    assert labels_of(spec) == labels

@@ -246,7 +246,7 @@ def scores(events: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str, Any]
         (event, name, score)
         for event in events
         for name, score in event["metrics"].items()
-        if isinstance(score, int | float)
+        if isinstance(score, int | float) and name != "time_to_first_token_ms"
     ]
 
 
@@ -268,7 +268,6 @@ def test_each_evaluator_has_its_row(events, found):
     assert set(by_name) == {
         *("Answer Faithfulness", "Number of words", "contains_pii", "session_success"),
         *("Assistant Answer Reporting Accurate", "strands.HelpfulnessEvaluator", "Goal Reached"),
-        "time_to_first_token_ms",
     }
     equal(found("by_evaluator"), wanted, "evaluator")
 
@@ -414,6 +413,11 @@ def test_only_numbers_and_booleans_are_scores(report_on):
     metrics = {"a": 1, "b": True, "c": 0.5, "text": "4", "object": {"score": 1}, "list": [1], "null": None}
     found = report_on(event(metrics=metrics), event(metrics="none"), event(metrics=[1]), event(metrics=2), event())
     assert {row["evaluator"]: row["mean"] for row in found("by_evaluator")} == {"a": 1, "b": 1, "c": 0.5}
+
+
+def test_what_clients_measure_themselves_is_no_score(report_on):
+    found = report_on(event(metrics={"time_to_first_token_ms": 835, "time_to_first_token": 0.9}))
+    assert [row["evaluator"] for row in found("by_evaluator")] == ["time_to_first_token"]
 
 
 def test_numbers_beyond_double_are_no_scores(report_on):
