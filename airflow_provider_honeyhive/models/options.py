@@ -79,10 +79,13 @@ class ExportOptions:
     def of(cls, source: Any) -> ExportOptions:
         """Return the options that an operator or a command has as attributes.
 
-        :param source: what it has no attribute for is the default; ``partition_by`` may also be None or one key.
+        :param source: what it has no attribute for is the default; ``partition_by`` may also be None or one key,
+            ``file_format`` and ``compression`` empty.
         :raises InvalidArgumentError: a number is out of its range, or no such partition or choice.
         """
         given: dict[str, Any] = {one.name: getattr(source, one.name, one.default) for one in fields(cls)}
+        # A template may give an empty text.
+        given |= {name: given[name] or None for name in ("file_format", "compression")}
         keys = given["partition_by"]
         return cls(**given | {"partition_by": (keys,) if isinstance(keys, str) else tuple(keys or ())})
 

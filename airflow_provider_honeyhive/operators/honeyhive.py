@@ -31,11 +31,13 @@ from airflow_provider_honeyhive.tasks.arguments import (
     check_literals,
     check_task,
     is_literal,
+    literal_or_none,
     request_of,
     seconds_of,
     storage_path,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.map_names import name_mapped_task
 from airflow_provider_honeyhive.tasks.output_path import (
     Used,
     differs_by_window,
@@ -110,11 +112,11 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         anything that ``ObjectStoragePath`` takes. Make it different for each window, by ``{start}``, ``{end}``, with
         formats such as ``{start:%Y-%m-%d}``, or ``{window_id}``: they and ``{project}`` are filled with what is
         exported. (templated)
-    :param output_conn_id: Airflow connection of the object store; default: the store's own.
+    :param output_conn_id: Airflow connection of the object store; default: the store's own. (templated)
     :param file_format: ``jsonl``, ``csv``, ``json`` or ``parquet`` (needs the extra ``parquet``); default: by the
-        suffix, else ``jsonl``.
+        suffix, else ``jsonl``. (templated)
     :param compression: ``gzip``, ``zstd`` or ``none``; for Parquet also ``snappy``, ``lz4`` and ``brotli``;
-        default: by the suffix, else ``gzip``, for Parquet ``zstd``.
+        default: by the suffix, else ``gzip``, for Parquet ``zstd``. (templated)
     :param partition_by: folders to sort the events into, such as ``event_date=2026-11-22``: a list of
         ``event_date`` (of ``start_time``, UTC) and ``event_type``; default: none.
     :param max_file_size: bytes on disk at which a part ends and the next begins; default 128 MiB. One
@@ -157,6 +159,9 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         "exclude_fields",
         "redact",
         "output_path",
+        "output_conn_id",
+        "file_format",
+        "compression",
         "honeyhive_conn_id",
     )
     template_fields_renderers = {"filters": "json", "projections": "json", "exclude_fields": "json", "redact": "json"}
@@ -267,6 +272,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         request = self._request(context, hook)
         filled = None if self.output_path is None else fill_output_path(self, request.project, request.window)
         path = None if filled is None else storage_path(filled, self.output_conn_id)
+        name_mapped_task(context, request.project, request.window)
         if request.window is not None:
             self._wait_until_past(request.window)
         self._used = Used(request.project, request.window, filled)
@@ -358,10 +364,13 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         check_literals(
             filters=self.filters,
             times={"start_time": self.start_time, "end_time": self.end_time},
-            texts={name: getattr(self, name) for name in ("project", "evaluation_id", "honeyhive_conn_id")},
+            texts={
+                name: getattr(self, name)
+                for name in ("project", "evaluation_id", "output_conn_id", "honeyhive_conn_id")
+            },
         )
         projections, excluded, redacted = (
-            parse_paths(name, value if is_literal(value) else None)
+            parse_paths(name, literal_or_none(value))
             for name, value in (
                 ("projections", self.projections),
                 ("exclude_fields", self.exclude_fields),
@@ -371,7 +380,10 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         check_fields(projections, excluded, redacted)
         check_include_content(self.include_content)
         if is_literal(self.output_path):
-            _, layout = choose_layout(example_path(self.output_path), self.file_format, self.compression)
+            file_format, compression = (literal_or_none(value) for value in (self.file_format, self.compression))
+            # Which compressions there are depends on the format, which a template may give.
+            fits = file_format is not None or self.file_format is None
+            _, layout = choose_layout(example_path(self.output_path), file_format, compression if fits else None)
             check_partitions(self._options().partition_by, layout, excluded, redacted)
             check_lookback(self.lookback, layout)
         if self.lookback and not differs_by_window(self.output_path):

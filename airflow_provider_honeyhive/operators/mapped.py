@@ -41,6 +41,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
     storage_path,
 )
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.map_names import name_mapped_task
 from airflow_provider_honeyhive.tasks.output_path import Used, example_path, fill_output_path
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
@@ -82,7 +83,8 @@ class _WholeWindowOperator(BaseOperator):
         self.honeyhive_conn_id = honeyhive_conn_id
         self._client: HoneyHiveClient | None = None
         check_literals(
-            times={"start_time": start_time, "end_time": end_time}, texts={"honeyhive_conn_id": honeyhive_conn_id}
+            times={"start_time": start_time, "end_time": end_time},
+            texts={"output_conn_id": output_conn_id, "honeyhive_conn_id": honeyhive_conn_id},
         )
         if is_literal(output_path):
             _folder(example_path(output_path))
@@ -137,7 +139,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
     :param evaluation_id: count only the events of this experiment run. (templated)
     :param output_path: the folder for the whole export; the placeholders of the export's ``output_path`` stand for the
         whole window. (templated)
-    :param output_conn_id: Airflow connection of the object store; default: the store's own.
+    :param output_conn_id: Airflow connection of the object store; default: the store's own. (templated)
     :param parts: the most parts (1 to 1024; Airflow's ``[core] max_map_length`` must allow them); default 8.
     :param events_per_part: take fewer parts as long as none has many more events than this; default: always as many
         as ``parts`` says, where the events can be parted.
@@ -154,6 +156,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         "end_time",
         "evaluation_id",
         "output_path",
+        "output_conn_id",
         "honeyhive_conn_id",
     )
     template_fields_renderers = {"filters": "json"}
@@ -208,6 +211,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
             evaluation_id=self.evaluation_id,
             window=window,
         )
+        name_mapped_task(context, request.project, request.window)
         split = split_by_counts(client, request, self.parts, self.events_per_part)
         shards = shards_folder(request, client.settings.api_host, (context["ti"].dag_id, context["ti"].run_id))
         write_plan(storage_path(folder, self.output_conn_id), shards, split.total)
@@ -236,7 +240,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
     :param exports: the result of the mapped export: ``export.output``. (templated)
     :param start_time: of the whole window, as given to the split. (templated)
     :param end_time: of the whole window. (templated)
-    :param output_conn_id: Airflow connection of the object store; default: the store's own.
+    :param output_conn_id: Airflow connection of the object store; default: the store's own. (templated)
     :param replace: replace an earlier export of the same window; False: fail.
     :param when_empty: ``skip``: a window without events ends the task as skipped, after the empty export has been
         published; default ``success``.
@@ -251,7 +255,14 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
     :raises HoneyHiveError: what a retry may mend; see :mod:`airflow_provider_honeyhive.exceptions`.
     """
 
-    template_fields: Sequence[str] = ("output_path", "exports", "start_time", "end_time", "honeyhive_conn_id")
+    template_fields: Sequence[str] = (
+        "output_path",
+        "exports",
+        "start_time",
+        "end_time",
+        "output_conn_id",
+        "honeyhive_conn_id",
+    )
     template_fields_renderers = {"exports": "json"}
     ui_color = "#ffdfa6"
 
@@ -308,6 +319,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
             on_unmatched=self.on_unmatched,
             on_shrink=self.on_shrink,
         )
+        name_mapped_task(context, manifest.project, window)
         log_files(manifest)
         result, returned = ExportResult.of_files(manifest), summarize(manifest)
         self.report(context, result, hook.settings.app_url)

@@ -23,6 +23,7 @@ from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of
+from airflow_provider_honeyhive.tasks.map_names import name_mapped_task
 from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged
 from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
@@ -125,6 +126,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         with fail_if_permanent():
             settle_templates(self, self._templates, context)
             window = run_window(context, self.start_time, self.end_time)
+            name_mapped_task(context, self.project, window)
             result = self._look_unless_down(context, window)
         if result is not None:
             return PokeReturnValue(is_done=True, xcom_value=result)

@@ -37,6 +37,11 @@ def _is_literal_or_none(value: Any) -> bool:
     return value is None or value == "" or is_literal(value)
 
 
+def literal_or_none(value: Any) -> Any:
+    """Return the value where it is final, else None; see :func:`is_literal`."""
+    return value if is_literal(value) else None
+
+
 def as_plain_data(filters: Any) -> Any:
     """Return filters with each EventFilter as a dict: Airflow renders templates in those, not in frozen models."""
     if hasattr(filters, "to_wire"):
@@ -134,8 +139,7 @@ def storage_path(output_path: Any, conn_id: str | None, argument: str = "output_
         _check_connection(wanted, "output_conn_id" if conn_id else argument)
     try:
         if isinstance(output_path, str):
-            # Airflow 2.11 takes None for "no connection", also where the URL names one.
-            output_path = ObjectStoragePath(output_path, **({} if conn_id is None else {"conn_id": conn_id}))
+            output_path = to_path(output_path, conn_id)
         _ = output_path.fs if hasattr(output_path, "protocol") else None
     except (ImportError, ValueError) as error:
         raise InvalidArgumentError(
@@ -158,6 +162,15 @@ def _check_connection(conn_id: str, argument: str) -> None:
             "there is no such Airflow connection: create it, or correct its id; without an id the worker's own "
             "credentials are used",
         ) from None
+
+
+def to_path(text: str, conn_id: str | None) -> ObjectStoragePath:
+    """Return the path of a text, with its connection.
+
+    :param conn_id: of the store; None or empty: the one that a URL may name, else the store's own.
+    """
+    # Airflow 2.11 takes None for "no connection", also where the URL names one.
+    return ObjectStoragePath(text, **({"conn_id": conn_id} if conn_id else {}))
 
 
 def check_absolute(path: Any, argument: str = "output_path", example: str = "s3://bucket/folder/") -> None:

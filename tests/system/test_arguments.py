@@ -110,6 +110,63 @@ def test_templates_work_in_project_times_path_projections_and_connection(sandbox
     assert {"event_name", "event_type"} <= set(sandbox.requests[-1].body["projections"])
 
 
+def test_format_compression_and_the_stores_connection_may_be_templates(sandbox, output):
+    run = run_export(
+        output,
+        file_format="{{ params.format }}",
+        compression="{{ params.compression }}",
+        output_conn_id="{{ params.store or '' }}",
+        dag={"params": {"format": "csv", "compression": "zstd", "store": None}},
+    )
+
+    assert (run.result()["file_format"], run.result()["compression"]) == ("csv", "zstd")
+    Manifest.read(output).verify()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"file_format": "{{ params.format }}", "compression": "snappy"},
+        {"file_format": "parquet", "compression": "{{ params.compression }}"},
+        {"output_path": "/out/{{ ds }}.csv", "file_format": "{{ params.format }}"},
+    ],
+)
+def test_what_a_template_may_make_right_is_left_to_the_run(arguments):
+    HoneyHiveExportEventsOperator(task_id="export", **{"output_path": "/out/", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"file_format": "xml", "compression": "{{ params.compression }}"}, "file_format"),
+        ({"file_format": "csv", "compression": "snappy"}, "compression"),
+        ({"output_conn_id": 7}, "output_conn_id"),
+    ],
+)
+def test_what_no_template_can_make_right_fails_when_the_dag_is_parsed(arguments, named):
+    with pytest.raises(InvalidArgumentError, match=named):
+        HoneyHiveExportEventsOperator(task_id="export", output_path="/out/", **arguments)
+
+
+def test_mapped_exports_are_called_by_project_and_window(sandbox, output, monkeypatch):
+    names = {}
+
+    class Named(HoneyHiveExportEventsOperator):
+        def post_execute(self, context, result=None):
+            names[context["ti"].map_index] = (
+                self.dag.get_template_env().from_string(context["map_index_template"]).render(context)
+            )
+
+    def make():
+        Named.partial(task_id="export", output_path=f"{output}/{{{{ ti.map_index }}}}/").expand(
+            project=["demo", "demo"]
+        )
+
+    assert run_task(make).state == "success"
+    name = "demo, 2026-03-10T00:00:00Z to 2026-03-11T00:00:00Z"
+    assert names == {0: name, 1: name}
+
+
 def test_a_template_in_an_object_storage_path_is_rendered(sandbox, tmp_path):
     run = run_export(output_path=ObjectStoragePath(f"file://{tmp_path}/{{{{ data_interval_end | ds }}}}"))
 
@@ -187,6 +244,8 @@ def test_tasks_may_be_mapped_over_the_result_of_another(sandbox, output):
         ({"output_path": "{{ 'relative/path' }}"}, "output_path"),
         ({"output_path": "/exports/{{ '../../etc' }}/"}, "output_path"),
         ({"projections": "{{ 7 }}"}, "projections"),
+        ({"file_format": "{{ 'xml' }}"}, "file_format"),
+        ({"compression": "{{ 'snappy' }}"}, "compression"),
     ],
 )
 def test_a_wrong_value_from_a_template_fails_at_once_and_is_named(sandbox, output, arguments, named):
