@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from airflow_provider_honeyhive import __version__
 from airflow_provider_honeyhive.display import listed
@@ -37,7 +37,26 @@ SCHEMA_VERSION = 1
 
 _Span: TypeAlias = Annotated[tuple[TimeText, TimeText], Field(strict=False)]  # JSON has lists only
 
-_ProjectNames: TypeAlias = Annotated[tuple[str | None, str | None], Field(strict=False)]
+
+class ProjectName(StoredModel):
+    """What events say of their project.
+
+    :param name: their ``project``; None where they have none.
+    :param id: their ``project_id``; None where they have none.
+    """
+
+    name: str | None = None
+    id: str | None = None
+
+
+def _named(value: Any) -> Any:
+    # Manifests of earlier releases have pairs.
+    return (
+        dict(zip(("name", "id"), value, strict=True)) if isinstance(value, list | tuple) and len(value) == 2 else value
+    )
+
+
+_ProjectName: TypeAlias = Annotated[ProjectName, BeforeValidator(_named)]
 
 
 class LookbackFacts(StoredModel):
@@ -136,7 +155,7 @@ class Manifest(StoredFile):
     :param unmatched_fields: paths of ``exclude_fields`` and ``redact``, in the order asked, that led to nothing in any
         event; none where there are no events.
     :param partition_by: what the files are sorted by into folders.
-    :param project_names: what the events say of their project: pairs of ``project`` and ``project_id``.
+    :param project_names: what the events say of their project: each ``project`` with its ``project_id``.
     :param slice_count: parts of the window that were read side by side.
     :param page_count: answers read.
     :param bytes_read: bytes of these answers, decompressed.
@@ -169,7 +188,7 @@ class Manifest(StoredFile):
     columns: Items[str] = []
     unmatched_fields: Items[str] = []
     partition_by: Items[str] = []
-    project_names: Items[_ProjectNames] = []
+    project_names: Items[_ProjectName] = []
     slice_count: Count = 0
     page_count: Count = 0
     bytes_read: Count = 0
@@ -270,6 +289,22 @@ class Manifest(StoredFile):
         """
         store, manifest_name = self._known_place()
         return store.url(name or object_name_of(manifest_name) or "")
+
+    @property
+    def file_urls(self) -> list[str]:
+        """Where all of ``files`` are, in their order.
+
+        :raises DestinationError: the manifest was neither read from its place nor published.
+        """
+        return [self.url(part.path) for part in self.files]
+
+    @property
+    def correction_urls(self) -> list[str]:
+        """Where all of ``corrections`` are, in their order.
+
+        :raises DestinationError: the manifest was neither read from its place nor published.
+        """
+        return [self.url(part.path) for part in self.corrections]
 
     def _known_place(self) -> tuple[Store, str]:
         if self._place is None:

@@ -186,7 +186,7 @@ def same_project(one: Manifest, other: Manifest) -> bool:
     asked = {one.project, other.project}
     if len(asked) == 1 or None in asked:
         return len(asked) == 1
-    return any(asked == set(names) for names in (*one.project_names, *other.project_names))
+    return any(asked == {names.name, names.id} for names in (*one.project_names, *other.project_names))
 
 
 _ASKED = (

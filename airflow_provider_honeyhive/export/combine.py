@@ -32,7 +32,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, Replaced
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
 from airflow_provider_honeyhive.models.options import FAIL, WARN
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window, format_time
+from airflow_provider_honeyhive.models.window import Window, format_time, parse_time
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.proof import count_rows
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
@@ -160,7 +160,7 @@ class _Combination:
             return None
         if (manifest.start_time, manifest.end_time) != _bounds(self._window):
             return None
-        if self._plan is not None and format_time(self._plan.made_at) > manifest.finished_at:
+        if self._plan is not None and self._plan.made_at > parse_time(manifest.finished_at):
             return None  # split again since then: other shards than those that were published
         published = {(part.sha256, part.event_count) for part in manifest.files}
         left = {(part.sha256, part.event_count) for shard in self._shards for part in shard.manifest.files}
@@ -335,7 +335,7 @@ class _Combination:
             "misfits": dict(sum((Counter(manifest.misfits) for manifest in manifests), Counter())),
             "unmatched_fields": self._unmatched,
             "project_names": sorted({names for manifest in manifests for names in manifest.project_names}, key=str),
-            "started_at": min(manifest.started_at for manifest in manifests),
+            "started_at": min((manifest.started_at for manifest in manifests), key=parse_time),
             "finished_at": format_time(datetime.now(UTC)),
             "airflow": self._airflow,
             "files": files,

@@ -34,7 +34,7 @@ from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ReplacedFacts, RequestFacts
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName, ReplacedFacts, RequestFacts
 from airflow_provider_honeyhive.models.layout import Layout, choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
 from airflow_provider_honeyhive.models.window import format_time
@@ -310,7 +310,7 @@ class _Export:
             columns=list(COLUMNS_OF.get(self._layout.file_format, ())),
             unmatched_fields=self._unmatched,
             partition_by=list(self._options.partition_by),
-            project_names=sorted(stats.project_names, key=str),
+            project_names=[ProjectName(name=name, id=one) for name, one in sorted(stats.project_names, key=str)],
             slice_count=self._slice_count,
             page_count=stats.page_count,
             bytes_read=stats.bytes_read,

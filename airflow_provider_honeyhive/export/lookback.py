@@ -19,7 +19,7 @@ from airflow_provider_honeyhive.formats.content_index import ExportedContent, In
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.manifest import LookbackFacts
 from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
-from airflow_provider_honeyhive.models.window import Window, format_time, from_micros, to_micros
+from airflow_provider_honeyhive.models.window import Window, format_time, from_micros, parse_time, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -148,7 +148,7 @@ class Lookback:
         #: What is read again, the newest first.
         self._spans = self._overlaps((export.start, export.end) for export in indexed)[::-1]
         #: What was written about this time, in the order in which it was: the last word on an event counts.
-        self._known = sorted(indexed, key=lambda export: export.manifest.finished_at)
+        self._known = sorted(indexed, key=lambda export: parse_time(export.manifest.finished_at))
         self._tell(found, alike)
 
     def read_again(self, encoder: BlockEncoder, destination: Destination, read: Read) -> list[StagedFile]:

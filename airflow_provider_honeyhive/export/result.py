@@ -44,7 +44,7 @@ class ExportResult:
         return cls(
             api_host=manifest.request.api_host,
             project=manifest.project,
-            project_id=_project_id(manifest.project, manifest.project_names),
+            project_id=_project_id(manifest.project, ((one.name, one.id) for one in manifest.project_names)),
             start_time=manifest.start_time,
             end_time=manifest.end_time,
             event_count=manifest.event_count,
@@ -77,8 +77,16 @@ def _project_id(project: str | None, names: Iterable[tuple[str | None, str | Non
     return known[0][1] if known else None
 
 
+#: Most files whose URLs are listed in a task's result, which goes through Airflow's database: about as many as Airflow
+#: maps a task over, unless it is configured otherwise.
+MOST_FILES_LISTED = 1_000
+
+
 def summarize(manifest: Manifest) -> dict[str, Any]:
     """Return what was published, and where, as plain data; where it looked back, what that has brought, too.
+
+    With more than :data:`MOST_FILES_LISTED` files there are no lists of them at all: whoever needs one fails, instead
+    of reading a part for the whole. ``Manifest.read(manifest_path).file_urls`` always has all.
 
     :param manifest: of the export, just published or read from its place.
     """
@@ -86,17 +94,24 @@ def summarize(manifest: Manifest) -> dict[str, Any]:
         "output_path": manifest.url(),
         "manifest_path": manifest.manifest_url,
         "event_count": manifest.event_count,
+        "reported_total": manifest.reported_total,
         "size_bytes": manifest.size_bytes,
-        "files": [manifest.url(part.path) for part in manifest.files],
+        "file_count": len(manifest.files),
+        "file_format": manifest.file_format,
+        "compression": manifest.compression,
+        "files": manifest.file_urls,
         "start_time": manifest.start_time,
         "end_time": manifest.end_time,
         "project": manifest.project,
     }
-    if manifest.lookback is None:
-        return summary
-    return summary | {
-        "late_count": manifest.lookback.late_count,
-        "changed_count": manifest.lookback.changed_count,
-        "correction_files": [manifest.url(part.path) for part in manifest.corrections],
-        "exported_at": manifest.finished_at,
-    }
+    if manifest.lookback is not None:
+        summary |= {
+            "late_count": manifest.lookback.late_count,
+            "changed_count": manifest.lookback.changed_count,
+            "correction_files": manifest.correction_urls,
+            "exported_at": manifest.finished_at,
+        }
+    if len(manifest.files) + len(manifest.corrections) > MOST_FILES_LISTED:
+        for name in ("files", "correction_files"):
+            summary.pop(name, None)
+    return summary

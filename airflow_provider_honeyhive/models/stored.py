@@ -53,7 +53,7 @@ Micros: TypeAlias = Annotated[int, Field(ge=FIRST_US, le=LAST_US)]
 #: A time; in files ISO 8601 with its zone.
 Instant: TypeAlias = Annotated[datetime, BeforeValidator(_instant)]
 
-#: The text of a time, in the one form in which times of this package compare as texts.
+#: The text of a time, in the one form of :func:`.format_time`, whatever form its file has: equal times are equal texts.
 TimeText: TypeAlias = Annotated[str, AfterValidator(lambda text: format_time(_instant(text)))]
 
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -203,8 +203,16 @@ def both_given(
 
 
 def format_time(value: datetime) -> str:
-    """Return ``value`` in UTC as ISO 8601 text to the microsecond, as manifests and results say it."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    """Return ``value`` in UTC as ISO 8601 text, as manifests and results say it.
+
+    To the millisecond, and to the microsecond where it is between two. So equal times are equal texts, but earlier ones
+    need not sort first: compare times, not texts.
+    """
+    between = value.microsecond % MILLISECOND_US
+    return (
+        value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds" if between else "milliseconds")
+        + "Z"
+    )
 
 
 def compact_time(value: datetime) -> str:

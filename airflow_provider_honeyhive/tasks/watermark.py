@@ -214,7 +214,7 @@ class WatermarkState(StoredFile):
 
     def within(self, most_bytes: int) -> WatermarkState:
         """Return this with as many runs as its store takes; of too many the earliest go."""
-        last = sorted(self.runs, key=lambda run_id: self.runs[run_id].end_time)[-MOST_RUNS:]
+        last = sorted(self.runs, key=lambda run_id: self.runs[run_id].window.end)[-MOST_RUNS:]
         while True:
             state = self.model_copy(update={"runs": {run_id: self.runs[run_id] for run_id in last}})
             if len(last) <= 1 or len(json.dumps(state.to_plain())) <= most_bytes:
@@ -336,7 +336,7 @@ def _settled(state: WatermarkState, has_manifest: Callable[[RememberedWindow], b
     :param has_manifest: looks at the place of a run.
     :raises DestinationError: where one of them was to be published cannot be read.
     """
-    for run_id, run in sorted(state.runs.items(), key=lambda item: item[1].end_time):
+    for run_id, run in sorted(state.runs.items(), key=lambda item: item[1].window.end):
         if not state.is_moved_by(run.window):
             continue
         try:

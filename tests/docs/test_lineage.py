@@ -11,7 +11,7 @@ from .documents import Document, codes, run_python
 
 PAGE = Document("docs/lineage.md")
 #: One that has all that an export can have.
-TIMES = {"start_time": "2026-11-21T00:00:00.000000Z", "end_time": "2026-11-22T00:00:00.000000Z"}
+TIMES = {"start_time": "2026-11-21T00:00:00.000Z", "end_time": "2026-11-22T00:00:00.000Z"}
 RESULT = ExportResult.of_files(manifest(lookback=LookbackFacts(windows=1, **TIMES)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 
+from airflow_provider_honeyhive.export.result import MOST_FILES_LISTED
 from airflow_provider_honeyhive.models import filters
 from airflow_provider_honeyhive.models import request as models
 
@@ -25,7 +26,8 @@ def test_every_argument_is_explained():
 
 def test_the_table_of_results_is_that_of_the_example():
     example = json.loads(PAGE.the("json", '"manifest_path"'))
-    assert [code(row[0]) for row in PAGE.table("Key")] == list(example)
+    assert [name for row in PAGE.table("Key") for name in codes(row[0])] == list(example)
+    assert f"at most {MOST_FILES_LISTED:,} files" in PAGE.text
 
 
 def test_the_filters_are_read_as_the_page_says():

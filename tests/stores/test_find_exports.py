@@ -12,11 +12,11 @@ from airflow_provider_honeyhive.storage.paths import open_store
 
 MANIFEST = Manifest(
     project="demo",
-    start_time="2026-01-01T00:00:00.000000Z",
-    end_time="2026-01-02T00:00:00.000000Z",
+    start_time="2026-01-01T00:00:00.000Z",
+    end_time="2026-01-02T00:00:00.000Z",
     event_count=0,
-    started_at="2026-11-22T06:00:00.000000Z",
-    finished_at="2026-11-22T06:00:00.000000Z",
+    started_at="2026-11-22T06:00:00.000Z",
+    finished_at="2026-11-22T06:00:00.000Z",
     file_format="jsonl",
     compression="gzip",
     request=RequestFacts(api_host="h"),

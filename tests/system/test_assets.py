@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TABLE, KIND = ("dataset_event", "dataset") if AIRFLOW_2 else ("asset_event", "asset")
 NUMBERS = count()
-WINDOW = {"start_time": "2026-03-10T00:00:00.000000Z", "end_time": "2026-03-11T00:00:00.000000Z"}
+WINDOW = {"start_time": "2026-03-10T00:00:00.000Z", "end_time": "2026-03-11T00:00:00.000Z"}
 
 
 def asset(name: str) -> Any:

@@ -103,7 +103,7 @@ def test_the_window_of_the_project_is_read(lineage):
         assert source["inputFacets"]["dataQualityMetrics"]["rowCount"] == count
         condition = source["inputFacets"]["subset"]["inputCondition"]
         bounds = [condition[side]["right"]["value"] for side in ("left", "right")]
-        assert bounds == ["2026-03-10T00:00:00.000000Z", "2026-03-11T00:00:00.000000Z"]
+        assert bounds == ["2026-03-10T00:00:00.000Z", "2026-03-11T00:00:00.000Z"]
 
 
 @pytest.mark.parametrize(("task_id", "name"), [("parquet", "parquet"), ("waited", "waited")])

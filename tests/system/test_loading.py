@@ -279,8 +279,8 @@ def export_of(folder: Path, raws: list[list[bytes]], file_format: str) -> dict[s
         "output_path": str(folder),
         "files": files,
         "event_count": sum(map(len, raws)),
-        "start_time": "2026-03-10T00:00:00.000000Z",
-        "end_time": "2026-03-11T00:00:00.000000Z",
+        "start_time": "2026-03-10T00:00:00.000Z",
+        "end_time": "2026-03-11T00:00:00.000Z",
     }
 
 

@@ -73,7 +73,7 @@ def test_the_parts_of_the_runs_own_window_become_one_export(sandbox, output):
     assert run.state == "success", run.errors
     assert_whole(output, sandbox)
     manifest, result = Manifest.read(output), run.xcoms["combine"]
-    assert (manifest.start_time, manifest.end_time) == ("2026-03-10T00:00:00.000000Z", "2026-03-11T00:00:00.000000Z")
+    assert (manifest.start_time, manifest.end_time) == ("2026-03-10T00:00:00.000Z", "2026-03-11T00:00:00.000Z")
     assert manifest.event_count == manifest.reported_total == result["event_count"] == 300
     assert (manifest.airflow.dag_id, manifest.airflow.task_id) == ("many", "combine")
     assert result["output_path"] == str(output)

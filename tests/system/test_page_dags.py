@@ -151,8 +151,8 @@ def check_settled(place: Place) -> None:
     assert place.run.xcoms["settled"] == {
         "event_count": 300,
         "newest": place.run.xcoms["settled"]["newest"],
-        "start_time": "2026-11-22T00:00:00.000000Z",
-        "end_time": "2026-11-23T00:00:00.000000Z",
+        "start_time": "2026-11-22T00:00:00.000Z",
+        "end_time": "2026-11-23T00:00:00.000Z",
         "project": PROJECT,
     }
     assert len(place.ids("honeyhive/2026-11-23/")) == 300
@@ -181,8 +181,8 @@ def check_experiment(place: Place) -> None:
 
 
 def check_by_hand(place: Place) -> None:
-    assert place.run.xcoms["export"]["start_time"] == "2026-11-01T00:00:00.000000Z"
-    assert place.run.xcoms["export"]["end_time"] == "2026-11-08T00:00:00.000000Z"
+    assert place.run.xcoms["export"]["start_time"] == "2026-11-01T00:00:00.000Z"
+    assert place.run.xcoms["export"]["end_time"] == "2026-11-08T00:00:00.000Z"
     assert len(place.ids("honeyhive/from-2026-11-01-to-2026-11-08/")) == 300
 
 

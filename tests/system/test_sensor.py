@@ -81,8 +81,8 @@ def test_a_window_that_has_enough_events_ends_the_wait_at_once(sandbox, mode):
     assert run.result("wait") == {
         "event_count": 300,
         "newest": newest_of(sandbox),
-        "start_time": "2026-03-10T00:00:00.000000Z",
-        "end_time": "2026-03-11T00:00:00.000000Z",
+        "start_time": "2026-03-10T00:00:00.000Z",
+        "end_time": "2026-03-11T00:00:00.000Z",
         "project": "demo",
     }
     assert len(sandbox.requests) == 2

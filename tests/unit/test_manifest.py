@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
 
+from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, find_problems
 from airflow_provider_honeyhive.models.window import format_time, from_micros
@@ -35,8 +37,8 @@ def manifest_of(data: bytes, count: int, compression: str, **other: Any) -> Mani
     )
     facts = {
         "project": "demo",
-        "start_time": "2026-01-01T00:00:00.000000Z",
-        "end_time": "2026-01-02T00:00:00.000000Z",
+        "start_time": "2026-01-01T00:00:00.000Z",
+        "end_time": "2026-01-02T00:00:00.000Z",
         "event_count": count,
         "started_at": NOON_TEXT,
         "finished_at": NOON_TEXT,
@@ -55,6 +57,25 @@ def problems(folder: Path, manifest: Manifest) -> list[str]:
 
 def line(size: int = 0) -> bytes:
     return b'{"event_id":"e","start_time":%d,"inputs":"%s"}\n' % (NOON, b"x" * size)
+
+
+def test_a_manifest_of_an_earlier_release_says_the_same_as_one_of_today():
+    names = [("demo", "id1"), (None, "id2")]
+    today = manifest_of(b"", 0, "none", project_names=[{"name": name, "id": one} for name, one in names])
+    facts = json.loads(today.to_json())
+    assert facts["project_names"] == [{"name": "demo", "id": "id1"}, {"name": None, "id": "id2"}]
+    assert facts["start_time"] == "2026-01-01T00:00:00.000Z"
+
+    text = json.dumps(facts | {"project_names": names}).replace(".000Z", ".000000Z")
+
+    assert Manifest.from_json(text.encode(), "there") == today
+
+
+@pytest.mark.parametrize("names", [["demo"], ["demo", "id", "x"], "de", {"name": 1}, [1, 2], None])
+def test_what_is_no_name_and_id_is_no_manifest(names):
+    facts = json.loads(manifest_of(b"", 0, "none").to_json()) | {"project_names": [names]}
+    with pytest.raises(DestinationError, match="project_names"):
+        Manifest.from_json(json.dumps(facts).encode(), "there")
 
 
 @pytest.mark.parametrize("compression", COMPRESS)

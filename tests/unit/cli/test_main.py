@@ -19,7 +19,7 @@ from airflow_provider_honeyhive.cli import main as cli
 from airflow_provider_honeyhive.cli.connection import KEY_VARIABLES, URL_VARIABLES
 from airflow_provider_honeyhive.cli.terminal import MEANINGS
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.manifest import Manifest, ProjectName
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -168,7 +168,7 @@ def test_an_export_lands_and_its_last_line_says_what_it_is(sandbox, tmp_path, ca
     assert Counter(ids(tmp_path / "out")) == Counter(sandbox.event_ids(DAY.start, DAY.end))
     size = Manifest.read(tmp_path / "out").size_bytes / 1e6
     assert capsys.readouterr().out == (
-        "Exported 300 events of project demo, window [2026-11-22T00:00:00.000000Z, 2026-11-23T00:00:00.000000Z), "
+        "Exported 300 events of project demo, window [2026-11-22T00:00:00.000Z, 2026-11-23T00:00:00.000Z), "
         f"to {tmp_path / 'out'}: files: 1, {size:.1f} MB\n"
     )
 
@@ -182,10 +182,14 @@ def test_json_says_what_the_operator_returns(sandbox, tmp_path, capsys, name):
         "output_path": str(tmp_path / name),
         "manifest_path": str(tmp_path / ("out/_manifest.json" if name == "out" else "day.jsonl.manifest.json")),
         "event_count": 300,
+        "reported_total": 300,
         "size_bytes": manifest.size_bytes,
+        "file_count": 1,
+        "file_format": "jsonl",
+        "compression": "gzip" if name == "out" else "none",
         "files": [str(folder / part.path) for part in manifest.files],
-        "start_time": "2026-11-22T00:00:00.000000Z",
-        "end_time": "2026-11-23T00:00:00.000000Z",
+        "start_time": "2026-11-22T00:00:00.000Z",
+        "end_time": "2026-11-23T00:00:00.000Z",
         "project": "demo",
     }
 
@@ -286,7 +290,7 @@ def test_it_writes_to_an_object_store_and_verifies_there(sandbox, bucket, monkey
             ["--exclude", "metadata.page_size", "--redact", "metadata.page_size"],
             "--redact: got 'metadata.page_size'; --exclude takes out 'metadata.page_size': what",
         ),
-        (["--end", "2026-11-21"], "error: --end: got '2026-11-21T00:00:00.000000Z'; it must be after --start, 2026-11"),
+        (["--end", "2026-11-21"], "error: --end: got '2026-11-21T00:00:00.000Z'; it must be after --start, 2026-11"),
         (["--filter", "{}", "--filter", "{"], "error: --filter (number 1): got {}; field: Field required"),
         (["--filter", '{"field": "a", "operator": "exists"}', "--filter", "{"], "error: --filter (number 2): got '{'"),
         (["--filter", "[1]"], "error: --filter (number 1[0]): got 1; allowed: an EventFilter, a dict"),
@@ -358,7 +362,7 @@ def test_a_data_plane_key_and_an_id_are_all_it_takes(serve, tmp_path, monkeypatc
     assert export(tmp_path / "out", project=sandbox.project_id) == 0
     manifest = Manifest.read(tmp_path / "out")
     assert (manifest.event_count, manifest.project, manifest.request.endpoint) == (300, sandbox.project_id, endpoint)
-    assert manifest.project_names == [("demo", sandbox.project_id)]
+    assert manifest.project_names == [ProjectName(name="demo", id=sandbox.project_id)]
 
 
 @pytest.mark.parametrize(
@@ -564,7 +568,7 @@ def test_gaps_and_overlaps_are_failures_unless_allowed(folder_of_days, capsys, h
     assert cli.main(["verify", str(folder_of_days)]) == 1
     output = capsys.readouterr()
     assert output.err.startswith(f"{kind}: project 'demo': ")
-    assert "[2026-11-21T00:00:00.000000Z, 2026-11-22T00:00:00.000000Z)" in output.err
+    assert "[2026-11-21T00:00:00.000Z, 2026-11-22T00:00:00.000Z)" in output.err
     assert f"{kind}s: 1" in output.out.splitlines()[-1]
     assert cli.main(["verify", str(folder_of_days), "--allow-gaps"]) == 0
     allowed = capsys.readouterr()

@@ -13,7 +13,7 @@ from upath import UPath
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.export.claim import same_project
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage import lease
@@ -220,6 +220,7 @@ def test_exports_to_objects_in_one_folder_do_not_disturb_each_other(sandbox_with
     ],
 )
 def test_a_project_is_the_same_by_name_and_by_id_where_events_say_both(old, names, new, same):
+    names = [ProjectName(name=name, id=one) for name, one in names]
     made = [SimpleNamespace(project=old, project_names=names), SimpleNamespace(project=new, project_names=[])]
     assert same_project(*made) is same
     assert same_project(*reversed(made)) is same

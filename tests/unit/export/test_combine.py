@@ -92,7 +92,7 @@ def test_the_parts_become_one_export_that_proves_the_whole(sandbox_with, client_
     read = Manifest.read(tmp_path)
     read.verify()
     assert read.model_dump() == manifest.model_dump()
-    assert (read.start_time, read.end_time) == ("2026-11-22T00:00:00.000000Z", "2026-11-23T00:00:00.000000Z")
+    assert (read.start_time, read.end_time) == ("2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z")
     assert read.event_count == read.reported_total == 3_000
     assert (read.project, read.airflow, read.request) == ("demo", TASK, made[0].request)
     assert read.started_at == min(one.started_at for one in made)

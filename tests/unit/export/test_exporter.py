@@ -28,7 +28,7 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.xcom import collect_events
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import EARLIEST, LATEST, Window, format_time, from_micros
@@ -215,7 +215,7 @@ def test_the_manifest_says_what_was_asked_and_found(sandbox, client, tmp_path):
     read = Manifest.read(tmp_path / "out")
     assert read.model_dump() == Manifest.read(tmp_path / "out" / "_manifest.json").model_dump()
     assert read.model_dump() == made.model_dump()
-    assert (read.start_time, read.end_time) == ("2026-11-22T00:00:00.000000Z", "2026-11-23T00:00:00.000000Z")
+    assert (read.start_time, read.end_time) == ("2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z")
     assert (read.project, read.event_count, read.airflow) == ("demo", 300, facts)
     assert read.request.endpoint == "export"
     assert read.request.api_host in sandbox.url
@@ -449,7 +449,7 @@ def test_a_project_can_be_asked_for_by_its_id(sandbox, client, tmp_path):
 def test_events_that_name_no_project_are_exported_and_noted(sandbox_with, client_of, tmp_path, caplog):
     sandbox = sandbox_with(behaviour=Behaviour(drop_project_field=True), **GENERATED)
     manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out")
-    assert manifest.project_names == [(None, sandbox.project_id)]
+    assert manifest.project_names == [ProjectName(name=None, id=sandbox.project_id)]
     assert caplog.text.count("cannot be told") == 1
 
 

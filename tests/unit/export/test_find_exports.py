@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 def a_manifest(project: str = "demo", **other: Any) -> bytes:
     facts = {
         "project": project,
-        "start_time": "2026-01-01T00:00:00.000000Z",
-        "end_time": "2026-01-02T00:00:00.000000Z",
+        "start_time": "2026-01-01T00:00:00.000Z",
+        "end_time": "2026-01-02T00:00:00.000Z",
         "event_count": 0,
-        "started_at": "2026-11-22T06:00:00.000000Z",
-        "finished_at": "2026-11-22T06:00:00.000000Z",
+        "started_at": "2026-11-22T06:00:00.000Z",
+        "finished_at": "2026-11-22T06:00:00.000Z",
         "file_format": "jsonl",
         "compression": "gzip",
         "request": RequestFacts(api_host="h"),
@@ -161,7 +161,7 @@ def test_looking_back_reads_the_manifests_of_its_time_alone(tmp_path):
     for day in days:
         name = f"{day:%Y-%m-%d}"
         end = f"{day + timedelta(days=1):%Y-%m-%d}"
-        put_manifest(tmp_path / name, start_time=f"{name}T00:00:00.000000Z", end_time=f"{end}T00:00:00.000000Z")
+        put_manifest(tmp_path / name, start_time=f"{name}T00:00:00.000Z", end_time=f"{end}T00:00:00.000Z")
         modified = (day + timedelta(days=1)).timestamp()
         os.utime(tmp_path / name / "_manifest.json", (modified, modified))
     wanted = Manifest.from_json((tmp_path / name / "_manifest.json").read_bytes(), "")

@@ -126,7 +126,7 @@ def test_late_and_changed_events_of_the_days_before_become_corrections(sandbox, 
         "_corrections/reason=late",
         "_corrections/reason=changed",
     }
-    assert manifest.lookback.read_again == [("2026-11-03T00:00:00.000000Z", "2026-11-05T00:00:00.000000Z")]
+    assert manifest.lookback.read_again == [("2026-11-03T00:00:00.000Z", "2026-11-05T00:00:00.000Z")]
     summary = summarize(manifest)
     assert [summary["late_count"], summary["changed_count"], len(summary["correction_files"])] == [1, 1, 2]
     assert len(summary["files"]) == 1

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.result import ExportResult, summarize
-from airflow_provider_honeyhive.formats.datafile import PartFile
+from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
@@ -25,8 +25,8 @@ RESULT = ExportResult(
     api_host="api.example.com",
     project="demo",
     project_id="id-of-demo",
-    start_time="2026-03-10T00:00:00.000000Z",
-    end_time="2026-03-11T00:00:00.000000Z",
+    start_time="2026-03-10T00:00:00.000Z",
+    end_time="2026-03-11T00:00:00.000Z",
     event_count=5,
 )
 
@@ -35,15 +35,15 @@ def manifest(**facts) -> Manifest:
     return Manifest(
         **{
             "project": "demo",
-            "start_time": "2026-03-10T00:00:00.000000Z",
-            "end_time": "2026-03-11T00:00:00.000000Z",
+            "start_time": "2026-03-10T00:00:00.000Z",
+            "end_time": "2026-03-11T00:00:00.000Z",
             "event_count": 5,
             "reported_total": 6,
             "events_without_time": 1,
             "bytes_read": 700,
             "project_names": [("demo", "id-of-demo")],
-            "started_at": "2026-03-11T00:00:01.000000Z",
-            "finished_at": "2026-03-11T00:00:02.000000Z",
+            "started_at": "2026-03-11T00:00:01.000Z",
+            "finished_at": "2026-03-11T00:00:02.000Z",
             "file_format": "parquet",
             "compression": "zstd",
             "request": RequestFacts(project="demo", api_host="api.example.com"),
@@ -95,6 +95,23 @@ def test_a_published_export_knows_where_it_is(sandbox_with, client_of, tmp_path)
         assert summary == summarize(Manifest.read(f"{tmp_path}/{name}"))
         assert all(Path(file).exists() for file in (*summary["files"], summary["manifest_path"]))
         published.verify()
+
+
+@pytest.mark.parametrize(("files", "corrections", "listed"), [(1_000, 0, True), (1_001, 0, False), (999, 2, False)])
+def test_a_result_lists_all_files_or_none(files, corrections, listed):
+    part = {"event_count": 1, "size_bytes": 1, "sha256": "0" * 64}
+    published = manifest(
+        files=[PartFile(path=f"part-{n}.parquet", **part) for n in range(files)],
+        corrections=[CorrectionFile(path=f"{n}.parquet", reason="late", **part) for n in range(corrections)],
+        lookback={"windows": 1, "start_time": "2026-03-09T00:00:00Z", "end_time": "2026-03-10T00:00:00Z"},
+    )
+
+    summary = summarize(published)
+
+    assert ("files" in summary, "correction_files" in summary) == (listed, listed)
+    assert summary["file_count"] == files == len(published.file_urls)
+    assert published.file_urls[-1] == f"/bucket/day/part-{files - 1}.parquet"
+    assert len(published.correction_urls) == corrections
 
 
 def test_telling_where_an_export_is_opens_no_store_again(sandbox_with, client_of, tmp_path, monkeypatch):

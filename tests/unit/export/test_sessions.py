@@ -209,7 +209,7 @@ def test_events_before_the_root_and_long_after_the_window_come_too(sandbox_with,
     manifest = export_events(client_of(sandbox), DAILY, tmp_path / "out")
     assert ids(tmp_path / "out") == ["in-3", "in-2", "in-4", "in", "in-1"]
     (part,) = manifest.files
-    assert (part.min_start_time, part.max_start_time) == ("2026-10-13T00:00:00.000000Z", "2027-02-21T00:00:00.000000Z")
+    assert (part.min_start_time, part.max_start_time) == ("2026-10-13T00:00:00.000Z", "2027-02-21T00:00:00.000Z")
     Manifest.read(tmp_path / "out").verify()
 
 

@@ -47,7 +47,7 @@ class Everything(StoredFile):
     count: Count = 0
     micros: Micros = 0
     instant: Instant = datetime(2026, 1, 1, tzinfo=UTC)
-    text: TimeText = "2026-01-01T00:00:00.000000Z"
+    text: TimeText = "2026-01-01T00:00:00.000Z"
     sha256: Sha256 = "0" * 64
     name: FileName = "a"
     flag: bool = False
@@ -128,7 +128,7 @@ def test_a_time_is_iso_8601_with_a_zone(field, time):
 
 def test_equal_times_are_equal_texts():
     for text in ("2026-01-01T00:00:00Z", "2026-01-01T01:00:00+01:00", "20260101T000000.000Z"):
-        assert load(text=text).text == "2026-01-01T00:00:00.000000Z"
+        assert load(text=text).text == "2026-01-01T00:00:00.000Z"
         assert load(instant=text).instant == datetime(2026, 1, 1, tzinfo=UTC)
 
 

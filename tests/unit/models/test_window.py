@@ -153,6 +153,13 @@ def test_every_text_of_a_time_has_four_digits_for_the_year(year, text):
 
 
 @pytest.mark.parametrize(
+    ("micros", "text"), [(0, "00.000"), (120_000, "00.120"), (1, "00.000001"), (999_990, "00.999990")]
+)
+def test_times_have_microseconds_only_where_they_have_some(micros, text):
+    assert format_time(from_micros(micros)) == f"1970-01-01T00:00:{text}Z"
+
+
+@pytest.mark.parametrize(
     "value",
     [
         LATEST.max,

@@ -234,18 +234,18 @@ def test_the_trigger_gets_all_it_needs(sandbox, clock):
     assert arguments == {
         "project": None,
         "filters": [{"field": "event_name", "operator": "is not", "value": "x", "type": "string"}],
-        "start_time": "2026-11-22T00:00:00.000000Z",
-        "end_time": "2026-11-23T00:00:00.000000Z",
+        "start_time": "2026-11-22T00:00:00.000Z",
+        "end_time": "2026-11-23T00:00:00.000Z",
         "evaluation_id": None,
         "min_events": 301,
         "settled_for": 600.0,
         "poke_interval": 30.0,
-        "deadline": "2026-11-24T01:00:00.000000Z",
+        "deadline": "2026-11-24T01:00:00.000Z",
         "honeyhive_conn_id": CONN_ID,
         "still": {
             "event_count": 300,
             "newest": newest.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "since": "2026-11-24T00:00:00.000000Z",
+            "since": "2026-11-24T00:00:00.000Z",
         },
     }
     assert deferred.value.timeout == timedelta(seconds=3600 + sensors.BACKSTOP_S)

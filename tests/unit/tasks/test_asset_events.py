@@ -83,13 +83,13 @@ def test_files_are_folded_up_in_the_log(caplog):
         event_count=1_234,
         size_bytes=2_500_000,
         sha256="0" * 64,
-        min_start_time="2026-03-10T00:00:00.000000Z",
-        max_start_time="2026-03-10T01:00:00.000000Z",
+        min_start_time="2026-03-10T00:00:00.000Z",
+        max_start_time="2026-03-10T01:00:00.000Z",
     )
     log_files(manifest(files=[part]))
     assert caplog.messages == [
         "::group::Files: 1",
-        "part-1.parquet: 1,234 events, 2.5 MB, 2026-03-10T00:00:00.000000Z to 2026-03-10T01:00:00.000000Z",
+        "part-1.parquet: 1,234 events, 2.5 MB, 2026-03-10T00:00:00.000Z to 2026-03-10T01:00:00.000Z",
         "::endgroup::",
     ]
 

@@ -29,8 +29,8 @@ def result_of(**facts: Any) -> ExportResult:
 RESULT = result_of()
 FACTS = {
     "project": "demo",
-    "start_time": "2026-03-10T00:00:00.000000Z",
-    "end_time": "2026-03-11T00:00:00.000000Z",
+    "start_time": "2026-03-10T00:00:00.000Z",
+    "end_time": "2026-03-11T00:00:00.000Z",
     "event_count": 5,
     "reported_total": 6,
     "output_path": "s3://bucket/day/",

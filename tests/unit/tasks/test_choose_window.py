@@ -89,8 +89,8 @@ def test_a_given_window_is_kept_before_it_is_published(make, tmp_path):
     assert json.loads(file.read_text()) == {
         "runs": {
             "a": {
-                "start_time": "2026-11-22T06:00:00.000000Z",
-                "end_time": "2026-11-22T12:00:00.000000Z",
+                "start_time": "2026-11-22T06:00:00.000Z",
+                "end_time": "2026-11-22T12:00:00.000Z",
                 "published": False,
                 "output_path": f"{tmp_path}/a/",
             }
@@ -301,7 +301,7 @@ def test_a_window_that_is_not_is_left_to_the_triggerer(make, clock, delay, end):
     assert deferred.value.method_name == "resume"
     assert deferred.value.trigger.serialize() == (
         "airflow_provider_honeyhive.triggers.moment.HoneyHiveMomentTrigger",
-        {"moment": "2026-11-22T13:00:00.000000Z", "event": None},
+        {"moment": "2026-11-22T13:00:00.000Z", "event": None},
     )
     assert clock.slept == []
 
@@ -310,7 +310,7 @@ def test_by_default_a_window_gets_the_minutes_that_events_take_to_show(make, clo
     wait(make(), NOON - timedelta(minutes=5))
     with pytest.raises(TaskDeferred) as deferred:
         wait(make(), NOON - timedelta(minutes=4))
-    assert deferred.value.trigger.moment == "2026-11-22T12:01:00.000000Z"
+    assert deferred.value.trigger.moment == "2026-11-22T12:01:00.000Z"
     assert clock.slept == []
 
 
@@ -325,7 +325,7 @@ def test_without_a_triggerer_the_wait_ends_and_a_retry_exports(make, clock):
 def test_a_delay_that_leads_out_of_the_calendar_ends_with_it(make, clock):
     with pytest.raises(TaskDeferred) as deferred:
         wait(make(delay=timedelta(days=36_500)), LATEST)
-    assert deferred.value.trigger.moment == "9999-12-31T00:00:00.000000Z"
+    assert deferred.value.trigger.moment == "9999-12-31T00:00:00.000Z"
 
 
 def test_some_seconds_are_waited_for_in_the_worker(make, clock):

@@ -39,8 +39,8 @@ def test_the_input_is_the_window_of_the_project():
         (side["left"]["field"], side["comparison"], side["right"]["value"])
         for side in (condition["left"], condition["right"])
     ] == [
-        ("start_time", "GREATER_EQUAL_THAN", "2026-03-10T00:00:00.000000Z"),
-        ("start_time", "LESS_THAN", "2026-03-11T00:00:00.000000Z"),
+        ("start_time", "GREATER_EQUAL_THAN", "2026-03-10T00:00:00.000Z"),
+        ("start_time", "LESS_THAN", "2026-03-11T00:00:00.000Z"),
     ]
 
 

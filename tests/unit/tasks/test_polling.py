@@ -169,9 +169,9 @@ def test_another_project_is_not_counted(sandbox_with, client_of):
 def test_a_result_fits_into_xcom():
     assert FOUND.result(DEMO) == {
         "event_count": 5,
-        "newest": "2026-11-22T22:00:00.750000Z",
-        "start_time": "2026-11-22T00:00:00.000000Z",
-        "end_time": "2026-11-23T00:00:00.000000Z",
+        "newest": "2026-11-22T22:00:00.750Z",
+        "start_time": "2026-11-22T00:00:00.000Z",
+        "end_time": "2026-11-23T00:00:00.000Z",
         "project": "demo",
     }
 
@@ -231,9 +231,9 @@ def test_what_was_seen_survives_as_plain_data(snapshot):
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
-        (Condition(9), "5 events, the newest of 2026-11-22T00:00:00.000000Z; waiting for at least 9"),
-        (Condition(5, 60), "5 events, the newest of 2026-11-22T00:00:00.000000Z; unchanged for 7 of 60 s"),
-        (Condition(5), "5 events, the newest of 2026-11-22T00:00:00.000000Z"),
+        (Condition(9), "5 events, the newest of 2026-11-22T00:00:00.000Z; waiting for at least 9"),
+        (Condition(5, 60), "5 events, the newest of 2026-11-22T00:00:00.000Z; unchanged for 7 of 60 s"),
+        (Condition(5), "5 events, the newest of 2026-11-22T00:00:00.000Z"),
     ],
 )
 def test_the_log_says_what_is_missing(condition, said):

@@ -94,8 +94,8 @@ def test_what_it_waits_for_survives_its_being_made_anew():
     given = waiting(
         filters=ERRORS,
         settled_for=600.0,
-        still={"event_count": 3, "newest": None, "since": "2026-11-22T00:00:00.000000Z"},
-        deadline="2026-11-24T00:00:00.000000Z",
+        still={"event_count": 3, "newest": None, "since": "2026-11-22T00:00:00.000Z"},
+        deadline="2026-11-24T00:00:00.000Z",
     )
 
     assert again(given).serialize() == given.serialize()

@@ -190,10 +190,10 @@ def test_an_announcement_says_what_came_and_gives_the_window_that_holds_it():
         "event_count": 3,
         "event_ids": ["b", "c", "a"],
         "event_ids_left_off": 0,
-        "oldest": "2026-11-22T12:00:03.000000Z",
+        "oldest": "2026-11-22T12:00:03.000Z",
         "newest": "2026-11-22T12:00:10.001500Z",
-        "start_time": "2026-11-22T12:00:03.000000Z",
-        "end_time": "2026-11-22T12:00:10.002000Z",
+        "start_time": "2026-11-22T12:00:03.000Z",
+        "end_time": "2026-11-22T12:00:10.002Z",
     }
 
 
