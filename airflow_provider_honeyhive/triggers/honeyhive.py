@@ -170,15 +170,16 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
     where the triggerer dies in the second between Airflow's storing it and the note of that.
 
     Events that come late, or match late, such as those that people rate days later, are found as long as their
-    ``start_time`` is within ``lookback``. Each look reads the matching events of that time, so let the filters
-    match few events.
+    ``start_time`` is within ``lookback``; also those from before the watcher began, whose first look takes note of what
+    matches already. Each look reads the matching events of that time, so let the filters match few events.
 
     :param project: name of the project; default: the connection's extra ``project``.
     :param filters: conditions that all must hold: EventFilter objects, dicts, or JSON texts of them. Needed,
         since nobody wants a run for every event.
     :param evaluation_id: watch only the events of this experiment run.
-    :param start_time: events from then on count, when the watcher starts for the first time; default: from its
-        start on. A fixed time, since a trigger that is different at each parsing of the DAG never gets going.
+    :param start_time: events from then on are new, when the watcher starts for the first time; default: from its
+        start on. Older ones are new where they match only later. A fixed time, since a trigger that is different at
+        each parsing of the DAG never gets going.
     :param lookback: how long after its ``start_time`` an event may appear: timedelta or seconds; default one
         hour.
     :param poll_interval: seconds between two looks, or a timedelta; default 60.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.display import described, get_logger, place_of
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
-from airflow_provider_honeyhive.models.window import SECOND_US, format_time, from_micros
+from airflow_provider_honeyhive.models.window import FIRST_US, SECOND_US, format_time, from_micros
 from airflow_provider_honeyhive.tasks.polling import in_thread
 from airflow_provider_honeyhive.triggers.watch_state import WatchState, is_shortened, look, without_pending
 
@@ -94,7 +94,8 @@ class Watch:
     :param polling_client: what to ask.
     :param store: keeps the state.
     :param filters: of the announcements.
-    :param begin: microseconds since 1970 from which on events count, for a watcher without a state; None: now.
+    :param begin: microseconds since 1970 from which on events count, for a watcher without a state; None: now. Older
+        ones count where they come to match later.
     :param poll_interval: seconds between two looks.
     :param lookback: seconds in which late events are looked for.
     :param clock: microseconds since 1970.
@@ -181,7 +182,8 @@ class Watch:
                 len(state.seen),
                 format_time(from_micros(state.since)),
             )
-        if state.pending is not None or state.since - self._saved_since >= self._lookback:
+        marked = before.begin is not None and state.begin is None
+        if marked or state.pending is not None or state.since - self._saved_since >= self._lookback:
             await self._save(state)
             self._saved_since = state.since
         # Not before it is saved: an announcement that is not safe is not made.
@@ -194,10 +196,13 @@ class Watch:
             latest = max(self._clock(), self._begin or 0)
             state = WatchState.from_json(data, self._filters, where=str(self._store), latest=latest)
         else:
-            state = WatchState(self._clock() if self._begin is None else self._begin)
+            begin = self._clock() if self._begin is None else self._begin
+            # What matches later than it happened, such as a trace that people rate, may be that much older.
+            state = WatchState(max(begin - self._lookback, FIRST_US), begin=begin)
             await self._save(state)
         self._saved_since = state.since
-        log.info("Watching for events from %s on; %d are known", format_time(from_micros(state.since)), len(state.seen))
+        new_since = format_time(from_micros(state.since if state.begin is None else state.begin))
+        log.info("Watching for events from %s on; %d are known", new_since, len(state.seen))
         return state
 
     async def _save(self, state: WatchState) -> None:

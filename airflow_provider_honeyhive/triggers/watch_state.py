@@ -66,12 +66,14 @@ class _Announcement(StoredModel):
 class StoredWatch(StoredFile):
     """What is kept of a :class:`WatchState`.
 
+    :param begin: see :class:`WatchState`; None, too, where an earlier release wrote it.
     :param seen: packed digests and times, in Base64.
     """
 
     KIND: ClassVar[str] = "watcher's state"
 
     since: Micros
+    begin: Micros | None = None
     seen: Annotated[str, AfterValidator(_checked_seen)]
     pending: _Announcement | None
 
@@ -83,11 +85,14 @@ class WatchState:
     :param since: microseconds since 1970; no older event is asked for any more.
     :param seen: digests of the ids of matching events from ``since`` on, and their times.
     :param pending: an announcement that Airflow may not have got.
+    :param begin: microseconds since 1970: matching events from before are not new, and the next look only marks them as
+        seen; None: that has been done.
     """
 
     since: int
     seen: Mapping[bytes, int] = field(default_factory=dict)
     pending: dict[str, Any] | None = None
+    begin: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data: 16 characters for each event seen, and no filters, since these may be long."""
@@ -96,6 +101,7 @@ class WatchState:
         return {
             StoredWatch.VERSION_KEY: StoredWatch.VERSION,
             "since": self.since,
+            "begin": self.begin,
             "seen": base64.b64encode(packed).decode(),
             "pending": self.pending and {key: value for key, value in self.pending.items() if key != "filters"},
         }
@@ -118,12 +124,12 @@ class WatchState:
             raise DestinationTakenError(f"{shown(error)}; remove it to begin again") from None
         since, packed = stored.since, base64.b64decode(stored.seen)
         seen = {digest: since + seconds * SECOND_US for digest, seconds in _SEEN.iter_unpack(packed)}
-        if max((since, *seen.values())) > latest + CLOCKS_APART_US:
+        if max((since, stored.begin or since, *seen.values())) > latest + CLOCKS_APART_US:
             raise DestinationTakenError(
                 f"{where} is of a time to come, so the watcher would wait for it: remove it to begin again"
             )
         pending = None if stored.pending is None else {**stored.pending.model_dump(), "filters": filters}
-        return cls(since, seen, pending)
+        return cls(since, seen, pending, stored.begin)
 
 
 def look(
@@ -131,7 +137,7 @@ def look(
 ) -> WatchState:
     """Ask for the matching events from ``state.since`` to now, and return the new state.
 
-    New events are in its ``pending``.
+    New events are in its ``pending``. What matches already when the watcher begins is not new.
 
     :param now: microseconds since 1970.
     :param lookback: microseconds before ``now`` in which late events are looked for from then on.
@@ -141,26 +147,41 @@ def look(
     if now <= state.since:
         return state
     window = Window(from_micros(state.since), from_micros(now))
-    shown = _read(client, request.model_copy(update={"window": window}), now)
-    return remembered(request, state, shown, since=max(state.since, now - lookback), most_bytes=most_bytes)
+    shown = _read(client, request.model_copy(update={"window": window}))
+    since = max(state.since, now - lookback)
+    return remembered(request, state, shown, now=now, since=since, most_bytes=most_bytes)
 
 
 def remembered(
-    request: ExportRequest, state: WatchState, shown: Mapping[Hashable, int], *, since: int, most_bytes: int
+    request: ExportRequest,
+    state: WatchState,
+    shown: Mapping[Hashable, int | None],
+    *,
+    now: int,
+    since: int,
+    most_bytes: int,
 ) -> WatchState:
     """Return the state after a look.
 
-    :param shown: ids of the matching events, and their times.
+    :param shown: ids of the matching events, and their times; None for one that has none.
+    :param now: the time of the look, and of events without one.
     :param since: from when on events are to be remembered.
     :param most_bytes: see :func:`look`.
     """
-    fresh = {id_: time for id_, time in shown.items() if _digest(id_) not in state.seen}
-    seen = {**state.seen, **{_digest(id_): time for id_, time in shown.items()}}
+    begin = state.begin
+    fresh = {
+        id_: now if time is None else time
+        for id_, time in shown.items()
+        if _digest(id_) not in state.seen and (begin is None or (time is not None and time >= begin))
+    }
+    seen = {**state.seen, **{_digest(id_): now if time is None else time for id_, time in shown.items()}}
+    if begin is not None and now >= begin:
+        begin = None
     pending = announcement(request, fresh) if fresh else None
     newest = max((since, *seen.values()))
-    room = most_bytes - len(json.dumps(WatchState(newest, pending=pending).to_json()))
+    room = most_bytes - len(json.dumps(WatchState(newest, pending=pending, begin=begin).to_json()))
     since = _floor(seen.values(), since, max(0, room // _SEEN_CHARACTERS))
-    return WatchState(since, {digest: time for digest, time in seen.items() if time >= since}, pending)
+    return WatchState(since, {digest: time for digest, time in seen.items() if time >= since}, pending, begin)
 
 
 def is_shortened(state: WatchState, *, now: int, lookback: int, before: WatchState) -> bool:
@@ -197,14 +218,14 @@ def without_pending(state: WatchState) -> WatchState:
     return replace(state, pending=None)
 
 
-def _read(client: HoneyHiveClient, request: ExportRequest, now: int) -> dict[Hashable, int]:
-    """Return the ids of the request's events with their times; ``now`` for one without a time."""
+def _read(client: HoneyHiveClient, request: ExportRequest) -> dict[Hashable, int | None]:
+    """Return the ids of the request's events with their times."""
     # Here, and so in a thread: in the triggerer's event loop it would hold up all triggers.
     from airflow_provider_honeyhive.reading.counting import lean  # noqa: PLC0415
     from airflow_provider_honeyhive.reading.stream import iter_batches  # noqa: PLC0415
 
     return {
-        id_: now if time is None else time
+        id_: time
         for batch in iter_batches(client, lean(client, request))
         for id_, time in zip(batch.ids, batch.times, strict=True)
     }

@@ -150,7 +150,8 @@ def test_the_beginning_is_saved_so_that_a_restart_does_not_move_it(sandbox, clie
     stage.meanwhile = [lambda: None, lambda: sandbox.add([failed("a", 30)])]
 
     assert first(stage.watch()) == [["a"]]
-    assert stage.store.saved[0]["since"] == begun
+    assert stage.store.saved[0]["begin"] == begun
+    assert stage.store.saved[0]["since"] == begun - 3_600_000_000
 
 
 def test_an_announcement_is_saved_before_it_is_made(sandbox, stage):
@@ -166,11 +167,30 @@ def test_a_confirmed_announcement_is_taken_out_of_the_state(sandbox, stage):
 
     assert first(stage.watch(), 2) == [["a"], ["b"]]
     assert [saved["pending"] and saved["pending"]["event_ids"] for saved in stage.store.saved] == [
-        None,
+        None,  # the beginning
+        None,  # what matched then
         ["a"],
         None,
         ["b"],
     ]
+
+
+def test_what_matched_at_the_beginning_is_saved_before_anything_is_announced(sandbox, stage):
+    """A restart would take what matches by then for what matched at the beginning."""
+    sandbox.add([{**failed("rated", -600), "error": None}, failed("matched", -60)])
+
+    def rate() -> None:
+        sandbox.delete(["rated"])
+        sandbox.add([failed("rated", -600)])
+
+    stage.meanwhile = [rate]
+
+    async def look_once(watch: Watch) -> None:
+        await watch._look()
+
+    asyncio.run(look_once(stage.watch()))  # and the triggerer dies
+    rate()
+    assert first(stage.watch()) == [["rated"]]
 
 
 def test_nothing_more_is_asked_until_an_announcement_is_confirmed(sandbox, stage):
@@ -292,7 +312,13 @@ def test_a_quiet_watcher_saves_its_state_once_in_a_lookback(sandbox, stage):
 
     first(stage.watch())
 
-    assert [saved["since"] - START_US for saved in stage.store.saved] == [0, 3_600_000_000, 5_460_000_000]
+    assert [saved["since"] - START_US for saved in stage.store.saved] == [
+        -3_600_000_000,  # the beginning
+        -3_600_000_000,  # what matched then
+        0,
+        3_600_000_000,
+        5_460_000_000,
+    ]
 
 
 def test_events_beyond_the_capacity_are_warned_of(sandbox, stage, caplog):

@@ -82,6 +82,63 @@ def test_events_before_the_beginning_do_not_count(sandbox, watcher):
     assert watcher.look(60) == ["first"]
 
 
+@pytest.fixture
+def beginner(watcher):
+    """Begin at :data:`START`, with a first look still to come."""
+    watcher.state = WatchState(us(-HOUR), begin=us(0))
+    return watcher
+
+
+def test_the_first_look_announces_nothing_that_matched_before_the_beginning(sandbox, beginner):
+    sandbox.add([failed("older", -HOUR + 1), failed("before", -1), failed("first", 0)])
+
+    assert [beginner.look(60), beginner.look(120)] == [["first"], []]
+
+
+def test_an_older_event_that_matches_after_the_first_look_is_announced(sandbox, beginner):
+    sandbox.add([{**failed("rated", -3000), "error": None}, failed("matched", -2000)])
+    assert beginner.look(1) == []
+    sandbox.delete(["rated"])
+    sandbox.add([failed("rated", -3000)])
+    beginner.restart()
+
+    assert [beginner.look(60), beginner.look(120)] == [["rated"], []]
+
+
+def test_an_event_that_stops_matching_and_matches_again_is_no_news(sandbox, beginner):
+    sandbox.add([failed("a", -100)])
+    beginner.look(1)
+    sandbox.delete(["a"])
+    assert beginner.look(60) == []
+    sandbox.add([failed("a", -100)])
+
+    assert beginner.look(120) == []
+
+
+def test_events_without_a_time_that_match_at_the_beginning_are_no_news(sandbox, beginner):
+    sandbox.add([{**failed("untimed", 0), "start_time": None}])
+
+    assert [beginner.look(1), beginner.look(60)] == [[], []]
+
+
+def test_until_a_beginning_in_the_future_nothing_is_news(sandbox, watcher):
+    watcher.state = WatchState(us(0), begin=us(HOUR))
+    sandbox.add([failed("early", 10)])
+    assert watcher.look(60) == []
+    sandbox.add([failed("also early", 70), failed("first", HOUR + 1)])
+
+    assert [watcher.look(120), watcher.look(HOUR + 60), watcher.look(HOUR + 120)] == [[], ["first"], []]
+
+
+def test_a_failed_first_look_is_made_again_and_swallows_nothing_that_came_since_the_beginning(sandbox, beginner):
+    sandbox.add([failed("before", -1)])
+    beginner.restart()
+    sandbox.add([failed("meanwhile", 30)])
+    beginner.restart()
+
+    assert [beginner.look(HOUR / 2), beginner.look(HOUR)] == [["meanwhile"], []]
+
+
 def test_an_event_that_comes_late_is_announced(sandbox, watcher):
     sandbox.add([failed("new", 3000)])
     assert watcher.look(3600) == ["new"]
@@ -231,7 +288,7 @@ def test_the_fullest_state_fits_into_what_its_store_takes_however_long_the_filte
     )
     fresh = {f"{n:036d}" + "é" * 40: us(n) for n in range(5_000)}
     for most_bytes, least in ((65_535, 3_500), (9_000, 16), (100, 0)):
-        state = remembered(asked, WatchState(us(0)), fresh, since=us(0), most_bytes=most_bytes)
+        state = remembered(asked, WatchState(us(0)), fresh, now=us(9_000), since=us(0), most_bytes=most_bytes)
         saved = json.dumps(state.to_json())
         assert len(saved) <= most_bytes or not state.seen
         assert len(state.seen) >= least
@@ -253,6 +310,7 @@ SAVED = WatchState(us(0), {bytes(8): us(5)}, announcement(ERRORS, {"a": us(1), "
     "other",
     [
         *({"since": since} for since in ("0", None, True, 1.5, -(10**18), 10**18, 10**400)),
+        *({"begin": begin} for begin in ("0", True, 1.5, 10**18)),
         *({"seen": seen} for seen in (5, None, "no base64!", "AAAA", "\ud800", [])),
         *({"pending": pending} for pending in ("", [], {}, {"batch": 5}, {**SAVED["pending"], "event_count": "2"})),
         *({"pending": {**SAVED["pending"], "newest": newest}} for newest in (None, "late", "2026-01-01T00:00:00")),
@@ -269,7 +327,8 @@ def test_a_state_that_cannot_be_right_is_told_with_what_to_do(other):
 @pytest.mark.parametrize("since", [us(90_000), us(10**9)])
 def test_a_state_of_a_time_to_come_is_told_instead_of_waited_for(since):
     """Whatever of it is in the future: when it begins, or what it has seen."""
-    for data in (WatchState(since).to_json(), WatchState(us(0), {bytes(8): since}).to_json()):
+    states = WatchState(since), WatchState(us(0), {bytes(8): since}), WatchState(us(0), begin=since)
+    for data in (state.to_json() for state in states):
         with pytest.raises(DestinationTakenError, match="of a time to come"):
             WatchState.from_json(data, [], latest=us(0))
     assert WatchState.from_json(WatchState(since).to_json(), [], latest=since).since == since
@@ -277,9 +336,10 @@ def test_a_state_of_a_time_to_come_is_told_instead_of_waited_for(since):
 
 
 def test_the_state_of_the_last_release_is_understood():
-    state = WatchState.from_json(json.loads(json.dumps(SAVED)), [{"field": "error"}], latest=us(10))
+    last = {name: value for name, value in SAVED.items() if name != "begin"}
+    state = WatchState.from_json(json.loads(json.dumps(last)), [{"field": "error"}], latest=us(10))
     assert state.pending == {**SAVED["pending"], "filters": [{"field": "error"}]}
-    assert (state.since, state.seen) == (us(0), {bytes(8): us(5)})
+    assert (state.since, state.seen, state.begin) == (us(0), {bytes(8): us(5)}, None)
 
 
 #: What happens: events of an age in seconds appear, time passes, the triggerer is started again.
