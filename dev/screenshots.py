@@ -57,7 +57,7 @@ with DAG("{DAG_ID}", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=U
         honeyhive_conn_id="honeyhive_demo",
         filters=[EventFilter(field="event_type", operator="is", value="model")],
         exclude_fields=["inputs"],
-        output_path="s3://my-bucket/honeyhive/{{{{ ds }}}}/",
+        output_path="s3://my-bucket/honeyhive/{{start:%Y-%m-%d}}/",
         output_conn_id="store",
         file_format="parquet",
         partition_by=["event_type"],

@@ -6,9 +6,9 @@ Needs the connection ``honeyhive_default`` with an API key and, in its extra ``p
       "extra": {"project": "my-project"}}'
 
 The run of each midnight exports the day before it, ``[00:00, 24:00)`` UTC: the window of a run is its own, so
-nothing is exported twice and nothing is left out, and clearing a run exports the same day again. The window's
-end is part of the path, so each run has a folder of its own. ``HONEYHIVE_EXAMPLE_OUTPUT`` says where: any URL
-that ``ObjectStoragePath`` takes, such as ``s3://bucket/honeyhive``.
+nothing is exported twice and nothing is left out, and clearing a run exports the same day again. Each day has a folder
+of its own, called after it. ``HONEYHIVE_EXAMPLE_OUTPUT`` says where: any URL that ``ObjectStoragePath`` takes, such as
+``s3://bucket/honeyhive``.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ with DAG(
 ):
     export = HoneyHiveExportEventsOperator(
         task_id="export",
-        # The end, since a data interval on Airflow 3 begins and ends at the tick. With more than one run a
-        # day: {{ data_interval_end | ts_nodash }}.
-        output_path=OUTPUT + "/{{ data_interval_end | ds }}/",
+        # Filled with the start of the window, whatever kind of run it is. With more than one run a day:
+        # {start:%Y-%m-%dT%H}, or {window_id}.
+        output_path=OUTPUT + "/{start:%Y-%m-%d}/",
         retries=3,
     )
     use_export(export.output)

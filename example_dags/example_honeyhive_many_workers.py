@@ -32,7 +32,7 @@ with DAG(
     default_args={"retries": 3},
     tags=["honeyhive", "example"],
 ):
-    folder = OUTPUT + "/by-many/{{ data_interval_end | ds }}/"
+    folder = OUTPUT + "/by-many/{start:%Y-%m-%d}/"
     # With events_per_part, quiet days take fewer tasks than parts.
     split = HoneyHiveSplitWindowOperator(task_id="split", output_path=folder, parts=8)
     exports = HoneyHiveExportEventsOperator.partial(

@@ -48,9 +48,6 @@ with DAG(
     },
 ):
     exports = HoneyHiveExportEventsOperator.partial(task_id="export", retries=3).expand_kwargs(
-        [
-            {"filters": filters, "output_path": f"{OUTPUT}/{cut}/" + "{{ data_interval_end | ds }}/"}
-            for cut, filters in CUTS.items()
-        ]
+        [{"filters": filters, "output_path": f"{OUTPUT}/{cut}/" + "{start:%Y-%m-%d}/"} for cut, filters in CUTS.items()]
     )
     add_up(exports.output)

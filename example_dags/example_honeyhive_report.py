@@ -27,12 +27,13 @@ log = logging.getLogger(__name__)
 
 
 @task
-def report(events: str, folder: str) -> dict[str, Any]:
-    """Report on the export in ``events``, and say where the page and the tables are."""
+def report(export: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Report on an export, in a folder called like its own, and say where the page and the tables are."""
     # Here, because only the task needs DuckDB and Altair.
     from honeyhive_report.report import write_report  # noqa: PLC0415
 
-    exported, target = ObjectStoragePath(events), ObjectStoragePath(folder)
+    exported = ObjectStoragePath(export["output_path"])
+    target = ObjectStoragePath(f"{folder}/{exported.name}/")
     written = write_report(Manifest.read(exported), exported, target)
     log.info("Report: %s", written["page"])
     log.info("Beside it, the tables: %s", ", ".join(f"{name}.parquet" for name in written["tables"]))
@@ -51,8 +52,7 @@ with DAG(
     default_args={"retries": 3},
     tags=["honeyhive", "example"],
 ):
-    day = "{{ data_interval_end | ds }}"
     export = HoneyHiveExportEventsOperator(
-        task_id="export", output_path=f"{OUTPUT}/parquet/{day}/", file_format="parquet"
+        task_id="export", output_path=OUTPUT + "/parquet/{start:%Y-%m-%d}/", file_format="parquet"
     )
-    export >> report(f"{OUTPUT}/parquet/{day}/", f"{OUTPUT}/report/{day}/")
+    report(export.output, f"{OUTPUT}/report")

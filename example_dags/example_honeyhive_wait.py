@@ -41,7 +41,7 @@ with DAG(
     )
     export = HoneyHiveExportEventsOperator(
         task_id="export",
-        output_path=OUTPUT + "/settled/{{ data_interval_end | ds }}/",
+        output_path=OUTPUT + "/settled/{start:%Y-%m-%d}/",
         retries=3,
     )
     settled >> export

@@ -79,7 +79,7 @@ def main() -> int:
             server = real_server() if has_key else sandbox_server(stack, end)
             env = stack.enter_context(own_airflow(server))
             run_dag(EXPORT, end, env)
-            folder = OUTPUT / f"{end:%Y-%m-%d}"
+            folder = OUTPUT / f"{end - timedelta(days=1):%Y-%m-%d}"
             show(folder)
             check(folder, server, end)
             run_dag(REPORT, end, env)

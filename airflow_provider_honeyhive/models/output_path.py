@@ -218,8 +218,3 @@ def project_folder(project: str) -> str:
         return name
     digest = sha256(project.encode(errors="surrogatepass")).hexdigest()[:32]
     return f"{re.sub('%.?$', '', name[: _LONGEST_PROJECT - 33])}~{digest}"
-
-
-def escape(path: str) -> str:
-    """Return a template that gives this very path."""
-    return path.replace("{", "{{").replace("}", "}}")

@@ -29,7 +29,6 @@ from airflow_provider_honeyhive.models.options import (
     check_choice,
     check_number,
 )
-from airflow_provider_honeyhive.models.output_path import escape
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import (
     airflow_facts,
@@ -219,8 +218,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
             {
                 "start_time": format_time(shard.start),
                 "end_time": format_time(shard.end),
-                # The export fills placeholders, too: there is to be none.
-                "output_path": escape(f"{str(folder).rstrip('/')}/{shards}/{shard_name(shard)}/"),
+                "output_path": f"{str(folder).rstrip('/')}/{shards}/{shard_name(shard)}/",
             }
             for shard in split.windows
         ]

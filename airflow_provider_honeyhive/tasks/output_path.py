@@ -51,6 +51,8 @@ def example_path(output_path: Any) -> Any:
     :raises InvalidArgumentError: it is relative, a placeholder is none, or windows of other years have the same path.
     """
     check_absolute(output_path)
+    if _is_filled(str(output_path)):
+        return output_path
     path = OutputPath.parse(str(output_path))
     path.check()
     return path.example()
@@ -76,6 +78,8 @@ def fill_output_path(task: TaskWithPath, project: str | None, window: Window | N
     """
     path = task.output_path
     text = str(path)
+    if _is_filled(text):
+        return path
     filled = OutputPath.parse(text).fill(project, window, others_differ=_jinja_differs(task.output_path_template))
     if isinstance(path, str):
         return filled
@@ -85,6 +89,16 @@ def fill_output_path(task: TaskWithPath, project: str | None, window: Window | N
         # As Airflow itself renders an ObjectStoragePath, which keeps its connection so.
         return path.deserialize({**path.serialize(), "path": filled}, path.__version__)
     return type(path)(filled, **getattr(path, "storage_options", {}))
+
+
+def _is_filled(path: str) -> bool:
+    """Return whether a path is that of a part: the split has filled it for the whole window; no brace is special."""
+    if "/_shards-" not in path:
+        return False
+    # Here, because few need it when a DAG is parsed.
+    from airflow_provider_honeyhive.export.shards import is_shards_folder  # noqa: PLC0415
+
+    return any(map(is_shards_folder, path.split("/")))
 
 
 def _jinja_differs(template: Any) -> bool:

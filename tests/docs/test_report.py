@@ -84,7 +84,8 @@ def test_the_statement_over_many_days_runs(tmp_path):
 def test_places_are_those_of_the_example():
     for place in ("parquet", "report"):
         assert f"`{{output}}/{place}/{{day}}/`" in PAGE.text
-        assert f"{{OUTPUT}}/{place}/{{day}}/" in EXAMPLE
+    assert 'OUTPUT + "/parquet/{start:%Y-%m-%d}/"' in EXAMPLE
+    assert 'f"{OUTPUT}/report"' in EXAMPLE
 
 
 @pytest.mark.parametrize(("name", "width"), [("report-light-wide", 1400), ("report-dark-narrow", 400)])

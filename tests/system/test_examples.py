@@ -48,7 +48,7 @@ def in_the_window(sandbox, condition=lambda _: True, start=DAY):
 
 
 def check_export(run, sandbox):
-    folder = OUTPUT / "2026-03-11"
+    folder = OUTPUT / "2026-03-10"
     assert sorted(ids_in(folder)) == in_the_window(sandbox)
     manifest, summary = Manifest.read(folder), run.xcoms["export"]
     assert set(summary) == SUMMARY
@@ -86,12 +86,12 @@ def check_mapped(run, sandbox):
     }
     wanted = {cut: in_the_window(sandbox, condition) for cut, condition in cuts.items()}
     assert all(wanted.values())
-    assert {cut: sorted(ids_in(OUTPUT / cut / "2026-03-11")) for cut in cuts} == wanted
+    assert {cut: sorted(ids_in(OUTPUT / cut / "2026-03-10")) for cut in cuts} == wanted
     assert run.xcoms["add_up"] == sum(map(len, wanted.values()))
 
 
 def check_many_workers(run, sandbox):
-    folder = OUTPUT / "by-many" / "2026-03-11"
+    folder = OUTPUT / "by-many" / "2026-03-10"
     assert sorted(ids_in(folder)) == in_the_window(sandbox)
     manifest = Manifest.read(folder)
     assert run.xcoms["combine"]["event_count"] == manifest.event_count == 300

@@ -23,7 +23,7 @@ ALERT = ROOT / "example_dags" / "example_honeyhive_alert.py"
 
 
 def check_wait(run, sandbox):
-    folder = Path(HOME, "examples", "settled", "2026-03-11")
+    folder = Path(HOME, "examples", "settled", "2026-03-10")
     assert Manifest.read(folder).event_count == run.xcoms["settled"]["event_count"] == 300
     assert run.xcoms["settled"]["start_time"] == run.xcoms["export"]["start_time"] == "2026-03-10T00:00:00.000Z"
     assert run.xcoms["settled"]["end_time"] == run.xcoms["export"]["end_time"] == "2026-03-11T00:00:00.000Z"

@@ -84,12 +84,12 @@ def whole_day(folder: str) -> Callable[[Place], None]:
 
 
 def check_daily(place: Place) -> None:
-    whole_day("honeyhive/2026-11-23/")(place)
+    whole_day("honeyhive/2026-11-22/")(place)
     found, said = place.run.xcoms["export"], json.loads(Document("docs/operator.md").the("json", '"manifest_path"'))
     assert found.keys() == said.keys()
     assert {key: found[key] for key in ("start_time", "end_time", "project")}.items() <= said.items()
     assert found["event_count"] == len(place.wanted())
-    assert found["output_path"] == f"s3://{place.bucket}/honeyhive/2026-11-23"
+    assert found["output_path"] == f"s3://{place.bucket}/honeyhive/2026-11-22"
     keys = [item["Key"] for item in place.s3.list_objects_v2(Bucket=place.bucket)["Contents"]]
     assert sorted(f"s3://{place.bucket}/{key}" for key in keys) == sorted([found["manifest_path"], *found["files"]])
 
@@ -100,11 +100,11 @@ def is_slow(event: dict[str, Any]) -> bool:
 
 def check_slow(place: Place) -> None:
     evening = DAY_END - timedelta(hours=6)
-    assert sorted(place.ids("slow/20261123T000000/")) == place.wanted(is_slow, start=evening)
+    assert sorted(place.ids("slow/2026-11-22T18/")) == place.wanted(is_slow, start=evening)
 
 
 def check_without_prompts(place: Place) -> None:
-    events = place.events("lean/2026-11-23/")
+    events = place.events("lean/2026-11-22/")
     assert len(events) == len(place.wanted())
     assert not any({"inputs", "outputs", "error"} & event.keys() for event in events)
     assert {"metadata", "user_properties", "duration"} <= events[0].keys()
@@ -131,7 +131,7 @@ def check_bytes(place: Place) -> None:
 def check_by_type(place: Place) -> None:
     for kind in ("model", "tool"):
         wanted = place.wanted(lambda event, kind=kind: event["event_type"] == kind)
-        assert sorted(place.ids(f"{kind}/2026-11-23/")) == wanted
+        assert sorted(place.ids(f"{kind}/2026-11-22/")) == wanted
 
 
 def check_tokens(place: Place) -> None:
@@ -144,7 +144,7 @@ def check_tokens(place: Place) -> None:
 
 def check_skipped(place: Place) -> None:
     assert place.run.states == {"export": "skipped"}
-    assert place.events("honeyhive/2026-11-23/") == []
+    assert place.events("honeyhive/2026-11-22/") == []
 
 
 def check_settled(place: Place) -> None:
@@ -155,17 +155,17 @@ def check_settled(place: Place) -> None:
         "end_time": "2026-11-23T00:00:00.000Z",
         "project": PROJECT,
     }
-    assert len(place.ids("honeyhive/2026-11-23/")) == 300
+    assert len(place.ids("honeyhive/2026-11-22/")) == 300
 
 
 def check_hourly(place: Place) -> None:
     wanted = place.wanted(start=DAY_END - timedelta(hours=1))
-    assert sorted(place.ids("hourly/20261123T000000/")) == wanted
+    assert sorted(place.ids("hourly/2026-11-22T23/")) == wanted
     assert wanted
 
 
 def check_errors(place: Place) -> None:
-    assert sorted(place.ids("errors/2026-11-23/")) == place.wanted(lambda event: event["error"])
+    assert sorted(place.ids("errors/2026-11-22/")) == place.wanted(lambda event: event["error"])
 
 
 def experiment_of(sandbox: Sandbox) -> str:
@@ -183,11 +183,11 @@ def check_experiment(place: Place) -> None:
 def check_by_hand(place: Place) -> None:
     assert place.run.xcoms["export"]["start_time"] == "2026-11-01T00:00:00.000Z"
     assert place.run.xcoms["export"]["end_time"] == "2026-11-08T00:00:00.000Z"
-    assert len(place.ids("honeyhive/from-2026-11-01-to-2026-11-08/")) == 300
+    assert len(place.ids("honeyhive/20261101T000000Z-20261108T000000Z/")) == 300
 
 
 def check_lean(place: Place) -> None:
-    events = place.events("lean/2026-11-23/")
+    events = place.events("lean/2026-11-22/")
     assert len(events) == len(place.wanted())
     for event in events:
         assert not {"inputs", "outputs", "error", "feedback", "metrics"} & event.keys()
@@ -196,7 +196,7 @@ def check_lean(place: Place) -> None:
 
 
 def check_measured(place: Place) -> None:
-    events = place.events("measured/2026-11-23/")
+    events = place.events("measured/2026-11-22/")
     assert len(events) == len(place.wanted())
     for event in events:
         assert event["session_id"].startswith("hh_redacted:")
@@ -222,19 +222,19 @@ def check_sessions(place: Place) -> None:
 
 
 def check_proved(place: Place) -> None:
-    whole_day("proved/2026-11-23/")(place)
+    whole_day("proved/2026-11-22/")(place)
     assert len(place.run.xcoms["prove"]) == len(place.run.xcoms["export"]["files"])
 
 
 def check_projects(place: Place) -> None:
     for project in ("checkout", "search"):
-        assert sorted(place.ids(f"{project}/2026-11-23/")) == sorted(
+        assert sorted(place.ids(f"{project}/2026-11-22/")) == sorted(
             place.sandbox.event_ids(DAY, DAY_END, project=project)
         )
 
 
 def check_fields(place: Place) -> None:
-    events = place.events("honeyhive/2026-11-23/")
+    events = place.events("honeyhive/2026-11-22/")
     assert len(events) == len(place.wanted())
     for event in events:
         assert event["inputs"] is None
@@ -244,7 +244,7 @@ def check_fields(place: Place) -> None:
 
 def check_many(place: Place) -> None:
     wanted = place.wanted(lambda event: event["source"] == "production")
-    assert sorted(place.ids("honeyhive/2026-11-23/")) == wanted
+    assert sorted(place.ids("honeyhive/2026-11-22/")) == wanted
     assert sum(name.startswith("export[") for name in place.run.states) > 1
 
 
@@ -269,10 +269,10 @@ class Case:
 CASES: dict[str, dict[str, Case]] = {
     "README.md": {"honeyhive_daily": Case(check_daily)},
     "docs/operator.md": {
-        "honeyhive_events": Case(whole_day("honeyhive/2026-11-23/")),
+        "honeyhive_events": Case(whole_day("honeyhive/2026-11-22/")),
         "slow_model_calls": Case(check_slow),
         "without_prompts": Case(check_without_prompts),
-        "to_parquet": Case(check_partitions("parquet/2026-11-23/")),
+        "to_parquet": Case(check_partitions("parquet/2026-11-22/")),
         "failed": Case(check_failed),
         "count_bytes": Case(
             check_bytes,
@@ -303,7 +303,7 @@ count_bytes(export.output)
         "honeyhive_sessions": Case(check_sessions),
         "honeyhive_proved": Case(check_proved),
         "honeyhive_projects": Case(check_projects, server={"keys": {"hh_checkout": "checkout", "hh_search": "search"}}),
-        "honeyhive_at_least": Case(whole_day("at-least/2026-11-23/")),
+        "honeyhive_at_least": Case(whole_day("at-least/2026-11-22/")),
     },
     "docs/fields.md": {
         # The sandbox's users have no address.

@@ -49,7 +49,7 @@ def check_report(run: Any, sandbox: Any) -> None:
     """Compare the report with what the server holds."""
     events = [event.decoded() for event in sandbox.events() if event.event_id in sandbox.event_ids(DAY, DAY_END)]
     written = run.xcoms["report"]
-    assert written["page"].endswith("/report/2026-03-11/report.html")
+    assert written["page"].endswith("/report/2026-03-10/report.html")
     assert written["tables"].keys() == TABLES
 
     (summary,) = rows(written["tables"]["summary"])
@@ -101,7 +101,7 @@ def test_the_log_says_where_the_page_is(sandbox, capfd, caplog):
 
     run = run_example()
 
-    folder = f"{HOME}/examples/report/2026-03-11"
+    folder = f"{HOME}/examples/report/2026-03-10"
     logged = caplog.text + "".join(capfd.readouterr())
     assert run.xcoms["report"]["page"] == f"file://{folder}/report.html"
     assert f"Report: file://{folder}/report.html" in logged
@@ -125,7 +125,7 @@ def test_events_and_report_may_be_in_an_object_store(sandbox, s3, bucket, monkey
 
     run = run_example()
 
-    assert run.result("report")["page"] == f"s3://{bucket}/honeyhive/report/2026-03-11/report.html"
+    assert run.result("report")["page"] == f"s3://{bucket}/honeyhive/report/2026-03-10/report.html"
     check_report(run, sandbox)
 
 

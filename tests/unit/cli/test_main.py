@@ -194,6 +194,31 @@ def test_json_says_what_the_operator_returns(sandbox, tmp_path, capsys, name):
     }
 
 
+def test_placeholders_in_the_path_are_filled(sandbox, tmp_path, capsys):
+    assert export(f"{tmp_path}/{{project}}/{{start:%Y/%m}}/until-{{end:%Y-%m-%d}}/{{{{x}}}}/", "--json") == 0
+    folder = tmp_path / "demo" / "2026" / "11" / "until-2026-11-23" / "{x}"
+    assert json.loads(capsys.readouterr().out)["output_path"] == str(folder)
+    assert len(ids(folder)) == 300
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("{ds}", "{ds} is no placeholder; allowed in braces: {start} and {end}"),
+        ("{start:%Y-%m}", "it names only the month of this window, and the next one would have the same path"),
+    ],
+)
+def test_a_path_that_placeholders_cannot_fill_is_an_error_before_the_first_request(
+    sandbox, tmp_path, capsys, path, problem
+):
+    output = f"{tmp_path}/{path}/"
+    assert export(output) == 2
+    error = capsys.readouterr().err
+    assert "--output: got" in error
+    assert problem in error
+    assert sandbox.requests == []
+
+
 def test_conditions_fields_and_experiment_go_over_the_wire(sandbox, tmp_path):
     status = export(
         tmp_path / "out",

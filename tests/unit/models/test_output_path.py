@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import choose_layout
-from airflow_provider_honeyhive.models.output_path import OutputPath, escape, project_folder
+from airflow_provider_honeyhive.models.output_path import OutputPath, project_folder
 from airflow_provider_honeyhive.models.time_format import DIRECTIVES
 from airflow_provider_honeyhive.models.window import EARLIEST, LATEST, Window, compact_time
 
@@ -247,11 +247,6 @@ def test_two_projects_never_share_a_folder(one, other):
         assert re.fullmatch(r"[A-Za-z0-9%-][A-Za-z0-9%_~-]*", folder)
         # The project decides nothing but the name.
         assert choose_layout(f"/a/{folder}")[1].object_name is None
-
-
-@given(st.text("{}ab/"))
-def test_an_escaped_path_gives_itself(path):
-    assert fill(escape(path)) == path
 
 
 @pytest.mark.parametrize(

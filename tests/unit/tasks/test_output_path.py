@@ -105,6 +105,11 @@ def test_jinja_and_other_tasks_may_tell_windows_apart(template):
     assert filled == "/data/x/2026-11-22/"
 
 
+def test_the_path_of_a_part_is_left_as_the_split_has_filled_it():
+    path = f"/data/{{x}}/_shards-{'0' * 16}/{FIRST_HOUR.id}/"
+    assert fill_output_path(rendered(path, path), "demo", FIRST_HOUR) == path
+
+
 @pytest.mark.parametrize(
     ("template", "variable", "folder"),
     [
