@@ -147,8 +147,8 @@ class Manifest(StoredFile):
         may count events that lie on the window's end, and those deleted while reading.
     :param total_trusted: whether the events were compared with what the server reported, where it did.
     :param duplicates_dropped: events that came more than once and were dropped, seams included.
-    :param repeated_ids: events in the files whose id another one in the same answer had: the server holds several of
-        that id.
+    :param repeated_ids: events in the files whose id one before them has: the server holds several of that id. Of
+        what the last try has read; combined exports add up what each part has found within itself.
     :param events_without_time: events that have no usable ``start_time``, in the files nevertheless.
     :param misfits: values that did not fit their columns, and are in ``extra`` instead, by column.
     :param columns: of the files, in their order; none where the format has no columns.

@@ -180,6 +180,11 @@ class _Export:
             manifest = self._publish(destination)
         except ExportWouldShrinkError as error:
             return keep_published(destination, error, options.on_shrink)
+        self._tell(manifest, destination)
+        return manifest
+
+    def _tell(self, manifest: Manifest, destination: Destination) -> None:
+        """Log what was published, and what is odd about it."""
         log.info(
             "Published %s; files on disk: %d, %.1f MB; manifest: %s",
             self._progress.summary(),
@@ -188,6 +193,11 @@ class _Export:
             destination.manifest_url,
         )
         tell_replaced(manifest.replaced)
+        if manifest.repeated_ids:
+            log.warning(
+                "%s events have an event_id that another event in these files has: the server holds several rows of it",
+                f"{manifest.repeated_ids:,}",
+            )
         if manifest.events_without_time:
             log.warning(
                 "%s of the events have no start_time that can be read: they are in the files (partition NULL)",
@@ -199,7 +209,6 @@ class _Export:
                 manifest.lookback.late_count,
                 manifest.lookback.changed_count,
             )
-        return manifest
 
     def _publish(self, destination: Destination) -> Manifest:
         """Read, and publish what was read; nothing is left of it after a failure but what a retry goes on from."""

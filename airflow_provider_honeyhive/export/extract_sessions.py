@@ -95,8 +95,7 @@ class SessionsExtraction(Extraction):
         )
         self._roots_reported: int | None = None
 
-    def run(self) -> tuple[Plan, list[StagedFile]]:
-        """Read everything, and return the plan with the staged files, those of the newest sessions first."""
+    def _read_all(self) -> tuple[Plan, list[StagedFile]]:
         (plan,) = self._in_threads([self._begin])
         self._waiting.extend(group for group in self._groups if not group.done)
         self._progress.begin(None, sum(group.tally.event_count for group in self._groups))
@@ -203,6 +202,7 @@ class SessionsExtraction(Extraction):
             self._checkpoints.write(group.number, group.bounds, group.files, cursor, sessions=sessions)
 
     def _start_over(self, group: _Group) -> None:
+        self._ids.forget(group.number)
         self._destination.discard(group.files)
 
     def _stage(self, group: _Group) -> None:
@@ -211,7 +211,7 @@ class SessionsExtraction(Extraction):
         with writer:
             for root in group.roots:
                 for batch in self._reader.read(root, group.tally):
-                    self._write(batch, writer)
+                    self._write(batch, writer, group.number)
                     if self._stop.is_set():
                         raise StoppedError
                     del batch  # its events, before the next answer comes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from airflow_provider_honeyhive.exceptions import (
     HoneyHiveRateLimitError,
     HoneyHiveServerError,
 )
+from airflow_provider_honeyhive.export.repeated_ids import RepeatedIds
 from airflow_provider_honeyhive.export.slice_queue import Grid, Slice, SliceQueue
 from airflow_provider_honeyhive.export.staging import SliceWriter
 from airflow_provider_honeyhive.export.threads import run_in_threads
@@ -59,7 +61,7 @@ def processor_pool() -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-class Extraction:
+class Extraction(ABC):
     """One attempt to read events by several threads, and to stage them.
 
     :param client: where to read from.
@@ -85,20 +87,28 @@ class Extraction:
         self._options = options
         self._progress = progress
         self._stop = threading.Event()
-        self._lock = threading.Lock()
-        #: Events written whose id another one of the same answer has.
+        self._ids = RepeatedIds()
+        #: Events that were read whose id another one of them has, too.
         self.repeated_ids = 0
+
+    def run(self) -> tuple[Plan, list[StagedFile]]:
+        """Read everything, and return the plan with the staged files, the newest first."""
+        with self._ids:
+            done = self._read_all()
+            (self.repeated_ids,) = self._in_threads([self._ids.count])
+        return done
+
+    @abstractmethod
+    def _read_all(self) -> tuple[Plan, list[StagedFile]]: ...
 
     def _in_threads(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         # Not even a single request on the main thread: a signal must find it free to act.
         self._stop = threading.Event()
         return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
 
-    def _write(self, batch: Batch, writer: SliceWriter) -> None:
+    def _write(self, batch: Batch, writer: SliceWriter, number: int) -> None:
         writer.write(batch)
-        if repeated := len(batch.keys) - len(set(batch.ids)):
-            with self._lock:
-                self.repeated_ids += repeated
+        self._ids.add(number, batch.ids)
         self._progress.add(len(batch.raw_events), sum(map(len, batch.raw_events)))
 
     def _endpoint(self) -> str | None:
@@ -120,8 +130,7 @@ class WindowExtraction(Extraction):
         self._queue = SliceQueue([], self._grid, self._cut, self._page_size)
         self._next_number = 0
 
-    def run(self) -> tuple[Plan, list[StagedFile]]:
-        """Read everything, and return the plan with the staged files, newest events first."""
+    def _read_all(self) -> tuple[Plan, list[StagedFile]]:
         ((plan, slices),) = self._in_threads([self._begin])
         self._grid = Grid.over(self._window, plan.total)
         self._queue = SliceQueue(slices, self._grid, self._cut, self._page_size)
@@ -242,6 +251,7 @@ class WindowExtraction(Extraction):
 
     def _start_over(self, piece: Slice) -> None:
         piece.reader.start_over()
+        self._ids.forget(piece.number)
         discarded, piece.files = piece.files, []
         self._record(piece, piece.reader.cursor)
         self._destination.discard(discarded)
@@ -262,7 +272,7 @@ class WindowExtraction(Extraction):
                     if self._stop.is_set():
                         raise StoppedError
                     self._queue.went_on()
-                    self._write(batch, writer)
+                    self._write(batch, writer, piece.number)
                     del batch  # its events, before the next answer comes
             except INTERRUPTIONS:
                 writer.put_down()
