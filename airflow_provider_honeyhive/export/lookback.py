@@ -62,12 +62,19 @@ class CorrectionEncoder:
         for at, (content, exported) in enumerate(contents):
             if content != exported:
                 places[Reason.LATE if exported is None else Reason.CHANGED].append(at)
+        places[Reason.CHANGED] = self._not_as_spelled(raw_events, places[Reason.CHANGED])
         return [
             (data, _moved(block, reason))
             for reason, found in places.items()
             if found
             for data, block in self._encoder([raw_events[at] for at in found], [times[at] for at in found])
         ]
+
+    def _not_as_spelled(self, raw_events: Sequence[RawEvent], places: list[int]) -> list[int]:
+        """Return the places of those events that are not what an index of an earlier release says, either."""
+        records = self._encoder.records([raw_events[at] for at in places], as_spelled=True)
+        found = zip(places, self._exported.contents_of(records), strict=True)
+        return [at for at, (content, exported) in found if content != exported]
 
 
 def _moved(block: Block, reason: Reason) -> Block:

@@ -1,16 +1,19 @@
 """What an export has written, in short: a hash of each event's identity, and one of what it says.
 
 A record has 24 bytes, so the index of a million events takes 24 MB. Equal as JSON values are equal here: the order of
-the keys and the white space do not matter, and numbers are compared as doubles, integers to 64 bits. The index is made
+the keys, the white space and the spelling of numbers do not matter (500, 500.0 and 5e2 are one number). Numbers are
+compared as doubles, integers to 64 bits; an event with a longer integer is compared as it is written. The index is made
 of what is written, after fields were taken out or replaced, so nothing that is not in the files is in it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import threading
 from contextlib import closing
+from decimal import Decimal
 from hashlib import blake2b, sha256
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +26,7 @@ from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from airflow_provider_honeyhive.events.raw import RawEvent
 
@@ -34,21 +37,43 @@ _RECORD = Struct(f"{_IDENTITY_BYTES}s{_CONTENT_BYTES}s")
 
 RECORD_BYTES = _RECORD.size
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+def _number(text: str) -> int | float:
+    """Return a number with a fraction or an exponent, as the integer that it is, if it is one."""
+    number = float(text)
+    if not number.is_integer():
+        if math.isinf(number):
+            raise ValueError("beyond all doubles")
+        return number
+    if abs(number) < _EXACT_BELOW:
+        return int(number)
+    exact = Decimal(text)
+    is_whole = abs(exact) < 2**64 and exact == exact.to_integral_value()
+    return int(exact) if is_whole else number
+
+
+#: Below, a double tells each integer from its neighbours.
+_EXACT_BELOW = 2**53
+
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=_number).decode
+
+_decode_as_spelled = msgspec.json.Decoder(dict[str, Any]).decode
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
-def records_of(events: Iterable[RawEvent]) -> bytes:
+def records_of(events: Iterable[RawEvent], *, as_spelled: bool = False) -> bytes:
     """Return the records of events.
 
     :param events: their JSON texts, as they are written.
+    :param as_spelled: as release 0.1.0 made them, for which 500.0 was another number than 500.
     """
-    return b"".join(map(_record_of, events))
+    decode = _decode_as_spelled if as_spelled else _decode
+    return b"".join(_record_of(event, decode) for event in events)
 
 
-def _record_of(event: RawEvent) -> bytes:
-    event_id, text = _told_apart_by(event)
+def _record_of(event: RawEvent, decode: Callable[[RawEvent], dict[str, Any]]) -> bytes:
+    event_id, text = _told_apart_by(event, decode)
     content = blake2b(text, digest_size=_CONTENT_BYTES).digest()
     # What has no id can only be told apart by what it says.
     identity = identity_of(event_id) or blake2b(text, digest_size=_IDENTITY_BYTES).digest()
@@ -63,10 +88,10 @@ def identity_of(event_id: object) -> bytes | None:
     return blake2b(json.dumps(event_id).encode(), digest_size=_IDENTITY_BYTES).digest()
 
 
-def _told_apart_by(event: RawEvent) -> tuple[Any, bytes]:
+def _told_apart_by(event: RawEvent, decode: Callable[[RawEvent], dict[str, Any]]) -> tuple[Any, bytes]:
     """Return the event's id, and a text that is the same for equal events."""
     try:
-        found = _decode(event)
+        found = decode(event)
         return found.get("event_id"), _canonical(found)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
         # JSON allows more than msgspec takes.

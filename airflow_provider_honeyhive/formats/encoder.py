@@ -91,7 +91,9 @@ class BlockEncoder:
     :param prepare: gives an event without what is not to be exported; called before anything is written, with a set
         that gets the numbers of the paths that led to something in the event.
     :param partition_by: keys of :data:`~airflow_provider_honeyhive.models.layout.PARTITION_KEYS`.
-    :param index: makes records of events as they are written; they follow each block. None: there is no index.
+    :param index: makes records of events as they are written, like
+        :func:`~airflow_provider_honeyhive.formats.content_index.records_of`; they follow each block. None: there is no
+        index.
     :param names_only: folders show names alone; where a partition's value is another text, it is as if there was none.
     """
 
@@ -100,7 +102,7 @@ class BlockEncoder:
         serialize: Serialize,
         prepare: Callable[[RawEvent, set[int]], RawEvent] | None = None,
         partition_by: Sequence[str] = (),
-        index: Callable[[Sequence[RawEvent]], bytes] | None = None,
+        index: Callable[..., bytes] | None = None,
         *,
         names_only: bool = False,
     ) -> None:
@@ -123,9 +125,12 @@ class BlockEncoder:
             blocks.append((records, Block(len(records), 0, 0, None, None, INDEX_PARTITION)))
         return blocks
 
-    def records(self, raw_events: Sequence[RawEvent]) -> bytes:
-        """Return the records that events have when they are written; nothing where there is no index."""
-        return b"" if self._index is None else self._index(self._prepared(raw_events, set()))
+    def records(self, raw_events: Sequence[RawEvent], *, as_spelled: bool = False) -> bytes:
+        """Return the records that events have when they are written; nothing where there is no index.
+
+        :param as_spelled: see :func:`~airflow_provider_honeyhive.formats.content_index.records_of`.
+        """
+        return b"" if self._index is None else self._index(self._prepared(raw_events, set()), as_spelled=as_spelled)
 
     def _prepared(self, raw_events: Sequence[RawEvent], matched: set[int]) -> Sequence[RawEvent]:
         return raw_events if self._prepare is None else [self._prepare(raw, matched) for raw in raw_events]

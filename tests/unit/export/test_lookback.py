@@ -16,6 +16,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveSer
 from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.result import summarize
+from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -527,3 +528,35 @@ def held_between(sandbox: Any, start: str, end: str) -> dict[str, Any]:
     low, high = (datetime.fromisoformat(text).timestamp() * 1000 for text in (start, end))
     events: Iterable[Any] = (json.loads(one.raw) for one in sandbox.events())
     return {one["event_id"]: one for one in events if low <= one["start_time"] < high}
+
+
+def test_a_number_that_is_spelled_otherwise_is_no_change(sandbox_with, client_of, tmp_path):
+    sandbox = sandbox_with([event(f"e{number}", 0.1 + number / 100, duration=500) for number in range(20)])
+    exporter = Exporter(client_of(sandbox), tmp_path / "exports")
+    exporter.run(0)
+    change(sandbox, *[event(f"e{number}", 0.1 + number / 100, duration=500.0) for number in range(19)])
+    change(sandbox, event("e19", 0.29, duration=500.5))
+
+    manifest = exporter.run(1)
+
+    assert (manifest.lookback.late_count, manifest.lookback.changed_count) == (0, 1)
+    assert exporter.corrections(1) == {"changed": ["e19"]}
+
+
+def test_an_index_of_the_first_release_shows_what_changed_since(sandbox_with, client_of, tmp_path, monkeypatch):
+    sandbox = sandbox_with([event(f"e{number}", 0.1 + number / 100, duration=500.0) for number in range(20)])
+    exporter = Exporter(client_of(sandbox), tmp_path / "exports")
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_honeyhive.export.exporter.records_of", as_in_the_first_release)
+        exporter.run(0)
+    change(sandbox, event("e19", 0.29, duration=501.0))
+
+    exporter.run(1)
+
+    assert exporter.corrections(1) == {"changed": ["e19"]}
+    exporter.run(2)
+    assert exporter.corrections(2) == {}
+
+
+def as_in_the_first_release(events: Any, *, as_spelled: bool = False) -> bytes:
+    return records_of(events, as_spelled=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
+import msgspec
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
@@ -111,6 +112,46 @@ def test_integers_are_compared_to_64_bits_and_more_do_not_fail():
     one, other = (b'{"event_id":"a","n":%d}' % n for n in (number, number + 1))
     assert content(one) != content(other)
     assert len(records_of([b'{"event_id":"a","n":%d}' % 10**40])) == RECORD_BYTES
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ["500", "500.0", "5e2", "5E+2", "0.5e3", "500.00000"],
+        ["0", "-0", "-0.0", "0e9", "0.0"],
+        ["-12", "-12.0", "-1.2e1"],
+        ["1.5", "1.50", "15e-1"],
+        ["9007199254740993", "9007199254740993.0", "9007199254740993e0"],
+        ["1000000000000000000", "1e18", "1000000000000000000.0"],
+        ["18446744073709551615", "18446744073709551615.0"],
+        ["-9223372036854775808", "-9223372036854775808.0"],
+    ],
+)
+def test_the_spelling_of_a_number_does_not_matter(spellings):
+    events = [b'{"event_id":"a","n":[%s]}' % text.encode() for text in spellings]
+    assert len(set(map(content, events))) == 1
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        ["500", "500.5", '"500"', "501", "-500", "true", "null"],
+        ["0", "1", "false", "1e-300", "[]"],
+        ["9007199254740992", "9007199254740993", "9007199254740994.0", "9007199254740991.0"],
+        ["1e300", "2e300", "1e308", "1e400"],
+        ["18446744073709551615", "18446744073709551614.0", "18446744073709551613"],
+    ],
+)
+def test_other_numbers_are_other_contents(numbers):
+    events = [b'{"event_id":"a","n":[%s]}' % text.encode() for text in numbers]
+    assert len(set(map(content, events))) == len(numbers)
+
+
+@pytest.mark.parametrize("number", ["500", "500.0", "1.5", "1e3", "-0.0"])
+def test_records_of_the_first_release_can_still_be_made(number):
+    event = b'{"n":%s,"event_id":"a"}' % number.encode()
+    text = msgspec.json.encode(msgspec.json.decode(event), order="deterministic")
+    assert records_of([event], as_spelled=True)[16:] == blake2b(text, digest_size=8).digest()
 
 
 @pytest.mark.parametrize("size", [1, 23, 24, 1000])
