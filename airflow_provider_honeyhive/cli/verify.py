@@ -7,6 +7,7 @@ one file in ``formats/datafile`` (``problems_of``).
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.cli.terminal import AGAIN, FAILED, OK, tell_error
@@ -16,6 +17,7 @@ from airflow_provider_honeyhive.storage.paths import path_of
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from airflow_provider_honeyhive.export.catalog import Verdict
 
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to a parser."""
     parser.add_argument(
-        "path",
+        "paths",
         metavar="PATH",
+        nargs="+",
         help="an export: its folder, its one object, or its manifest; or a folder that holds exports at any depth; a "
-        "local path or a URL",
+        "local path or a URL; gaps and overlaps are looked for among the exports of all paths",
     )
     parser.add_argument(
         "--allow-gaps",
@@ -38,17 +41,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify, print a line for each export and one with totals, and return the exit code.
 
-    :raises InvalidArgumentError: there is no way to this path.
+    An export that is below several of the paths counts once.
+
+    :raises InvalidArgumentError: there is no way to one of the paths.
     :raises DestinationError: a folder cannot be listed.
     """
-    from airflow_provider_honeyhive.export.catalog import Timeline, skipped_links, verify_exports  # noqa: PLC0415
+    from airflow_provider_honeyhive.export.catalog import Timeline, skipped_links  # noqa: PLC0415
 
     totals = {"exports": 0, "events": 0, "files": 0, "bytes": 0, "failed": 0, "gaps": 0, "overlaps": 0}
     code, timeline = OK, Timeline()
-    path = path_of(args.path, "PATH")
-    for link in skipped_links(path):
+    places: set[str] = set()
+    paths = {text: path_of(text, "PATH") for text in args.paths}
+    for link in dict.fromkeys(chain.from_iterable(map(skipped_links, paths.values()))):
         write_line(f"skipped {link}: a symbolic link is not followed")
-    for verdict in verify_exports(path):
+    for verdict in _verdicts(paths):
+        if verdict is None:
+            code = FAILED
+            continue
+        if verdict.place in places:
+            continue
+        places.add(verdict.place)
         _print(verdict)
         totals["exports"] += 1
         totals["failed"] += bool(verdict.problems)
@@ -62,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
             with suppress(InvalidArgumentError):
                 timeline.add(verdict.manifest, verdict.place)
     if not totals["exports"]:
-        tell_error(f"there is no manifest at or below {args.path}")
-        return FAILED
+        return code
     for seam in timeline.seams():
         totals[f"{seam.kind}s"] += 1
         (write_line if args.allow_gaps else write_error)(f"{seam.kind}: {seam.text}")
@@ -71,6 +82,19 @@ def run(args: argparse.Namespace) -> int:
             code = FAILED
     write_line(", ".join(f"{name}: {number}" for name, number in totals.items()))
     return code
+
+
+def _verdicts(paths: dict[str, Any]) -> Iterator[Verdict | None]:
+    """Yield what is found at each path; None where nothing is, which is told."""
+    from airflow_provider_honeyhive.export.catalog import verify_exports  # noqa: PLC0415
+
+    for text, path in paths.items():
+        verdict = None
+        for verdict in verify_exports(path):
+            yield verdict
+        if verdict is None:
+            tell_error(f"there is no manifest at or below {text}")
+            yield None
 
 
 def _print(verdict: Verdict) -> None:

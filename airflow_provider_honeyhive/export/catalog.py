@@ -10,8 +10,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
@@ -225,11 +226,18 @@ def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
         return Verdict(place, manifest, [str(error)], unreachable=True)
 
 
+_Placed: TypeAlias = tuple[float, float, str]
+
+
 @dataclass(slots=True)
 class Timeline:
-    """The windows that were seen, of each project and request for themselves."""
+    """The windows that were seen: a series for each project, request, format and compression.
 
-    _windows: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
+    Exports of other formats or requests are no overlap. Each series is to be without gaps from its first window to its
+    last, and so is the time between two series of one request, where the format was changed.
+    """
+
+    _windows: dict[str, dict[str, list[_Placed]]] = field(default_factory=dict)
 
     def add(self, manifest: Manifest, place: str) -> None:
         """Take note of an export's window.
@@ -237,21 +245,39 @@ class Timeline:
         :raises InvalidArgumentError: it has none that can be read.
         """
         start, end = window_bounds(manifest) or (-inf, inf)
-        self._windows.setdefault(_asked(manifest), []).append((start, end, place))
+        form = f"{manifest.file_format} with compression {manifest.compression}"
+        self._windows.setdefault(_asked(manifest), {}).setdefault(form, []).append((start, end, place))
 
     def seams(self) -> Iterator[Seam]:
-        """Yield the gaps and overlaps, by project and request, and in the order of time."""
-        for key in sorted(self._windows):
-            asked, windows = shown(key, LONGEST_ASKED), sorted(self._windows[key])
-            _, reach, before = windows[0]
-            for start, end, place in windows[1:]:
-                if start > reach:
-                    text = f"{asked}: no export of {_span(reach, start)}, between {before} and {place}"
-                    yield Seam("gap", text)
-                elif start < reach:
-                    yield Seam("overlap", f"{asked}: {_span(start, min(end, reach))} is in {before} and in {place}")
-                if end > reach:
-                    reach, before = end, place
+        """Yield the gaps and overlaps, by project, request and format, and in the order of time."""
+        for key, series in sorted(self._windows.items()):
+            asked = shown(key, LONGEST_ASKED)
+            for form, windows in sorted(series.items()):
+                for kind, start, end, places in _seams(sorted(windows)):
+                    yield _seam(kind, f"{asked}, {form}" if len(series) > 1 else asked, start, end, places)
+            spans = [(min(windows)[0], max(end for _, end, _ in windows)) for windows in series.values()]
+            for kind, start, end, places in _seams(sorted(chain.from_iterable(series.values()))):
+                if kind == "gap" and not any(first < start and end < last for first, last in spans):
+                    yield _seam(kind, asked, start, end, places)
+
+
+def _seams(windows: list[_Placed]) -> Iterator[tuple[Literal["gap", "overlap"], float, float, tuple[str, str]]]:
+    """Yield where windows that are in the order of time do not meet: from when to when, and between which exports."""
+    _, reach, before = windows[0]
+    for start, end, place in windows[1:]:
+        if start > reach:
+            yield "gap", reach, start, (before, place)
+        elif start < reach:
+            yield "overlap", start, min(end, reach), (before, place)
+        if end > reach:
+            reach, before = end, place
+
+
+def _seam(kind: Literal["gap", "overlap"], asked: str, start: float, end: float, places: tuple[str, str]) -> Seam:
+    before, place = places
+    if kind == "gap":
+        return Seam(kind, f"{asked}: no export of {_span(start, end)}, between {before} and {place}")
+    return Seam(kind, f"{asked}: {_span(start, end)} is in {before} and in {place}")
 
 
 def _asked(manifest: Manifest) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive._compat import HAS_STATE_STORES
+from airflow_provider_honeyhive.models.window import format_time
 
 from .live_airflow import LiveAirflow, running
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.sandbox import Sandbox
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 EXPORT = """
 from datetime import UTC, datetime
 from airflow.providers.common.compat.sdk import DAG, Asset
@@ -98,5 +98,5 @@ def test_the_event_of_a_partition_has_its_key(live, sandbox, tmp_path):
     )
     yesterday = TODAY - timedelta(days=1)
     assert key == yesterday.strftime("%Y-%m-%dT%H:%M:%S")
-    assert json.loads(extra)["start_time"] == yesterday.strftime(TIME)
+    assert json.loads(extra)["start_time"] == format_time(yesterday)
     check(json.loads(extra), live.xcom("asset_parted", run_id, "export"))

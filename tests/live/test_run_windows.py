@@ -266,4 +266,4 @@ def test_until_the_delay_is_over_the_task_is_deferred(live, sandbox, add):
     assert before == 0
     assert_exported(live, sandbox, "delayed", [run_id], TODAY - DAY, end)
     manifest = json.loads(Path(live.xcom("delayed", run_id, "export")["manifest_path"]).read_text())
-    assert manifest["started_at"] >= f"{end + timedelta(seconds=60):%FT%T.%fZ}"
+    assert datetime.fromisoformat(manifest["started_at"]) >= end + timedelta(seconds=60)

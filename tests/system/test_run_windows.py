@@ -338,7 +338,7 @@ def test_a_window_is_exported_only_when_it_has_been_over_for_the_delay(serve, ou
     done = run(output, conf={"start_time": str(now - HOUR), "end_time": str(end)}, delay=timedelta(seconds=5))
 
     assert_exported(done, sandbox, output, now - HOUR, end)
-    assert Manifest.read(output).started_at >= f"{end + timedelta(seconds=5):%FT%T.%fZ}"
+    assert datetime.fromisoformat(Manifest.read(output).started_at) >= end + timedelta(seconds=5)
 
 
 def test_a_window_that_is_not_over_is_waited_for(serve, output, defer_always):
@@ -349,4 +349,4 @@ def test_a_window_that_is_not_over_is_waited_for(serve, output, defer_always):
     done = run(output, start_time=now - HOUR, end_time=end, delay=0)
 
     assert_exported(done, sandbox, output, now - HOUR, end)
-    assert Manifest.read(output).started_at >= f"{end:%FT%T.%fZ}"
+    assert datetime.fromisoformat(Manifest.read(output).started_at) >= end

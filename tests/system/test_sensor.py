@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
@@ -38,7 +39,7 @@ def events(count, seed=1, start=DAY, end=DAY_END):
 def newest_of(sandbox, start=DAY, end=DAY_END):
     ids = sandbox.event_ids(start, end)
     newest = max(event.time_us for event in sandbox.events() if event.event_id in ids)
-    return datetime.fromtimestamp(newest / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return format_time(from_micros(newest))
 
 
 def appear(at, *batches):

@@ -576,6 +576,22 @@ def test_a_folder_of_windows_that_meet_is_whole(folder_of_days, capsys):
     assert last == f"exports: 3, events: 600, files: 3, bytes: {size}, failed: 0, gaps: 0, overlaps: 0"
 
 
+def test_several_paths_are_one_timeline_and_an_export_below_two_of_them_counts_once(folder_of_days, capsys):
+    days = [folder_of_days / f"dt=2026-11-{day}" for day in (20, 21, 22)]
+    assert cli.main(["verify", *map(str, (days[2], days[0], days[0], days[1] / "_manifest.json"))]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("exports: 3, events: 600, files: 3, ")
+    assert cli.main(["verify", str(days[0]), str(days[2])]) == 1
+    assert capsys.readouterr().err.startswith("gap: project 'demo': ")
+
+
+def test_a_path_without_an_export_among_several_is_named_and_the_rest_is_verified(folder_of_days, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["verify", str(tmp_path / "empty"), str(folder_of_days)]) == 1
+    output = capsys.readouterr()
+    assert f"there is no manifest at or below {tmp_path / 'empty'}" in output.err
+    assert "exports: 3, events: 600" in output.out
+
+
 def lose(folder: Path) -> None:
     for path in (folder / "dt=2026-11-21").iterdir():
         path.unlink()

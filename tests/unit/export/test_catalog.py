@@ -263,6 +263,40 @@ def test_how_a_request_was_answered_makes_it_no_other():
     assert [kind for kind, _ in found] == ["overlap"]
 
 
+def in_format(file_format: str, *window: int, compression: str = "none") -> Manifest:
+    return manifest(*window).model_copy(update={"file_format": file_format, "compression": compression})
+
+
+def test_one_window_in_two_formats_or_compressions_is_no_overlap():
+    day = (0, 24 * HOUR)
+    forms = [("jsonl", "gzip"), ("jsonl", "zstd"), ("parquet", "zstd")]
+    exports = [(in_format(form, *day, compression=how), f"{form}-{how}") for form, how in forms]
+    assert seams(*exports) == []
+    twice = seams(*exports, (in_format("parquet", 0, HOUR, compression="zstd"), "again"))
+    start, end = hours(0, 1)
+    assert twice == [
+        ("overlap", f"project 'demo', parquet with compression zstd: [{start}, {end}) is in again and in parquet-zstd")
+    ]
+
+
+def test_a_gap_in_one_format_is_one_though_another_format_has_its_time():
+    exports = [(in_format("jsonl", n * HOUR, (n + 1) * HOUR), f"j{n}") for n in range(3)]
+    exports += [(in_format("parquet", n * HOUR, (n + 1) * HOUR), f"p{n}") for n in (0, 2)]
+    start, end = hours(1, 2)
+    assert seams(*exports) == [
+        ("gap", f"project 'demo', parquet with compression none: no export of [{start}, {end}), between p0 and p2")
+    ]
+
+
+@pytest.mark.parametrize(("first_of_parquet", "gaps"), [(2, 0), (3, 1)])
+def test_where_the_format_was_changed_nothing_may_be_missing(first_of_parquet, gaps):
+    exports = [(in_format("jsonl", n * HOUR, (n + 1) * HOUR), f"j{n}") for n in range(2)]
+    exports += [(in_format("parquet", n * HOUR, (n + 1) * HOUR), f"p{n}") for n in [first_of_parquet]]
+    start, end = hours(2, 3)
+    wanted = ("gap", f"project 'demo': no export of [{start}, {end}), between j1 and p3")
+    assert seams(*exports) == [wanted] * gaps
+
+
 def test_an_export_of_all_of_time_overlaps_every_window():
     ((kind, text),) = seams((manifest(None, None), "all"), (manifest(0, HOUR), "day"))
     start, end = hours(0, 1)

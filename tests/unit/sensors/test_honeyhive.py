@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_honeyhive.display import LONGEST_ERROR
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.filters import EventFilter
+from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sensors import honeyhive as sensors
@@ -244,7 +245,7 @@ def test_the_trigger_gets_all_it_needs(sandbox, clock):
         "honeyhive_conn_id": CONN_ID,
         "still": {
             "event_count": 300,
-            "newest": newest.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "newest": format_time(newest),
             "since": "2026-11-24T00:00:00.000Z",
         },
     }
