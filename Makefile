@@ -15,13 +15,13 @@ demo: $(NOX) ## export a day of a stand-in HoneyHive (or, with HH_PROJECT_API_KE
 test: $(NOX) ## test the sources: units, pages, and tasks in Airflow 3.3 (some minutes)
 	$(NOX) -s test
 
-test-all: $(NOX) ## test the wheel: all of that with another Python, Airflow 3.1 and 2.11, the lowest of everything, many cases, stores, live (most of an hour)
+test-all: $(NOX) ## test the wheel: all of that with other Pythons, Airflow 3.1 and 2.11, the lowest of everything, many cases, stores, live (most of an hour)
 	$(NOX) -s wheel lowest fuzz stores live
 
-test-3.3: $(NOX) ## test the wheel on Airflow 3.3, with Python 3.12 where there is one
+test-3.3: $(NOX) ## test the wheel on Airflow 3.3, with Python 3.13 where there is one
 	$(NOX) -s 'wheel(3.3)'
 
-test-3.1: $(NOX) ## test the wheel on Airflow 3.1
+test-3.1: $(NOX) ## test the wheel on Airflow 3.1, with Python 3.12 where there is one
 	$(NOX) -s 'wheel(3.1)'
 
 test-2.11: $(NOX) ## test the wheel on Airflow 2.11

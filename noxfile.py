@@ -30,8 +30,9 @@ NEWEST = "3.3"
 LOWEST_AIRFLOW = ("apache-airflow==2.11.0", "universal-pathlib<0.3")
 #: Extras whose lower bounds are tested: those that "dev" brings.
 LOWEST_EXTRAS = ("s3", "parquet", "report")
-#: The wheel beside the newest Airflow is tested with this Python, where there is one.
-OTHER_PYTHON = "3.12"
+#: The wheel beside these Airflows is tested with another Python than this one, where there is one. No Airflow before 3.2
+#: runs on 3.14, and 2.11 on none after 3.12.
+OTHER_PYTHONS = {"3.3": "3.13", "3.1": "3.12"}
 #: Watchers that keep their state in a file are all that 3.1 has of its own: 3.3 has stores for it, 2.11 no watchers.
 LIVE = {"3.1": ["tests/live/test_examples.py", "tests/live/test_triggers.py"]}
 #: What is left out with the lowest of everything, and why.
@@ -259,17 +260,18 @@ def sources(session: nox.Session) -> Path:
 
 def beside(session: nox.Session, airflow: str) -> Path:
     """Return the environment with the wheel beside an Airflow."""
-    python = find_other_python() if airflow == NEWEST else None
-    if airflow == NEWEST and not python:
-        session.warn(f"SKIPPED: Python {OTHER_PYTHON}, which is not on this machine; the tests run with this one")
+    other = OTHER_PYTHONS.get(airflow)
+    python = find_python(other) if other else sys.executable
+    if python is None:
+        session.warn(f"SKIPPED: Python {other}, which is not on this machine; the tests run with this one")
     what, python = f"{the_wheel()}[dev]", python or sys.executable
     return environment(session, f"wheel-{airflow}", what, airflow=airflow, python=python)
 
 
-def find_other_python() -> str | None:
-    """Return another Python; what pyenv has need not be on the path."""
-    pyenv = Path.home().glob(f".pyenv/versions/{OTHER_PYTHON}.*/bin/python")
-    for path in filter(None, [shutil.which(f"python{OTHER_PYTHON}"), *map(str, pyenv)]):
+def find_python(minor: str) -> str | None:
+    """Return a Python of this minor version; what pyenv has need not be on the path."""
+    pyenv = Path.home().glob(f".pyenv/versions/{minor}.*/bin/python")
+    for path in filter(None, [shutil.which(f"python{minor}"), *map(str, pyenv)]):
         if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:  # noqa: S603
             return path
     return None

@@ -65,6 +65,14 @@ def test_the_extras_of_the_package_are_those_that_pip_is_told():
     assert set(re.findall(r"\w+", line.partition("of ")[2])) - {"or"} == extras
 
 
+def test_whatever_the_page_links_to_is_in_the_source_distribution():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        included = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    targets = {target for target in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in target}
+    assert "example_dags/" in targets
+    assert {target.partition("/")[0] for target in targets} <= set(included)
+
+
 # -------------------------------------------------------------------------------------------- results
 
 
