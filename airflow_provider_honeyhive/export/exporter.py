@@ -24,6 +24,7 @@ from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction, processor_pool
+from airflow_provider_honeyhive.export.lengths import check_lengths
 from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
@@ -95,7 +96,9 @@ def export_events(
         is_shard=_is_shard(folder),
         progress=progress,
     )
-    return run.to(Destination(open_store(folder), layout, run.fingerprint()))
+    store = open_store(folder)
+    check_lengths(store, layout, options.partition_by, looks_back=bool(options.lookback))
+    return run.to(Destination(store, layout, run.fingerprint()))
 
 
 class _Export:

@@ -168,12 +168,17 @@ class BlockEncoder:
 
 def _folder(name: str, value: str | None) -> str:
     folder = f"{name}={NULL_PARTITION if value is None else _quoted(value)}"
-    if value is None or len(folder) <= LONGEST_FOLDER:
+    if value is None or (len(folder) <= LONGEST_FOLDER and _is_kept(value)):
         return folder
-    # A whole character less, rather than a part of one; "!" is in no folder that was not cut.
+    # A whole character less, rather than a part of one; "!" is in no folder of a value that was kept.
     end = "!" + sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     begin = _CUT_ESCAPE.sub("", folder[len(name) + 1 : LONGEST_FOLDER - len(end)])
     return f"{name}={_quoted(unquote(begin, errors='ignore'))}{end}"
+
+
+def _is_kept(value: str) -> bool:
+    """Return whether a folder of the whole value is that of no other one: halves of surrogate pairs look alike."""
+    return value != NULL_PARTITION and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _quoted(value: str) -> str:

@@ -153,6 +153,9 @@ class Store(Protocol):
     def below(self, folder: str) -> Store:
         """Return the store of a folder in this one."""
 
+    def length_problem(self, name: str) -> str | None:
+        """Return why the store takes no file of such a length of name, None where it does."""
+
     def create(self, name: str) -> AbstractContextManager[Sink]:
         """Open ``name`` for writing; it shows whole at the end, and not at all after an exception inside."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, check_small, failing
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
-from airflow_provider_honeyhive.storage.tree import Tree, open_file, open_new, reopened, sync_folder
+from airflow_provider_honeyhive.storage.tree import LONGEST_SEGMENT, Tree, open_file, open_new, reopened, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,13 @@ class LocalStore:
     def url(self, name: str = "") -> str:
         """Return the path as a text."""
         return str(self._root / name)
+
+    def length_problem(self, name: str) -> str | None:
+        """Return which part of the name is too long, None where none is."""
+        longest = max(map(len, name.encode(errors="surrogateescape").split(b"/")))
+        if longest <= LONGEST_SEGMENT:
+            return None
+        return f"a file beside it would have a name of {longest} bytes, and a disk takes {LONGEST_SEGMENT}"
 
     def below(self, folder: str) -> LocalStore:
         """Return the store of a folder in this one, which is reached through this one."""

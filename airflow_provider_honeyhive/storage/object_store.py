@@ -64,6 +64,9 @@ class FsspecStore:
     #: takes this: another thread's answer, older than what was written since, may come in between.
     _listing: ClassVar[dict[str, Any]] = {}
 
+    #: Most bytes of a key, without the bucket; None: not known.
+    _longest_key: ClassVar[int | None] = None
+
     #: What the store calls the rights to "read", "list", "write" (which an upload and a copy need, too) and "delete".
     _rights: ClassVar[Mapping[str, str]] = {}
 
@@ -85,6 +88,13 @@ class FsspecStore:
 
     def _failing(self, what: str, name: str = "") -> AbstractContextManager[None]:
         return failing(what, self.url(name), self._remedy(what))
+
+    def length_problem(self, name: str) -> str | None:
+        """Return by how much the key is too long, None where it is not."""
+        size = len(f"{self._root}/{name}".lstrip("/").partition("/")[2].encode(errors="replace"))
+        if self._longest_key is None or size <= self._longest_key:
+            return None
+        return f"its files would have paths of {size:,} bytes, and the store takes {self._longest_key:,}"
 
     def below(self, folder: str) -> Self:
         """Return the store of a folder in this one."""
@@ -249,6 +259,9 @@ class ConditionalStore(FsspecStore, ABC):
     of one than shows that it is larger than ``LARGEST_SMALL_FILE``; ``_write_if`` raises anything where the condition
     does not hold; its version is None for "there is none".
     """
+
+    #: S3, Google Cloud Storage and Azure have the same.
+    _longest_key = 1_024
 
     def get(self, name: str) -> bytes | None:
         """Return the object's bytes, None where there is none."""

@@ -18,6 +18,7 @@ from airflow_provider_honeyhive.storage.gcs import GcsStore
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.object_store import FsspecStore
 from airflow_provider_honeyhive.storage.s3 import S3Store
+from airflow_provider_honeyhive.storage.tree import LONGEST_SEGMENT
 
 #: Schemes of the local disk, which needs no connection.
 LOCAL_PROTOCOLS = {"file", "local"}
@@ -54,6 +55,10 @@ def path_problem(text: str) -> str | None:
         slashes = ":///" if found[1] in LOCAL_PROTOCOLS else "://"
         return f"slashes are missing: write {found[1]}{slashes}{found[2]}"
     scheme, separator, rest = text.partition("://")
+    if not separator or scheme in LOCAL_PROTOCOLS:
+        longest = max(len(segment.encode(errors="replace")) for segment in (rest or text).split("/"))
+        if longest > LONGEST_SEGMENT:
+            return f"one of its names has {longest} bytes, and a disk takes {LONGEST_SEGMENT}: give a shorter one"
     if separator and scheme in LOCAL_PROTOCOLS and not rest.startswith("/"):
         return f"a slash is missing, so it would be relative: write {scheme}:///{rest}"
     if separator and scheme in _STORES and not rest.partition("/")[0].rpartition("@")[2].strip():

@@ -498,6 +498,13 @@ def test_long_values_have_short_folders_each_its_own(character):
     assert all(unquote(folder, errors="strict").count("!") == 1 for folder in folders)
 
 
+def test_no_value_shares_the_folder_of_another_one_or_of_none():
+    values = ["__HIVE_DEFAULT_PARTITION__", "\ud83d", "\udcff", "?", "\ufffd", "\ud83dx", "?x", "%3F", ""]
+    folders = folders_of(*values)
+    assert len(set(folders)) == len(values)
+    assert all(folder.isascii() for folder in folders)
+
+
 def test_long_values_are_exported_to_a_local_disk(sandbox_with, client_of, tmp_path):
     kinds = ["x" * 300, "x" * 299 + "y", "😀" * 100, "..", ".", "a/b", "", "z" * 255, "model"]
     sandbox = sandbox_with([event_at(DAY.start, number, event_type=kind) for number, kind in enumerate(kinds)])
