@@ -30,8 +30,8 @@ NEWEST = "3.3"
 LOWEST_AIRFLOW = ("apache-airflow==2.11.0", "universal-pathlib<0.3")
 #: Extras whose lower bounds are tested: those that "dev" brings.
 LOWEST_EXTRAS = ("s3", "parquet", "report")
-#: The wheel beside these Airflows is tested with another Python than this one, where there is one. No Airflow before 3.2
-#: runs on 3.14, and 2.11 on none after 3.12.
+#: The wheel beside these Airflows is tested with another Python than this one, where there is one. No Airflow before
+#: 3.2 runs on 3.14, and 2.11 on none after 3.12.
 OTHER_PYTHONS = {"3.3": "3.13", "3.1": "3.12"}
 #: Watchers that keep their state in a file are all that 3.1 has of its own: 3.3 has stores for it, 2.11 no watchers.
 LIVE = {"3.1": ["tests/live/test_examples.py", "tests/live/test_triggers.py"]}

@@ -88,7 +88,7 @@ def check_folders(
             if folder not in known and store.get(f"{folder}/{MANIFEST_NAME}") is not None:
                 raise DestinationTakenError(
                     f"{store.url(folder)} holds an export of its own, so it cannot be a partition of another one: give "
-                    "another output_path, or leave partition_by and lookback out"
+                    "another output_path, or leave partition_by and lookback_windows out"
                 )
 
 

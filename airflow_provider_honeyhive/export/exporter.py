@@ -74,7 +74,7 @@ def export_events(
     :param output_path: a text or anything path-like; with a known suffix one object, else a folder of parts.
     :param options: how to write.
     :param airflow: the task that exports, for the manifest.
-    :param exports_folder: the folder, at any depth, of the exports that the option ``lookback`` compares with.
+    :param exports_folder: the folder, at any depth, of the exports that the option ``lookback_windows`` compares with.
     :param progress: told how the reading is getting on; default: logs a line each half minute.
     :raises HoneyHiveError: see :mod:`~airflow_provider_honeyhive.exceptions`; nothing was published then,
         and an earlier export is as it was.
@@ -82,8 +82,8 @@ def export_events(
     options = options or ExportOptions()
     folder, layout = choose_layout(as_path(output_path), options.file_format, options.compression)
     check_partitions(options.partition_by, layout, request.exclude_fields, request.redact)
-    check_lookback(options.lookback, layout)
-    if options.lookback:
+    check_lookback(options.lookback_windows, layout)
+    if options.lookback_windows:
         _check_can_look_back(folder, request, options, exports_folder)
     check_above(folder)
     run = _Export(
@@ -97,7 +97,7 @@ def export_events(
         progress=progress,
     )
     store = open_store(folder)
-    check_lengths(store, layout, options.partition_by, looks_back=bool(options.lookback))
+    check_lengths(store, layout, options.partition_by, looks_back=bool(options.lookback_windows))
     return run.to(Destination(store, layout, run.fingerprint()))
 
 
@@ -168,7 +168,7 @@ class _Export:
         # Staged lines of CSV have these columns; those of a version with others must not be joined to them.
         layout += COLUMN_NAMES if self._layout.file_format == "csv" else ()
         # What is staged has no index otherwise.
-        layout += ["indexed"] if self._options.lookback else []
+        layout += ["indexed"] if self._options.lookback_windows else []
         # What is staged with content must not be joined; with it, nothing has changed for earlier versions.
         layout += [] if self._request.include_content else ["without content"]
         text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
@@ -223,7 +223,7 @@ class _Export:
                 event_count = sum(file.event_count for file in staged)
                 if event_count < (options.min_events or 0):
                     raise TooFewEventsError(options.min_events or 0, event_count)
-                if options.lookback:
+                if options.lookback_windows:
                     staged += self._read_again(destination, encoder, pool)
                 self._look_for_unmatched(staged)
                 assembly = Assembly(destination, options.max_file_size, self._footer())
@@ -243,7 +243,7 @@ class _Export:
             serializer(self._layout, staged_cheaply=destination.store.reads_cheaply),
             self._masker.apply if self._request.rules.active else None,
             self._options.partition_by,
-            records_of if self._options.lookback else None,
+            records_of if self._options.lookback_windows else None,
             names_only=not self._request.include_content,
         )
 
@@ -269,7 +269,7 @@ class _Export:
             return self._reading(window, place, encoder, pool, Progress()).run()[1]
 
         earlier = open_store(as_path(self._exports_folder))
-        self._lookback = Lookback(earlier, self._facts([]), self._options.lookback, destination.replaced)
+        self._lookback = Lookback(earlier, self._facts([]), self._options.lookback_windows, destination.replaced)
         return self._lookback.read_again(encoder, destination, read)
 
     def _reading(
@@ -348,7 +348,7 @@ def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOpt
         (_is_shard(folder), "the parts of one export cannot look back: leave it out"),
     ):
         if problem:
-            raise InvalidArgumentError("lookback", options.lookback, advice)
+            raise InvalidArgumentError("lookback_windows", options.lookback_windows, advice)
 
 
 def _is_shard(folder: Any) -> bool:

@@ -152,7 +152,7 @@ class ExportedContent:
         except ValueError:
             raise DestinationError(
                 f"{where} is not what its manifest says, so what came late or changed cannot be told; clear the task "
-                "that exported it, or set lookback=0"
+                "that exported it, or set lookback_windows=0"
             ) from None
 
     def finish(self) -> None:

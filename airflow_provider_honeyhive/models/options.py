@@ -57,7 +57,7 @@ class ExportOptions:
     :param min_events: fewer events than this are an error.
     :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event:
         ``warn`` in the log, or ``fail`` before anything is published. The manifest names such paths.
-    :param lookback: how many windows' worth behind the window to read again, for what came late or changed.
+    :param lookback_windows: how many windows' worth behind the window to read again, for what came late or changed.
     :param trust_total: compare what was read with the total that the server reports; None: as the connection says.
     :raises InvalidArgumentError: a number is out of its range, or no such partition or choice.
     """
@@ -72,7 +72,7 @@ class ExportOptions:
     on_shrink: str = FAIL
     min_events: int | None = None
     on_unmatched: str = WARN
-    lookback: int = 0
+    lookback_windows: int = 0
     trust_total: bool | None = None
 
     @classmethod
@@ -101,7 +101,7 @@ class ExportOptions:
             ("page_size", 1, 7500),
             ("concurrency", 1, 64),
             ("min_events", 0, None),
-            ("lookback", 0, None),
+            ("lookback_windows", 0, None),
         ):
             check_number(
                 argument, getattr(self, argument), least, most, optional=argument in ("page_size", "min_events")
@@ -134,13 +134,15 @@ def check_partitions(
         )
 
 
-def check_lookback(lookback: int, layout: Layout) -> None:
+def check_lookback(lookback_windows: int, layout: Layout) -> None:
     """Check that corrections have a place.
 
     :raises InvalidArgumentError: there is only one object.
     """
-    if lookback and layout.object_name is not None:
-        raise InvalidArgumentError("lookback", lookback, "allowed only where ", Argument("output_path"), _A_FOLDER)
+    if lookback_windows and layout.object_name is not None:
+        raise InvalidArgumentError(
+            "lookback_windows", lookback_windows, "allowed only where ", Argument("output_path"), _A_FOLDER
+        )
 
 
 def check_number(argument: str, value: Any, least: int, most: int | None, *, optional: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -135,9 +136,10 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
     :param on_unmatched: what happens where a path of ``exclude_fields`` or ``redact`` matches nothing in any event:
         ``warn`` (the default) in the log, or ``fail`` before anything is published. Among mapped exports of a split
         window it has no effect: the combination decides.
-    :param lookback: how many times the window's length to read again behind it; what came late or changed since
+    :param lookback_windows: how many times the window's length to read again behind it; what came late or changed since
         earlier runs of the task exported it becomes correction files beside the window's own. ``output_path`` must be
         a folder, and begin with one in which no template and no placeholder stands. Default 0.
+    :param lookback: what ``lookback_windows`` was called before version 0.2; goes with the next one.
     :param trust_total: compare what was read with the number that the server reports, and fail where events are
         missing; False: where that number is no total of the window. Default: as the connection says, else True.
     :param xcom_max_bytes: without ``output_path``, the most bytes of JSON to return; default 1,000,000,
@@ -195,7 +197,8 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         min_events: int | None = None,
         when_empty: str = SUCCESS,
         on_unmatched: str = WARN,
-        lookback: int = 0,
+        lookback_windows: int = 0,
+        lookback: int | None = None,
         trust_total: bool | None = None,
         xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
         honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
@@ -227,7 +230,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         self.min_events = min_events
         self.when_empty = when_empty
         self.on_unmatched = on_unmatched
-        self.lookback = lookback
+        self.lookback_windows = lookback_windows if lookback is None else _lookback_windows(lookback, lookback_windows)
         self.trust_total = trust_total
         self.xcom_max_bytes = xcom_max_bytes
         self.honeyhive_conn_id = honeyhive_conn_id
@@ -385,8 +388,18 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
             fits = file_format is not None or self.file_format is None
             _, layout = choose_layout(example_path(self.output_path), file_format, compression if fits else None)
             check_partitions(self._options().partition_by, layout, excluded, redacted)
-            check_lookback(self.lookback, layout)
-        if self.lookback and not differs_by_window(self.output_path):
+            check_lookback(self.lookback_windows, layout)
+        if self.lookback_windows and not differs_by_window(self.output_path):
             raise InvalidArgumentError(
-                "lookback", self.lookback, "output_path must be a folder that is another one for each window"
+                "lookback_windows",
+                self.lookback_windows,
+                "output_path must be a folder that is another one for each window",
             )
+
+
+def _lookback_windows(lookback: int, lookback_windows: int) -> int:
+    """Return what the argument's former name says, and warn of it."""
+    if lookback_windows:
+        raise InvalidArgumentError("lookback", lookback, "leave it out: lookback_windows says the same")
+    warnings.warn("lookback is called lookback_windows now: rename the argument", DeprecationWarning, stacklevel=2)
+    return lookback

@@ -112,17 +112,17 @@ def _jinja_differs(template: Any) -> bool:
 def folder_to_look_back(task: Any, project: str | None, context: Context) -> Any:
     """Return the folder in which the exports of all runs are, None where nothing is looked back at.
 
-    :param task: with its ``lookback``.
+    :param task: with its ``lookback_windows``.
     :param project: that is exported.
     :raises InvalidArgumentError: there is no such folder.
     """
-    if not task.lookback:
+    if not task.lookback_windows:
         return None
     folder = steady_folder(task, project, context)
     if folder is None:
         raise InvalidArgumentError(
-            "lookback",
-            task.lookback,
+            "lookback_windows",
+            task.lookback_windows,
             "output_path must begin with a folder in which no template and no placeholder stands, where earlier "
             "exports are",
         )

@@ -61,7 +61,7 @@ def exports(tmp_path_factory):
                 if one.event_id in sandbox.event_ids(START, START + timedelta(days=number + 1))
             }
             window = Window(START + timedelta(days=number), START + timedelta(days=number + 1))
-            options = ExportOptions(file_format="parquet", lookback=3, max_file_size=200_000)
+            options = ExportOptions(file_format="parquet", lookback_windows=3, max_file_size=200_000)
             path = folder / f"{window.end:%Y-%m-%d}"
             export_events(client, ExportRequest(project="demo", window=window), path, options, exports_folder=folder)
             oldest = [held[name] for name in list(held)[:5]]
@@ -135,7 +135,7 @@ def test_globs_give_the_windows_own_events_or_the_corrections(exports):
 
 
 def test_the_dag_of_the_page_is_accepted():
-    names = run_python(PAGE.the("python", "lookback=3"))
+    names = run_python(PAGE.the("python", "lookback_windows=3"))
     assert names["HoneyHiveExportEventsOperator"].__name__ == "HoneyHiveExportEventsOperator"
 
 

@@ -37,7 +37,7 @@ def change(sandbox, *events):
 
 def export(folder, day, operator=HoneyHiveExportEventsOperator, **arguments):
     """Run the DAG for a day; 0 is the default one."""
-    given = {"lookback": 2, "output_path": f"{folder}/{{{{ data_interval_end | ds }}}}/", **arguments}
+    given = {"lookback_windows": 2, "output_path": f"{folder}/{{{{ data_interval_end | ds }}}}/", **arguments}
     return run_task(lambda: operator(task_id="export", **given), DAY_END + timedelta(days=day))
 
 
@@ -105,7 +105,7 @@ def test_a_task_that_fails_while_it_reads_again_is_whole_in_its_next_try(sandbox
 
 
 def test_an_earlier_window_without_an_index_is_not_doubled(sandbox, output, caplog):
-    export(output, 0, lookback=0)
+    export(output, 0, lookback_windows=0)
     sandbox.add([event("late")])
     run = export(output, 1)
     assert (run.state, ids_of(run)) == ("success", {})
@@ -136,20 +136,20 @@ def test_corrections_on_s3_by_a_connection_of_its_own(sandbox, s3, bucket):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"lookback": -1},
+        {"lookback_windows": -1},
         {"output_path": None},
         {"output_path": "/data/fixed/"},
         {"output_path": "/data/one.jsonl.gz"},
     ],
 )
 def test_what_cannot_look_back_is_refused_when_the_dag_is_parsed(arguments):
-    given = {"lookback": 1, "output_path": "/data/{{ ds }}/", **arguments}
+    given = {"lookback_windows": 1, "output_path": "/data/{{ ds }}/", **arguments}
     with pytest.raises((InvalidArgumentError, ValueError), match="lookback"):
         HoneyHiveExportEventsOperator(task_id="export", **given)
 
 
 @pytest.mark.parametrize("path", ["{{ params.folder }}/{{ ds }}/", "{{ params.folder }}/{{ ds }}.jsonl"])
 def test_what_cannot_look_back_is_refused_when_its_templates_are_known(sandbox, output, path):
-    run = run_export(lookback=1, output_path=path, params={"folder": str(output)}, retries=3)
+    run = run_export(lookback_windows=1, output_path=path, params={"folder": str(output)}, retries=3)
     assert "lookback" in run.refusal()
     assert sandbox.requests == []

@@ -120,10 +120,10 @@ def test_a_placeholder_that_a_variable_brings_is_checked_before_the_first_reques
 
 
 def test_earlier_days_are_looked_back_at_in_the_folder_before_the_placeholders(sandbox, output):
-    assert run(f"{output}/{{start:%Y/%m/%d}}/", DAY_END - 24 * HOUR, lookback=1).state == "success"
+    assert run(f"{output}/{{start:%Y/%m/%d}}/", DAY_END - 24 * HOUR, lookback_windows=1).state == "success"
     sandbox.add([{"event_id": "late", "project": "demo", "start_time": "2026-03-09T12:00:00Z"}])
 
-    done = run(f"{output}/{{start:%Y/%m/%d}}/", lookback=1)
+    done = run(f"{output}/{{start:%Y/%m/%d}}/", lookback_windows=1)
 
     assert done.result()["late_count"] == 1
 

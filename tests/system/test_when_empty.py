@@ -120,7 +120,7 @@ def test_corrections_are_not_nothing(sandbox, output):
         path = f"{output}/{{{{ '{day}' }}}}/"
         return run_task(
             lambda: HoneyHiveExportEventsOperator(
-                task_id="export", output_path=path, lookback=1, when_empty="skip", **times
+                task_id="export", output_path=path, lookback_windows=1, when_empty="skip", **times
             )
         )
 

@@ -160,8 +160,8 @@ def test_an_export_that_came_into_a_partition_while_this_one_was_read_is_not_mix
         ("event_date=2026-11-22", {"partition_by": ("event_date",)}),
         ("event_date=2027-01-01/event_type=x", {"partition_by": ("event_date",)}),
         ("event_type=x/one.jsonl.gz", {"partition_by": ("event_date", "event_type")}),
-        ("_corrections", {"lookback": 1}),
-        ("_corrections/reason=late/event_date=2026-11-22", {"lookback": 1}),
+        ("_corrections", {"lookback_windows": 1}),
+        ("_corrections/reason=late/event_date=2026-11-22", {"lookback_windows": 1}),
     ],
 )
 def test_a_place_inside_of_a_partitioned_export_is_refused(sandbox, client, tmp_path, name, options):

@@ -54,7 +54,7 @@ NOON = DAY.start + timedelta(hours=12)
 PARTS = ExportOptions(max_file_size=30_000, page_size=50, concurrency=2, partition_by=("event_type",))
 MORNING = DEMO.model_copy(update={"window": Window(DAY.start, NOON)})
 EVENING = DEMO.model_copy(update={"window": Window(NOON, DAY.end)})
-LOOKBACK = ExportOptions(lookback=1)
+LOOKBACK = ExportOptions(lookback_windows=1)
 NOW_US = DAY.end_us
 
 #: Of others, in the folder of the exports and beside it.

@@ -64,7 +64,7 @@ class Exporter:
         names = ("project", "filters", "sessions", *fields)
         asked = {"project": "demo", **{name: other.pop(name) for name in names if name in other}}
         request = ExportRequest.parse(window=day(number), **asked)
-        return request, self.path(number), ExportOptions(lookback=lookback, **other), task
+        return request, self.path(number), ExportOptions(lookback_windows=lookback, **other), task
 
     def path(self, number: int) -> Path:
         return self.folder / f"{day(number).end:%Y-%m-%d}"
@@ -484,7 +484,7 @@ def test_what_cannot_look_back_is_refused_before_any_request(
             client_of(sandbox),
             request,
             tmp_path / path,
-            ExportOptions(lookback=1),
+            ExportOptions(lookback_windows=1),
             exports_folder=tmp_path if folder else None,
         )
     assert sandbox.requests == []
@@ -492,8 +492,8 @@ def test_what_cannot_look_back_is_refused_before_any_request(
 
 @pytest.mark.parametrize("lookback", [-1, 1.5, True, "1"])
 def test_what_is_no_number_of_windows_is_refused(lookback):
-    with pytest.raises(InvalidArgumentError, match="lookback"):
-        ExportOptions(lookback=lookback)
+    with pytest.raises(InvalidArgumentError, match="lookback_windows"):
+        ExportOptions(lookback_windows=lookback)
 
 
 def test_more_windows_than_there_were_reach_back_to_1970(exporter):

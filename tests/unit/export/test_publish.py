@@ -58,7 +58,7 @@ class Scene:
     def begin(self, folder: Path, *, earlier: bool) -> None:
         """Prepare a new place."""
         self.folder = folder
-        if self.options.get("lookback"):
+        if self.options.get("lookback_windows"):
             self._export(self.folder / "exports" / "before", RUN, window=DAY_BEFORE)
             self.change(DAY_BEFORE)
         if earlier:
@@ -141,7 +141,7 @@ def scenes() -> Iterator[Scene]:
     yield Scene("one.jsonl.gz", {})
     yield Scene("one.csv", {})
     yield Scene("partitions", {"partition_by": ("event_date", "event_type")})
-    yield Scene("looking-back", {"lookback": 1})
+    yield Scene("looking-back", {"lookback_windows": 1})
     yield Combination("combined", {"partition_by": ("event_type",)})
 
 

@@ -495,7 +495,7 @@ def test_the_staging_folder_is_called_by_place_request_and_claimed_manifest(clie
                 client,
                 request,
                 tmp_path,
-                ExportOptions(file_format="parquet", lookback=2, partition_by=("event_date",)),
+                ExportOptions(file_format="parquet", lookback_windows=2, partition_by=("event_date",)),
                 AirflowFacts(dag_id="d", task_id="t", run_id="r", try_number=2, map_index=-1),
                 exports_folder=tmp_path,
             )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
+import pytest
+
 from airflow_provider_honeyhive.cli import export as command
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 
@@ -20,7 +23,7 @@ GIVEN = {
     "on_shrink": "keep",
     "min_events": 3,
     "on_unmatched": "fail",
-    "lookback": 2,
+    "lookback_windows": 2,
     "trust_total": False,
 }
 
@@ -37,4 +40,13 @@ def test_the_command_line_has_each_option_but_lookback_under_its_name():
     words = "--start 2026-03-01 --end 2026-03-02 --output /exports --format csv --compression zstd"
     words += " --partition-by event_type --max-file-size 5MB --page-size 7 --concurrency 9 --no-replace --min-events 3"
     words += " --no-trust-total --on-unmatched fail --on-shrink keep"
-    assert ExportOptions.of(parser.parse_args(words.split())) == ExportOptions(**GIVEN | {"lookback": 0})
+    assert ExportOptions.of(parser.parse_args(words.split())) == ExportOptions(**GIVEN | {"lookback_windows": 0})
+
+
+def test_the_former_name_of_lookback_windows_works_with_a_warning():
+    given = {"task_id": "export", "output_path": "/exports/{{ ds }}/"}
+    with pytest.warns(DeprecationWarning, match="lookback is called lookback_windows now"):
+        operator = HoneyHiveExportEventsOperator(**given, lookback=3)
+    assert operator.lookback_windows == 3
+    with pytest.raises(InvalidArgumentError, match="leave it out: lookback_windows says the same"):
+        HoneyHiveExportEventsOperator(**given, lookback=3, lookback_windows=3)

@@ -274,7 +274,7 @@ def test_looking_back_finds_all_that_came_late_or_fails(drawn, late, dialect, co
     rows = {row: at for row, at in drawn["events"].items() if at is not None and row not in drawn["ids"]}
     client = Server(**drawn | {"events": rows, "ids": {}}, oddities=oddities)
     following = Window(WINDOW.end, from_micros(WINDOW.end_us + SPAN))
-    options = ExportOptions(**PLAIN, page_size=page_size, concurrency=concurrency, lookback=1)  # type: ignore[arg-type]
+    options = ExportOptions(**PLAIN, page_size=page_size, concurrency=concurrency, lookback_windows=1)  # type: ignore[arg-type]
 
     def run(window: Window, path: Path) -> Manifest:
         return export_events(client, ExportRequest(window=window), path, options, TASK, exports_folder=path.parent)  # type: ignore[arg-type]

@@ -132,13 +132,13 @@ def test_the_folder_of_all_runs_ends_before_the_first_placeholder_of_a_window(mo
 
 @pytest.mark.parametrize("path", ["/data/{start:%Y-%m-%d}/", "/data/{window_id}/", "/data/{{ ds }}/"])
 def test_what_is_looked_back_at_may_be_told_apart_by_placeholders(path):
-    export(path, lookback=2)
+    export(path, lookback_windows=2)
 
 
 @pytest.mark.parametrize("path", ["/data/", "/data/{project}/"])
 def test_looking_back_needs_a_path_that_differs_by_window(path):
     with pytest.raises(InvalidArgumentError, match="output_path must be a folder that is another one for each window"):
-        export(path, lookback=2)
+        export(path, lookback_windows=2)
 
 
 def context(run_id: str, *, at: datetime = NOON, conf: Any = None) -> Any:
