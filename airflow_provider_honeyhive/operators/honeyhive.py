@@ -272,6 +272,9 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         options = self._options()
         check_no_shard(self.when_empty, self.output_path)
         hook = HoneyHiveHook(self.honeyhive_conn_id)
+        if self.output_path is not None:
+            # Before anything is remembered or asked.
+            storage_path(self.output_path, self.output_conn_id)
         request = self._request(context, hook)
         filled = None if self.output_path is None else fill_output_path(self, request.project, request.window)
         path = None if filled is None else storage_path(filled, self.output_conn_id)

@@ -179,8 +179,8 @@ def test_rendered_templates_show_what_is_used():
     Used("demo", DAY, Path("/data/2026-11-22")).show(task)
     assert (task.project, task.start_time, task.end_time, task.output_path) == (
         "demo",
-        "2026-11-22T00:00:00.000000Z",
-        "2026-11-23T00:00:00.000000Z",
+        "2026-11-22T00:00:00.000Z",
+        "2026-11-23T00:00:00.000Z",
         "/data/2026-11-22",
     )
 
