@@ -103,7 +103,7 @@ def shown(text: object, longest: int = LONGEST_ARGUMENT) -> str:
     :param text: anything; an object is turned into its text.
     :param longest: most characters, the mark of what is left out included.
     """
-    text = str(text)
+    text = ". ".join(lines_of(text))
     head = text[: longest + _BEYOND]
     cut = _without_secrets(head)
     if len(head) < len(text) and len(cut) <= longest:
@@ -121,9 +121,24 @@ def quoted(value: object) -> str:
     return shown(repr(value), LONGEST_VALUE)
 
 
+def lines_of(text: object) -> tuple[str, ...]:
+    """Return a text in lines of our own making: those of an error of this package; anything else is one line.
+
+    What others wrote never makes a line: its line breaks are escaped when a line is shown.
+    """
+    lines = getattr(text, "lines", None)
+    return lines if isinstance(lines, tuple) else (str(text),)
+
+
 def described(error: BaseException) -> str:
-    """Return an error as its type and its text, as :func:`shown` shows it."""
-    return shown(f"{type(error).__name__}: {error}", LONGEST_ERROR)
+    """Return an error as its type and its text, on one line, as :func:`shown` shows it."""
+    return ". ".join(described_in_lines(error))
+
+
+def described_in_lines(error: BaseException) -> tuple[str, ...]:
+    """Return an error as its type and its text: what is wrong and what to do, then facts on lines of their own."""
+    first, *facts = lines_of(error)
+    return tuple(shown(line, LONGEST_ERROR) for line in (f"{type(error).__name__}: {first}", *facts))
 
 
 def place_of(error: BaseException) -> str:
@@ -231,9 +246,10 @@ def write_line(line: str) -> None:
     _write(sys.stdout, shown(line, LONGEST_ERROR))
 
 
-def write_error(line: str) -> None:
-    """Write a line to stderr, as :func:`write_line` does to stdout."""
-    _write(sys.stderr, shown(line, LONGEST_ERROR))
+def write_error(*lines: str) -> None:
+    """Write lines to stderr, as :func:`write_line` does to stdout."""
+    for line in lines:
+        _write(sys.stderr, shown(line, LONGEST_ERROR))
 
 
 def write_json(value: object) -> None:

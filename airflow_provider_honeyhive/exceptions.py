@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 
 
 class HoneyHiveError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    :param lines: what is wrong and what to do, in a hundred characters where possible; then facts, a line each.
+    """
 
     retryable: bool = True
     #: How many times the request was sent before giving up.
@@ -58,11 +61,19 @@ class HoneyHiveError(Exception):
         return f"{type(self).__name__}({str(self)!r})"
 
     def __str__(self) -> str:
-        text = shown(self._text(), LONGEST_ERROR)
-        return f"{text} (gave up after {self.attempts} attempts)" if self.attempts > 1 else text
+        return "\n".join(self.lines)
 
-    def _text(self) -> str:
-        return super().__str__()
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text, each line as it may be shown: what is wrong and what to do, then facts.
+
+        Airflow's log does not wrap lines, so its readers see what the first hundred characters say.
+        """
+        attempts = (f"The client gave up after {self.attempts} attempts",) if self.attempts > 1 else ()
+        return tuple(shown(line, LONGEST_ERROR) for line in (*self._lines(), *attempts))
+
+    def _lines(self) -> tuple[str, ...]:
+        return tuple(map(str, self.args)) or ("",)
 
 
 #: Stands for a value that an error must not show.
@@ -73,6 +84,16 @@ class Argument(str):
     """The name of an argument within a text; the command line says its option instead."""
 
     __slots__ = ()
+
+
+class Fact(str):
+    """A piece of a text that begins a line of its own."""
+
+    __slots__ = ()
+
+
+#: Most characters of a value that stands in the first line of an error, where what to do is to be read, too.
+_LONGEST_IN_FIRST_LINE = 40
 
 
 class InvalidArgumentError(HoneyHiveError, ValueError):
@@ -94,7 +115,15 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
     @property
     def allowed(self) -> str:
         """What is allowed instead."""
-        return "".join(self.pieces)
+        return ". ".join(self._allowed_lines())
+
+    def _allowed_lines(self) -> list[str]:
+        lines = [""]
+        for piece in self.pieces:
+            if isinstance(piece, Fact):
+                lines.append("")
+            lines[-1] += piece
+        return lines
 
     def renamed(self, argument: str, names: Mapping[str, str]) -> InvalidArgumentError:
         """Return the error for a place where arguments are called otherwise.
@@ -105,10 +134,16 @@ class InvalidArgumentError(HoneyHiveError, ValueError):
         pieces = (names.get(piece, piece) if isinstance(piece, Argument) else piece for piece in self.pieces)
         return InvalidArgumentError(argument, self.value, *pieces)
 
-    def _text(self) -> str:
-        if self.value == NOT_SHOWN:
-            return f"{self.argument}: {self.allowed}"
-        return f"{self.argument}: got {quoted(self.value)}; {self.allowed}"
+    def _lines(self) -> tuple[str, ...]:
+        first, *facts = self._allowed_lines()
+        got = "" if _is_not_shown(self.value) else f"got {quoted(self.value)}"
+        if len(got) <= _LONGEST_IN_FIRST_LINE:
+            return (f"{self.argument}: {got}{'; ' if got else ''}{first}", *facts)
+        return (f"{self.argument}: {first}", f"{self.argument}: {got}", *facts)
+
+
+def _is_not_shown(value: Any) -> bool:
+    return isinstance(value, str) and value == NOT_SHOWN
 
 
 class HoneyHiveConnectionError(HoneyHiveError):
@@ -118,8 +153,8 @@ class HoneyHiveConnectionError(HoneyHiveError):
     :param retryable: False where the same call cannot succeed later (a certificate that does not verify).
     """
 
-    def __init__(self, message: str, *, timed_out: bool = False, retryable: bool = True) -> None:
-        super().__init__(message)
+    def __init__(self, *lines: str, timed_out: bool = False, retryable: bool = True) -> None:
+        super().__init__(*lines)
         self.timed_out = timed_out
         self.retryable = retryable
 
@@ -135,14 +170,13 @@ class HoneyHiveAPIError(HoneyHiveError):
 
     def __init__(
         self,
-        message: str,
-        *,
+        *lines: str,
         status_code: int = 0,
         error_code: str | None = None,
         server_message: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(*lines)
         self.status_code = status_code
         self.error_code = error_code
         self.server_message = server_message
@@ -187,7 +221,7 @@ class AnswerTooLargeError(HoneyHiveResponseError):
 
 
 class WrongProjectError(HoneyHiveResponseError):
-    """The key belongs to another project than the one asked for.
+    """The server sent events of another project than the one asked for.
 
     :param asked: the project of the request.
     :param received: the project that the events name.
@@ -200,12 +234,14 @@ class WrongProjectError(HoneyHiveResponseError):
         self.asked = asked
         self.received = received
 
-    def _text(self) -> str:
+    def _lines(self) -> tuple[str, ...]:
         asked, received = quoted(self.asked), quoted(self.received)
         return (
-            f"asked for project {asked}, but the server sent events of project {received}: "
-            "a classic key decides by itself which project is read. Use a connection whose key belongs to "
-            f"{asked}, or set project to {received}"
+            "check project and key of the connection: the server sent events of another project than asked for",
+            f"Asked for project {asked}, but the server sent events of project {received}",
+            f"Use a connection whose key belongs to {asked}: a classic key decides by itself which project is read",
+            f"Or set project to {received}, where both are one project: by another spelling, by its id, or renamed",
+            "Or check the connection's host and its extra 'endpoint': not every server keeps to the project asked for",
         )
 
 
@@ -231,18 +267,18 @@ class IncompleteExportError(HoneyHiveError):
         self.reason = reason
         self.agreed = agreed
 
-    def _text(self) -> str:
+    def _lines(self) -> tuple[str, ...]:
         if self.expected is None:
-            return f"not all events could be read, also when read again; nothing was published: {self.reason}"
-        text = (
-            f"the server reports {self.expected} events, but only {self.received} could be read, "
-            "also when read again; nothing was published"
-        )
+            return ("not all events could be read; nothing was published: try again later", str(self.reason))
         if not self.agreed:
-            return text
+            return (
+                f"the server reports {self.expected} events, but only {self.received} could be read: try again later",
+                "Nothing was published. The events were read again, too",
+            )
         return (
-            f"{text}. Each reading found the same {self.received}: where the server's number is no total of the "
-            "window, give trust_total=False (on the command line --no-trust-total), and it is not compared"
+            f"the server reports {self.expected} events, but only {self.received} could be read: see trust_total",
+            f"Nothing was published. Each reading found the same {self.received}: where the server's number is no "
+            "total of the window, give trust_total=False (on the command line --no-trust-total): it is not compared",
         )
 
 
@@ -258,10 +294,10 @@ class TooFewEventsError(HoneyHiveError):
         self.expected = expected
         self.received = received
 
-    def _text(self) -> str:
+    def _lines(self) -> tuple[str, ...]:
         return (
-            f"the window holds {self.received} events, but min_events asks for at least {self.expected}; "
-            "nothing was published"
+            f"the window holds {self.received} events, but min_events asks for at least {self.expected}: try again",
+            "Nothing was published",
         )
 
 
@@ -277,11 +313,11 @@ class UnmatchedFieldsError(HoneyHiveError):
         super().__init__(paths)
         self.paths = list(paths)
 
-    def _text(self) -> str:
+    def _lines(self) -> tuple[str, ...]:
         return (
-            f"correct or drop paths that match no event, or give on_unmatched='warn': {listed(self.paths, ', ')} (of "
-            "exclude_fields and redact; on the command line --exclude, --redact, --on-unmatched warn). Nothing was "
-            "published"
+            "correct or drop paths that match no event, or give on_unmatched='warn'",
+            f"Paths of exclude_fields and redact: {listed(self.paths, ', ')}",
+            "On the command line: --exclude, --redact, --on-unmatched warn. Nothing was published",
         )
 
 
@@ -299,10 +335,10 @@ class TooLargeForXComError(HoneyHiveError):
         self.size_bytes = size_bytes
         self.limit_bytes = limit_bytes
 
-    def _text(self) -> str:
+    def _lines(self) -> tuple[str, ...]:
         return (
-            f"the events are larger than XCom should carry: at least {self.size_bytes:,} bytes, where "
-            f"xcom_max_bytes allows {self.limit_bytes:,}. Give output_path to write them to files instead"
+            "the events are larger than XCom should carry: give output_path to write them to files",
+            f"At least {self.size_bytes:,} bytes, where xcom_max_bytes allows {self.limit_bytes:,}",
         )
 
 

@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.display import get_logger, hide
 from airflow_provider_honeyhive.exceptions import (
     AnswerTooLargeError,
     ExportStoppedError,
+    Fact,
     HoneyHiveError,
     HoneyHiveRefusedError,
     HoneyHiveRequestError,
@@ -171,13 +172,18 @@ class HoneyHiveClient:
             raise refusal
         if not missing:
             raise self._no_project()
-        raise no_endpoint(self.settings.api_url, missing)
+        raise no_endpoint(self.settings.api_url, missing, self.settings.connection_name)
 
     def _no_project(self) -> InvalidArgumentError:
         kind = self.settings.key_kind
-        needed = f"a {kind.name} takes the project's id ({WHERE_IDS_ARE}): set it here or as the connection's extra"
         return InvalidArgumentError(
-            "project", None, needed if kind.takes_project_id else "the endpoint of this connection needs a project"
+            "project",
+            None,
+            f"a {kind.name} takes the project's id: set it here or as the connection's extra"
+            if kind.takes_project_id
+            else "the endpoint of this connection needs a project: give it here, or as its extra",
+            *([Fact(f"Ids are in {WHERE_IDS_ARE}")] if kind.takes_project_id else []),
+            *([Fact(f"The connection: {self.settings.connection_name}")] if self.settings.connection_name else []),
         )
 
     def _fetch_from(self, endpoint: Endpoint, wanted: _Wanted) -> Page:

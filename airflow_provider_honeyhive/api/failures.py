@@ -13,7 +13,7 @@ import re
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -54,42 +54,63 @@ _ROUTER_SAYS = re.compile(r"(cannot post|route post:) ?/", re.IGNORECASE)
 #: What HoneyHive's own errors have, older ones some of it.
 _VENDORS = frozenset({"success", "errorCode", "statusCode"})
 
-#: Status -> kind of error, what is wrong, and what to do. ``{key}`` is the key as messages call it.
-_REMEDIES: dict[int, tuple[type[HoneyHiveAPIError], str]] = {
-    400: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
+_Remedy: TypeAlias = tuple[type[HoneyHiveAPIError], tuple[str, ...]]
+
+_FILTERS = ("the request was refused; check filters, evaluation_id and projections",)
+
+#: Status -> kind of error, and its lines: what is wrong and what to do, then facts. ``{key}`` is the key as messages
+#: call it.
+_REMEDIES: dict[int, _Remedy] = {
+    400: (HoneyHiveRequestError, _FILTERS),
     401: (
         HoneyHiveAuthError,
-        "{key} was refused: it is wrong, revoked, expired, or of another deployment; check the connection's password "
-        "and host",
+        (
+            "{key} was refused; check the password and host",
+            "It is wrong, revoked, expired, or of another deployment",
+        ),
     ),
     403: (
         HoneyHiveAuthError,
-        "{key} lacks the permission to read events of this project; give it that, or take another",
+        (
+            "{key} lacks the permission to read events; give it that",
+            "Or take another key, which may read events of this project",
+        ),
     ),
-    404: (HoneyHiveRequestError, "no such path or host; check the connection's host and its extra 'endpoint'"),
-    408: (HoneyHiveServerError, "the server timed out"),
-    413: (HoneyHiveRequestError, "the page is too large for the server"),
-    422: (HoneyHiveRequestError, "the request was refused; check filters, evaluation_id and projections"),
-    425: (HoneyHiveServerError, "the server is not ready"),
-    429: (HoneyHiveRateLimitError, "too many requests; a lower concurrency may help"),
+    404: (HoneyHiveRequestError, ("no such path or host; check the connection's host and its extra 'endpoint'",)),
+    408: (HoneyHiveServerError, ("the server timed out; try again later",)),
+    413: (HoneyHiveRequestError, ("the page is too large for the server; give a smaller page_size",)),
+    422: (HoneyHiveRequestError, _FILTERS),
+    425: (HoneyHiveServerError, ("the server is not ready; try again later",)),
+    429: (HoneyHiveRateLimitError, ("too many requests; a lower concurrency may help",)),
 }
 
-_SERVER_FAILED = (HoneyHiveServerError, "the server failed; it may have recovered when the task is tried again")
-
-_UNEXPECTED = (HoneyHiveRequestError, "unexpected answer")
-
-#: A 404 of HoneyHive itself. The order is that of what it is most often.
-_REFUSED = (
-    HoneyHiveRefusedError,
-    "check {key} first, then the project{id_needed}, then ids in the request. HoneyHive answers this to a key that is "
-    f"invalid, revoked, expired or may not read events ({WHERE_KEYS_ARE}), as to a wrong project and a wrong id",
+_SERVER_FAILED: _Remedy = (
+    HoneyHiveServerError,
+    ("the server failed; it may have recovered when the task is tried again",),
 )
 
-_ID_NEEDED = f", of which this key takes the id and not the name ({WHERE_IDS_ARE})"
+_UNEXPECTED: _Remedy = (
+    HoneyHiveRequestError,
+    ("unexpected answer; check the connection's host and its extra 'endpoint'",),
+)
+
+#: A 404 of HoneyHive itself. The order is that of what it is most often.
+_REFUSED: _Remedy = (
+    HoneyHiveRefusedError,
+    (
+        "check {key} first, then the project, then ids",
+        f"HoneyHive answers this to a key that is invalid, revoked, expired or may not read events ({WHERE_KEYS_ARE}), "
+        "as to a wrong project and a wrong id",
+    ),
+)
+
+_ID_NEEDED = f"Of the project this key takes the id and not the name ({WHERE_IDS_ARE})"
+
+_NO_PATH = "check the connection's host (base URL of the HoneyHive API) and its extra 'endpoint': no such path"
 
 _CONTROL_PLANE = (
-    f"{CONTROL_PLANE_HOST} is HoneyHive's control plane, which holds no events: set the connection's host to the "
-    f"URL of the data plane, such as {DEFAULT_API_URL} ({WHERE_IDS_ARE}). If this deployment serves events there: "
+    f"set the connection's host to the URL of the data plane: {CONTROL_PLANE_HOST} holds no events",
+    f"It is HoneyHive's control plane. A data plane is {DEFAULT_API_URL}, for example ({WHERE_IDS_ARE})",
 )
 
 
@@ -108,20 +129,23 @@ def api_error(
     said = _parsed(body)
     error_code = said.get("errorCode")
     message = _clean(said.get("message") or said.get("error") or "")
-    kind, remedy = _REMEDIES.get(status, _SERVER_FAILED if status >= 500 else _UNEXPECTED)
+    kind, lines = _REMEDIES.get(status, _SERVER_FAILED if status >= 500 else _UNEXPECTED)
     if _is_routers(status, said, message):
         error_code = NO_SUCH_ROUTE
     elif status == 404:
-        kind, remedy = _REFUSED
+        kind, lines = _REFUSED
+        if settings.key_kind.takes_project_id:
+            lines = (*lines, _ID_NEEDED)
     if not quotes:
         message, error_code = "", error_code if error_code == NO_SUCH_ROUTE else None
-    remedy = remedy.format(key=settings.key_name, id_needed=_ID_NEEDED if settings.key_kind.takes_project_id else "")
+    first, *facts = (line.format(key=settings.key_name) for line in lines)
     if issubclass(kind, HoneyHiveAuthError) and is_control_plane(url):
-        remedy = _CONTROL_PLANE + remedy
+        first, *facts = (*_CONTROL_PLANE, f"If this deployment serves events there: {first}", *facts)
     return kind(
-        f"HTTP {status}: {remedy}"
-        + (f". The server says: {message}" if message else "")
-        + f". Asked: {shown(url, LONGEST_VALUE)}",
+        f"HTTP {status}: {first}",
+        *([f"The server says: {message}"] if message else []),
+        *facts,
+        f"Asked: {shown(url, LONGEST_VALUE)}",
         status_code=status,
         error_code=_clean(error_code) or None,
         server_message=message or None,
@@ -146,19 +170,24 @@ def redirect_target(url: str, location: str) -> str:
         # Without a user and password, which may be the key.
         where = shown(ascii(f"{new.scheme}://{new.netloc.rpartition('@')[2]}"), LONGEST_VALUE)
         raise HoneyHiveRequestError(
-            f"{old.netloc} redirects to {where}, and the key is not sent on to "
-            "another host, port or scheme: set the connection's host to the API's own URL",
+            "set the connection's host to the API's own URL: the server redirects elsewhere",
+            f"{old.netloc} redirects to {where}, and the key is not sent on to another host, port or scheme",
             status_code=308,
         )
     return target
 
 
-def no_endpoint(api_url: str, paths: Iterable[str]) -> HoneyHiveRequestError:
-    """Return the error for a server that has none of the paths that were tried."""
-    hint = _CONTROL_PLANE if is_control_plane(api_url) else ""
+def no_endpoint(api_url: str, paths: Iterable[str], connection: str = "") -> HoneyHiveRequestError:
+    """Return the error for a server that has none of the paths that were tried.
+
+    :param connection: what messages call it, where it has a name.
+    """
+    first, *facts = _CONTROL_PLANE if is_control_plane(api_url) else (_NO_PATH,)
     return HoneyHiveRequestError(
-        f"{hint}{api_url} has none of the paths {', '.join(paths)}: check the connection's host "
-        "(base URL of the HoneyHive API) and its extra 'endpoint'",
+        first,
+        *facts,
+        f"{api_url} has none of the paths {', '.join(paths)}",
+        *([f"The connection: {connection}"] if connection else []),
         status_code=404,
     )
 
@@ -246,14 +275,14 @@ def connection_error(error: Exception, settings: ClientSettings, verify: bool | 
     host = settings.api_host
     if isinstance(verify, str) and settings.api_url.startswith("https:") and not _is_bundle(verify):
         return HoneyHiveConnectionError(
-            f"there are no CA certificates in {verify!r}: check the connection's extra 'verify', or REQUESTS_CA_BUNDLE "
-            "of the worker's environment",
+            "check the connection's extra 'verify', or REQUESTS_CA_BUNDLE of the worker: no CA certificates there",
+            f"There are no CA certificates in {verify!r}",
             retryable=False,
         )
     if isinstance(error, _NO_REQUEST):
         return HoneyHiveConnectionError(
-            f"no request can be sent to {host}: check the connection's host and its extra 'proxy', or HTTPS_PROXY of "
-            f"the worker's environment ({type(error).__name__})",
+            "check the connection's host and its extra 'proxy', or HTTPS_PROXY of the worker: no request can be sent",
+            f"No request can be sent to {host} ({type(error).__name__})",
             retryable=False,
         )
     if isinstance(error, _TLS):
@@ -261,18 +290,27 @@ def connection_error(error: Exception, settings: ClientSettings, verify: bool | 
     if isinstance(error, requests.exceptions.ProxyError):
         return _proxy_error(str(error), host)
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return HoneyHiveConnectionError(f"{host} took no connection within {settings.connect_timeout:g} s")
+        return HoneyHiveConnectionError(
+            f"{host} took no connection within {settings.connect_timeout:g} s; check the way there, or try again later"
+        )
     if isinstance(error, _TIMEOUTS) or "Read timed out" in str(error):
-        return HoneyHiveConnectionError(f"{host} sent nothing for {settings.timeout:g} s", timed_out=True)
+        return HoneyHiveConnectionError(
+            f"{host} sent nothing for {settings.timeout:g} s; set the connection's extra 'timeout' higher",
+            timed_out=True,
+        )
     if isinstance(error, _CUT_SHORT):
-        return HoneyHiveConnectionError(f"the answer of {host} was cut short: {type(error).__name__}")
+        return HoneyHiveConnectionError(
+            f"the answer of {host} was cut short; try again later", f"What ended it: {type(error).__name__}"
+        )
     cause = _cause(error) if isinstance(error, _NO_CONNECTION) else error
     if isinstance(cause, OSError | urllib3.exceptions.NewConnectionError):
         reason = getattr(cause, "strerror", None) or type(cause).__name__
         return HoneyHiveConnectionError(
             f"cannot reach {host}: {reason}; check the connection's host, and the way there"
         )
-    return HoneyHiveConnectionError(f"the answer of {host} was garbled: {type(cause).__name__}")
+    return HoneyHiveConnectionError(
+        f"the answer of {host} was garbled; try again later, or check the host", f"How: {type(cause).__name__}"
+    )
 
 
 def _is_bundle(path: str) -> bool:
@@ -288,20 +326,25 @@ def _is_bundle(path: str) -> bool:
 def _proxy_error(text: str, host: str) -> HoneyHiveConnectionError:
     if _PROXY_REFUSES in text:
         return HoneyHiveConnectionError(
-            f"the proxy on the way to {host} refuses its user or password: check the connection's extra 'proxy', or "
-            "HTTPS_PROXY of the worker's environment",
+            "check the connection's extra 'proxy', or HTTPS_PROXY of the worker: the proxy refuses its password",
+            f"The proxy on the way to {host} refuses its user or password",
             retryable=False,
         )
-    return HoneyHiveConnectionError(f"the proxy on the way to {host} cannot be used")
+    return HoneyHiveConnectionError(
+        "the proxy cannot be used; check the connection's extra 'proxy', or HTTPS_PROXY of the worker",
+        f"The proxy on the way to {host} cannot be used",
+    )
 
 
 def _tls_error(text: str, host: str) -> HoneyHiveConnectionError:
     if _UNVERIFIED not in text:
-        return HoneyHiveConnectionError(f"the TLS handshake with {host} failed")
+        return HoneyHiveConnectionError(
+            f"the TLS handshake with {host} failed; check the connection's host and its extra 'verify'"
+        )
     reason = text.partition(_UNVERIFIED)[2].partition(" (_ssl.c")[0].strip(": ")
     return HoneyHiveConnectionError(
-        f"the certificate of {host} cannot be verified ({reason}). Behind a private CA, set the "
-        "connection's extra 'verify' to the path of its CA bundle",
+        "behind a private CA, set the connection's extra 'verify' to its CA bundle: a certificate does not verify",
+        f"The certificate of {host} cannot be verified ({reason})",
         retryable=False,
     )
 

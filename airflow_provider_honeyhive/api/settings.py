@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import (
@@ -30,7 +30,10 @@ from airflow_provider_honeyhive.api.connection_form import (
 )
 from airflow_provider_honeyhive.api.endpoints import AUTO, candidates
 from airflow_provider_honeyhive.api.keys import CLASSIC, DATA_PLANE, WHERE_KEYS_ARE, KeyKind, kind_of
-from airflow_provider_honeyhive.exceptions import NOT_SHOWN, HoneyHiveAuthError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, HoneyHiveAuthError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Words for what a connection's extra ``verify`` may be.
 _VERIFY_WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
@@ -100,9 +103,11 @@ class ClientSettings(BaseModel):
         :raises HoneyHiveAuthError: the key cannot be one that reads.
         """
         given = {name: value for name, value in values.items() if value not in (None, "")}
+        source = str(given.get("key_source", "")).removeprefix("of ")
         if "api_key" not in given:
             raise HoneyHiveAuthError(
-                f"the connection has no API key: put it into the password field ({WHERE_KEYS_ARE})"
+                f"{source or 'the connection'} has no API key: put it into the password field",
+                f"Keys are in {WHERE_KEYS_ARE}",
             )
         try:
             return cls(**given)
@@ -111,8 +116,9 @@ class ClientSettings(BaseModel):
             names = [str(item["loc"][0]) if item["loc"] else "connection" for item in problems]
             raise InvalidArgumentError(
                 ", ".join(names),
-                {name: given[name] for name in names if _may_show(name, given.get(name))} or NOT_SHOWN,
+                _shown_values({name: given[name] for name in names if _may_show(name, given.get(name))}, len(names)),
                 "; ".join(item["msg"].removeprefix("Value error, ") for item in problems),
+                *([Fact(f"The connection: {source}")] if source else []),
             ) from None
 
     @field_validator("api_key")
@@ -189,9 +195,10 @@ class ClientSettings(BaseModel):
         kind = self.key_kind
         if kind.only:
             raise HoneyHiveAuthError(
-                f"{self.key_name} cannot read events: {kind.name}s ({kind.prefix}…) {kind.only}. Use a data plane key "
-                f"({DATA_PLANE.prefix}…) with the permission to read events, or a classic key ({CLASSIC.prefix}…); "
-                f"{WHERE_KEYS_ARE}"
+                f"{self.key_name} cannot read events: use a {DATA_PLANE.name} ({DATA_PLANE.prefix}…)",
+                f"By its prefix it is one of the {kind.name}s ({kind.prefix}…), which {kind.only}",
+                f"Use a data plane key ({DATA_PLANE.prefix}…) with the permission to read events, or a classic key "
+                f"({CLASSIC.prefix}…); {WHERE_KEYS_ARE}",
             )
         return self
 
@@ -214,6 +221,11 @@ class ClientSettings(BaseModel):
     def key_name(self) -> str:
         """What messages call the key: where it came from, never what it is."""
         return f"the API key {self.key_source}".rstrip()
+
+    @property
+    def connection_name(self) -> str:
+        """What messages call the connection; empty where it has no name."""
+        return self.key_source.removeprefix("of ")
 
     @property
     def api_host(self) -> str:
@@ -247,6 +259,17 @@ def _exists(path: str) -> bool:
 
 def _login(parts: SplitResult) -> tuple[str, str]:
     return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _shown_values(values: Mapping[str, Any], fields: int) -> Any:
+    """Return what an error shows: of one field the value alone.
+
+    :param values: that may be shown, by field.
+    :param fields: how many are wrong.
+    """
+    if not values:
+        return NOT_SHOWN
+    return next(iter(values.values())) if fields == 1 else dict(values)
 
 
 def _may_show(name: str, value: Any) -> bool:

@@ -10,7 +10,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.display import HIDDEN, LineFormatter, get_logger, write_error
+from airflow_provider_honeyhive.display import HIDDEN, LineFormatter, get_logger, lines_of, write_error
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.export.progress import Progress
 
@@ -54,7 +54,8 @@ def tell_error(error: object) -> None:
 
     :param error: or its text, which may repeat what was typed.
     """
-    write_error(f"error: {_TYPED.sub(HIDDEN, str(error))}")
+    first, *facts = (_TYPED.sub(HIDDEN, line) for line in lines_of(error))
+    write_error(f"error: {first}", *(f"  {fact}" for fact in facts))
 
 
 def leave_output() -> None:

@@ -213,17 +213,17 @@ def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
     try:
         data = store.get(name)
     except DestinationError as error:
-        return Verdict(place, None, [str(error)], unreachable=True)
+        return Verdict(place, None, [shown(error)], unreachable=True)
     if data is None:
         return Verdict(place, None, [f"there is no manifest at {store.url(name)}"])
     try:
         manifest = Manifest.at(store, name, data)
     except DestinationError as error:
-        return Verdict(place, None, [str(error)])
+        return Verdict(place, None, [shown(error)])
     try:
         return Verdict(place, manifest, find_problems(manifest, store, name, there))
     except DestinationError as error:
-        return Verdict(place, manifest, [str(error)], unreachable=True)
+        return Verdict(place, manifest, [shown(error)], unreachable=True)
 
 
 _Placed: TypeAlias = tuple[float, float, str]

@@ -96,7 +96,13 @@ class HoneyHiveHook(BaseHook):
         :raises HoneyHiveAuthError: there is no key, or one that cannot read.
         :raises InvalidArgumentError: a field of the connection cannot be right.
         """
-        connection = self.get_connection(self.honeyhive_conn_id)
+        try:
+            connection = self.get_connection(self.honeyhive_conn_id)
+        except AirflowNotFoundException:
+            # Not for good: Airflow says the same where it could not ask its own database or the secrets backend.
+            raise AirflowNotFoundException(
+                f"correct honeyhive_conn_id, or create the connection: Airflow has no {quoted(self.honeyhive_conn_id)}"
+            ) from None
         found = _extra_of(connection)
         extras = {name: found.get(name) for name in connection_form.EXTRA_FIELDS}
         url = base_url(connection.host, connection.schema, connection.port)

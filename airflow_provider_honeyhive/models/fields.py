@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import Argument, Fact, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,7 +52,7 @@ _FOREIGN = re.compile(r"\*+|\$|.*\[(\d+|\*)?\]")
 #: Of a text that should be JSON: a list from a template is Python's own text of it unless the template says otherwise.
 NOT_JSON = "a text must be JSON, in a template {{ params.name | tojson }}"
 
-_FORMS = "allowed: a list of dotted paths such as ['inputs', 'outputs.content'], or its JSON text"
+_FORMS = "allowed: a list of paths such as ['inputs', 'outputs.content'], or its JSON text"
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,11 @@ def parse_paths(argument: str, value: Any) -> tuple[str, ...]:
         try:
             paths = json.loads(value) if value.strip() else None
         except RecursionError:
-            raise InvalidArgumentError(argument, value, f"it nests too many lists: {_FORMS}") from None
+            raise InvalidArgumentError(
+                argument, value, "it nests too many lists: give one flat list of paths"
+            ) from None
         except ValueError:
-            raise InvalidArgumentError(argument, value, f"{NOT_JSON}; {_FORMS}") from None
+            raise InvalidArgumentError(argument, value, NOT_JSON, Fact(_FORMS)) from None
     else:
         paths = value
     if paths is None:

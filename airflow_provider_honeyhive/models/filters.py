@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
 from airflow_provider_honeyhive.models.fields import NOT_JSON
 from airflow_provider_honeyhive.models.window import parse_time, wire_time
 
@@ -152,22 +152,24 @@ def parse_filters(value: Any) -> tuple[EventFilter, ...]:
     :param value: None, an :class:`EventFilter`, a dict, a JSON text, or a list of any of these.
     :raises InvalidArgumentError: names the filter by its index.
     """
-    found: list[EventFilter] = []
     try:
-        items = list(_flatten("filters", _from_json("filters", value)))
+        return tuple(_parsed("filters", value))
     except RecursionError:
         raise InvalidArgumentError("filters", NOT_SHOWN, "it nests too many lists: give one flat list") from None
-    for argument, item in items:
+
+
+def _parsed(argument: str, value: Any) -> Iterable[EventFilter]:
+    for place, item in _flatten(argument, _from_json(argument, value)):
         if isinstance(item, EventFilter):
-            found.append(item)
+            yield item
             continue
         if not isinstance(item, Mapping):
-            raise InvalidArgumentError(argument, item, "allowed: an EventFilter, a dict, or a JSON text of them")
+            raise InvalidArgumentError(place, item, "allowed: an EventFilter, a dict, or a JSON text of them")
         try:
-            found.append(EventFilter.model_validate(dict(item)))
+            found = EventFilter.model_validate(dict(item))
         except ValidationError as error:
-            raise InvalidArgumentError(argument, dict(item), _reasons(error)) from None
-    return tuple(found)
+            raise InvalidArgumentError(place, dict(item), _reasons(error)) from None
+        yield found
 
 
 def _flatten(argument: str, value: Any) -> Iterable[tuple[str, Any]]:
@@ -189,12 +191,12 @@ def _from_json(argument: str, value: Any) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise InvalidArgumentError(argument, value, f"{NOT_JSON}. Where it fails: {error}") from None
+        raise InvalidArgumentError(argument, value, NOT_JSON, Fact(f"Where it fails: {error}")) from None
 
 
 def _reasons(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(part) for part in problem['loc'][:1]) + ': ' if problem['loc'] else ''}"
-        f"{problem['msg'].removeprefix('Value error, ')}"
+        f"{problem['msg'].removeprefix('Value error, ').replace(chr(10), '. ')}"
         for problem in error.errors(include_url=False, include_context=False)
     )

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from airflow_provider_honeyhive.exceptions import Argument, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import Argument, Fact, InvalidArgumentError
 
 #: What the arguments are called that are the bounds of a window.
 TIMES = ("start_time", "end_time")
@@ -58,14 +58,14 @@ _FIRST_UNIX = datetime(2000, 1, 1, tzinfo=UTC)
 _DAYS = range(1000_01_01, 1_0000_00_00)
 
 _TIME_FORMS = (
-    "allowed: a datetime (naive means UTC), an ISO 8601 text such as '2026-11-22T06:00:00Z' or '2026-11-22', "
-    "a day such as '20261122', or Unix seconds or milliseconds"
+    "allowed: a datetime, or a text such as '2026-11-22T06:00:00Z'",
+    Fact(
+        "Any ISO 8601 text, a day such as '2026-11-22' or '20261122', and Unix seconds or milliseconds are times, too; "
+        "without a zone they are in UTC"
+    ),
 )
 
-_NO_UNIX_TIME = (
-    "it would be a Unix time before the year 2000: write a date as ISO 8601 text such as '2026-11-22' or "
-    "'2026-11-22T06:00:00Z'"
-)
+_NO_UNIX_TIME = "write a date as text such as '2026-11-22'; a Unix time before the year 2000 is refused"
 
 
 def to_micros(value: Any) -> int | None:
@@ -158,7 +158,7 @@ def parse_time(value: Any, argument: str = "time") -> datetime:
         value = str(int(value))
     micros = to_micros(value)
     if micros is None:
-        raise InvalidArgumentError(argument, value, _TIME_FORMS)
+        raise InvalidArgumentError(argument, value, *_TIME_FORMS)
     time = from_micros(micros)
     if EPOCH != time < _FIRST_UNIX and _is_unix_time(value):
         raise InvalidArgumentError(argument, value, _NO_UNIX_TIME)

@@ -37,7 +37,7 @@ from airflow_provider_honeyhive.tasks.arguments import (
     seconds_of,
     storage_path,
 )
-from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files
+from airflow_provider_honeyhive.tasks.assets import ExportResultMixin, log_files, log_returned
 from airflow_provider_honeyhive.tasks.map_names import name_mapped_task
 from airflow_provider_honeyhive.tasks.output_path import (
     Used,
@@ -295,9 +295,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
                     on_unmatched=self.on_unmatched,
                     trust_total=self.trust_total,
                 )
-                log.info(
-                    "Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window
-                )
+                log_returned(events, request)
                 result = ExportResult.of_events(client.settings.api_host, request, events)
                 return self._finish(context, hook, result, fit_for_xcom(events))
             manifest = export_events(

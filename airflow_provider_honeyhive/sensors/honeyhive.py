@@ -25,7 +25,7 @@ from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_literals, seconds_of
 from airflow_provider_honeyhive.tasks.map_names import name_mapped_task
 from airflow_provider_honeyhive.tasks.polling import Condition, PollingClient, Unchanged
-from airflow_provider_honeyhive.tasks.retry_policy import fail_if_permanent
+from airflow_provider_honeyhive.tasks.retry_policy import fail_for_good, fail_if_permanent
 from airflow_provider_honeyhive.tasks.run_window import run_window
 from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveEventsTrigger
@@ -150,7 +150,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         if status == "error":
             raise AirflowException(message)
         if status == "failed":
-            raise AirflowFailException(message)
+            fail_for_good([message])
         raise AirflowFailException(f"The trigger sent an event that is not known here, of status {shown(status)!r}")
 
     def on_kill(self) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.display import get_logger, shown
+from airflow_provider_honeyhive.exceptions import Fact, InvalidArgumentError
 from airflow_provider_honeyhive.manifest import AirflowFacts
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
@@ -20,6 +22,8 @@ from airflow_provider_honeyhive.tasks.templates import has_template
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
+
+log = get_logger(__name__)
 
 
 def is_literal(value: Any) -> bool:
@@ -103,9 +107,37 @@ def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> E
         raise InvalidArgumentError(
             "project",
             None,
-            "give project, or set the connection's extra 'project'; a data plane key (hh_fgdp_…) takes its id",
+            "give project, or set the connection's extra 'project'",
+            *([Fact(f"The connection: {settings.connection_name}")] if settings.connection_name else []),
+            Fact("A data plane key (hh_fgdp_…) takes the project's id, other keys its name"),
         )
+    _tell_filters(request)
     return request
+
+
+#: Most characters of a filter's value in the log.
+_LONGEST_IN_LOG = 60
+
+
+def _tell_filters(request: ExportRequest) -> None:
+    """Log what the export is restricted to, and warn of fields that events do not have."""
+    from airflow_provider_honeyhive.formats.columns import FIELD_COLUMNS  # noqa: PLC0415 - not for DAG parsing
+
+    if request.evaluation_id is not None:
+        log.info("Only events of the experiment run %s", request.evaluation_id)
+    known = {column.name for column in FIELD_COLUMNS}
+    for item in request.filters:
+        value = "" if item.operator in ("exists", "not exists") else shown(repr(item.value), _LONGEST_IN_LOG)
+        log.info("Only events whose %s %s %s (%s)", item.field, item.operator, value, item.type)
+        name = item.field.partition(".")[0]
+        if name not in known:
+            alike = get_close_matches(name, known, n=1)
+            log.warning(
+                "The filter on %s may match nothing: events have no field %s%s",
+                repr(item.field),
+                name,
+                f"; did you mean {alike[0]}?" if alike else "",
+            )
 
 
 def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:

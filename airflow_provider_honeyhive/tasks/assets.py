@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.export.result import ExportResult
     from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.manifest import Manifest
+    from airflow_provider_honeyhive.models.request import ExportRequest
 
 
 log = get_logger(__name__)
@@ -148,12 +149,26 @@ class ExportResultMixin:
 
 def log_files(manifest: Manifest) -> None:
     """List the files of an export in the log, folded up."""
+    if not manifest.event_count:
+        log.info(
+            "No events in the window [%s, %s) of project %s", manifest.start_time, manifest.end_time, manifest.project
+        )
     files = [*manifest.files, *manifest.corrections]
+    if not files:
+        return
     with log_group(f"Files: {len(files):,}"):
         for part in files[:MOST_FILES_SHOWN]:
             log.info("%s: %s events, %.1f MB%s", part.path, f"{part.event_count:,}", part.size_bytes / 1e6, _span(part))
         if len(files) > MOST_FILES_SHOWN:
             log.info("and %s more, which the manifest lists", f"{len(files) - MOST_FILES_SHOWN:,}")
+
+
+def log_returned(events: list[Any], request: ExportRequest) -> None:
+    """Say in the log how many events a task returns."""
+    if events:
+        log.info("Returning %s events of project %s, window %s", f"{len(events):,}", request.project, request.window)
+    else:
+        log.info("No events in the window %s of project %s", request.window, request.project)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from airflow_provider_honeyhive._compat import (
     HAS_RETRY_POLICIES,
@@ -14,26 +14,46 @@ from airflow_provider_honeyhive._compat import (
     RetryPolicy,
 )
 from airflow_provider_honeyhive.api.retries import pause_asked_by
-from airflow_provider_honeyhive.display import described
+from airflow_provider_honeyhive.display import LONGEST_ERROR, described_in_lines, get_logger, shown
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+log = get_logger(__name__)
 
 
 @contextmanager
 def fail_if_permanent() -> Iterator[None]:
     """Fail the task at once, without Airflow's retries, where no retry mends the error.
 
+    The log says why in lines of its own; the traceback that Airflow adds is not that of the error.
+
     :raises AirflowFailException: what no retry mends.
     :raises HoneyHiveError: what a retry may mend.
     """
     try:
         yield
+        return
     except HoneyHiveError as error:
         if error.retryable:
             raise
-        raise AirflowFailException(described(error)) from error
+        lines = described_in_lines(error)
+    # Outside of the handler, and so without the traceback of the error: it says all there is to know.
+    fail_for_good(lines)
+
+
+def fail_for_good(lines: Iterable[str]) -> NoReturn:
+    """Fail the task without Airflow's retries, after the log has said why.
+
+    :param lines: what is wrong and what to do, then facts.
+    :raises AirflowFailException: always.
+    """
+    told = [shown(line, LONGEST_ERROR) for line in lines]
+    for line in told:
+        log.error("%s", line)
+    message = "\n".join(told)
+    raise AirflowFailException(message) from None
 
 
 class HoneyHiveRetryPolicy(RetryPolicy):

@@ -7,9 +7,11 @@ Of Airflow it knows the shape of a task's context. Only a run that has no window
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.display import get_logger
+from airflow_provider_honeyhive.exceptions import Fact, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import (
     MILLISECOND_US,
     TIMES,
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.tasks.watermark import ExportTask, Watermark
 
 
+log = get_logger(__name__)
+
 _BY_ASSETS = {"asset_triggered", "dataset_triggered"}
+
+_OWN = "the run's own, by its data interval, partition or schedule"
+
+#: Other names for the times of a window -> the one that is asked for in a ``dag_run.conf``.
+_OTHER_NAMES = {"from": "start_time", "since": "start_time", "end": "end_time", "to": "end_time", "until": "end_time"}
 
 _REMEDIES = (
     'Trigger the run with the dag_run.conf {"start_time": ..., "end_time": ...}; or give the task start_time and '
@@ -51,12 +60,14 @@ def choose_window(task: ExportTask, context: Context, project: str | None) -> tu
     """
     window = given_window(context)
     if window is not None:
+        # The log has said where it comes from.
         watermark = _watermark_unless_scheduled(task, context, project)
         if watermark is not None:
             watermark.keep(window)
         return window, watermark
     window = own_window(context)
     if window is not None:
+        _tell(window, _OWN)
         return window, None
     try:
         watermark = open_watermark(task, context, project)
@@ -69,7 +80,12 @@ def choose_window(task: ExportTask, context: Context, project: str | None) -> tu
             "It would continue where an earlier run has ended, but none has exported anything yet: give the first run "
             "its times"
         )
+    _tell(window, "it continues where the last export of this task ended, until the run was triggered")
     return window, watermark
+
+
+def _tell(window: Window, source: str) -> None:
+    log.info("The window is %s: %s", window, source)
 
 
 def _whole_milliseconds(moment: datetime) -> datetime:
@@ -95,9 +111,17 @@ def run_window(context: Mapping[str, Any], start_time: Any = None, end_time: Any
     :raises InvalidArgumentError: only one is given, they are no window, or the run has none; then the message names
         the remedies.
     """
-    window = _window_of(start_time, end_time, TIMES) or given_window(context) or own_window(context)
+    window = _window_of(start_time, end_time, TIMES)
+    if window is not None:
+        _tell(window, "start_time and end_time of the task")
+        return window
+    window = given_window(context)
+    if window is not None:
+        return window
+    window = own_window(context)
     if window is None:
         raise no_window()
+    _tell(window, _OWN)
     return window
 
 
@@ -114,8 +138,20 @@ def given_window(context: Mapping[str, Any]) -> Window | None:
         start_name, end_name = (f'{source}["{name}"]' for name in TIMES)
         window = _window_of(values.get("start_time"), values.get("end_time"), (start_name, end_name))
         if window is not None:
+            _tell(window, f"start_time and end_time of {source}")
             return window
+        if values is conf:
+            _warn_of_slips(conf)
     return None
+
+
+def _warn_of_slips(conf: Mapping[str, Any]) -> None:
+    """Warn of names in a ``dag_run.conf`` that are like those asked for, since nothing is made of them."""
+    for name in map(str, conf):
+        alike = [_OTHER_NAMES.get(name.lower()), *get_close_matches(name.lower(), TIMES, n=1)]
+        asked = next(filter(None, alike), None)
+        if asked is not None and name not in TIMES:
+            log.warning("This task makes nothing of %s in dag_run.conf: did you mean %s?", repr(name), asked)
 
 
 def _window_of(start_time: Any, end_time: Any, names: tuple[str, str]) -> Window | None:
@@ -176,8 +212,10 @@ def no_window(
     return InvalidArgumentError(
         "start_time",
         None,
-        "this run has no window of its own: it has no data interval and no partition, and its DAG no schedule with "
-        f"periods. {why}. {_REMEDIES}",
+        "this run has no window of its own: give it start_time and end_time",
+        Fact("It has no data interval and no partition, and its DAG no schedule with periods"),
+        Fact(why),
+        Fact(_REMEDIES),
     )
 
 
@@ -185,8 +223,14 @@ def _no_period(partition: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "start_time",
         None,
-        f"this run is of the partition {partition}, but what time that is cannot be told by the DAG's schedule: only "
-        "cron schedules and the StartOf...Mappers of Airflow 3.3 say it. Give the task both times, such as "
-        'start_time="{{ partition_date }}" and end_time="{{ partition_date + macros.timedelta(days=1) }}"; or trigger '
-        'the run with the dag_run.conf {"start_time": ..., "end_time": ...}',
+        "give the task both times: what time this run's partition is cannot be told",
+        Fact(
+            f"This run is of the partition {partition}, but what time that is cannot be told by the DAG's schedule: "
+            "only cron schedules and the StartOf...Mappers of Airflow 3.3 say it"
+        ),
+        Fact(
+            'Such as start_time="{{ partition_date }}" and '
+            'end_time="{{ partition_date + macros.timedelta(days=1) }}"; or trigger the run with the dag_run.conf '
+            '{"start_time": ..., "end_time": ...}'
+        ),
     )

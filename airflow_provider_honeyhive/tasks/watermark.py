@@ -18,6 +18,7 @@ from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
     DestinationError,
     DestinationTakenError,
+    Fact,
     HoneyHiveError,
     InvalidArgumentError,
 )
@@ -270,9 +271,11 @@ class Watermark:
             raise InvalidArgumentError(
                 "start_time",
                 None,
-                f"nothing is left for this run, which was triggered at {format_time(until)}: other runs have exported "
-                f"everything up to {format_time(mark)}. Mark it as a success, or, to export some time again, trigger "
-                'a run with the dag_run.conf {"start_time": ..., "end_time": ...}',
+                "nothing is left for this run: mark it as a success, or give a run its times",
+                Fact(f"It was triggered at {format_time(until)}: others exported everything up to {format_time(mark)}"),
+                Fact(
+                    'To export some time again, trigger a run with the dag_run.conf {"start_time":..., "end_time":...}'
+                ),
             )
         return self._with_run(state, Window(mark, until))
 
@@ -316,7 +319,9 @@ class Watermark:
         except DestinationTakenError:
             raise
         except DestinationError as error:
-            raise DestinationTakenError(f"{error}; remove it to begin again") from None
+            raise DestinationTakenError(
+                "remove the watermark to begin again: it cannot be read", *error.lines
+            ) from None
         return state
 
     def _has_manifest(self, run: RememberedWindow) -> bool:
@@ -326,7 +331,7 @@ class Watermark:
         :raises DestinationError: it cannot be read.
         """
         if run.output_path is not None and not self._store.may_name(run.output_path):
-            raise DestinationTakenError(f"{self._store} names a place outside of its own folder: it is not looked at")
+            raise DestinationTakenError(f"remove {self._store}: it names a place outside of its own folder")
         return run.has_manifest()
 
 
@@ -343,9 +348,11 @@ def _settled(state: WatermarkState, has_manifest: Callable[[RememberedWindow], b
             published = run.published or has_manifest(run)
         except HoneyHiveError as error:
             raise (DestinationError if error.retryable else DestinationTakenError)(
-                f"cannot tell whether the run {run_id} has published its window, so where this run is to begin: make "
-                f"{run.output_path} readable, or trigger a run with the dag_run.conf "
-                f'{{"start_time": "{state.end_time or run.start_time}", "end_time": ...}}. {error}'
+                "make the output_path of an earlier run readable, or give this run its start_time and end_time",
+                f"Cannot tell whether the run {run_id} has published its window, in {run.output_path}",
+                "Or trigger a run with the dag_run.conf "
+                f'{{"start_time": "{state.end_time or run.start_time}", "end_time": ...}}',
+                *error.lines,
             ) from None
         if published:
             log.info("The run %s has published its window %s: the watermark moves on", run_id, run.window)

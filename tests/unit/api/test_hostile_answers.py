@@ -163,7 +163,7 @@ def said(outcome: Any) -> str:
     """Return an outcome as a text: a page, or an error, whether it is worth another try, and its message."""
     if not isinstance(outcome, HoneyHiveError):
         return repr(outcome)
-    assert str(outcome).isprintable()
+    assert all(map(str.isprintable, str(outcome).split("\n")))
     assert KEY not in str(outcome)
     return f"{type(outcome).__name__} {outcome.retryable}: {outcome}"
 

@@ -142,7 +142,9 @@ def test_the_control_planes_host_is_told_where_it_refuses(sandbox, client_of, mo
     monkeypatch.setattr(failures, "CONTROL_PLANE_HOST", "127.0.0.1")
     sandbox.faults += [Fault.answer(status, "<html></html>" if is_routers else None)] * 3
     said = str(refusal_of(client_of(sandbox)))
-    assert "control plane, which holds no events: set the connection's host to the URL of the data plane" in said[:150]
+    first = said.split("\n", maxsplit=1)[0]
+    assert "set the connection's host to the URL of the data plane: api.honeyhive.ai holds no events" in first
+    assert "It is HoneyHive's control plane" in said
 
 
 def test_the_control_plane_is_told_by_its_host_alone():

@@ -315,7 +315,7 @@ def test_a_field_that_every_event_needs_stays_and_the_error_says_why(argument, f
     ],
 )
 def test_a_path_that_cannot_be_right_is_refused(argument, value, message):
-    with pytest.raises(InvalidArgumentError, match=f"^{argument}: .*{message}"):
+    with pytest.raises(InvalidArgumentError, match=f"(?s)^{argument}: .*{message}"):
         check_fields(**{argument: value})
 
 

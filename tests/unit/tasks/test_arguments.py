@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.filters import EventFilter
@@ -14,7 +15,7 @@ from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator, HoneyHiveSplitWindowOperator
 from airflow_provider_honeyhive.storage.paths import as_path, path_of, path_problem
-from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal, seconds_of, storage_path
+from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal, request_of, seconds_of, storage_path
 from airflow_provider_honeyhive.tasks.run_window import run_window
 from airflow_provider_honeyhive.tasks.state import FileState
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveNewEventsTrigger
@@ -172,3 +173,43 @@ def test_the_local_disk_needs_no_connection(tmp_path):
 def test_a_scheme_that_is_not_known_is_told_of_the_argument(argument):
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: got 'nowhere://a/b'"):
         FileState("nowhere://a/b", argument=argument).load()
+
+
+def said_of_filters(caplog, *filters, evaluation_id=None):
+    caplog.set_level("INFO")
+    settings = ClientSettings.parse(api_key="hh_x", project="demo")
+    request_of(settings, project=None, filters=list(filters), evaluation_id=evaluation_id)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_the_log_says_by_what_events_are_chosen(caplog):
+    said = said_of_filters(
+        caplog,
+        {"field": "metadata.cost", "operator": "greater than", "value": "1.5"},
+        {"field": "error", "operator": "exists"},
+        {"field": "event_name", "operator": "is", "value": "x" * 500},
+        evaluation_id="run-1",
+    )
+
+    assert said[:2] == [
+        "Only events of the experiment run run-1",
+        "Only events whose metadata.cost greater than 1.5 (number)",
+    ]
+    assert said[2].startswith("Only events whose error exists")
+    assert len(said[3]) < 120
+    assert len(said) == 4
+
+
+def test_a_filter_on_a_field_that_events_do_not_have_is_warned_of(caplog):
+    said = said_of_filters(caplog, {"field": "event_typ", "operator": "is", "value": "model"})
+
+    assert (
+        "The filter on 'event_typ' may match nothing: events have no field event_typ; did you mean event_type?" in said
+    )
+
+
+def test_a_request_without_a_project_names_the_connection():
+    settings = ClientSettings.parse(api_key="hh_x", key_source="of connection 'honeyhive_eu'")
+
+    with pytest.raises(InvalidArgumentError, match="connection 'honeyhive_eu'"):
+        request_of(settings, project=None)

@@ -118,7 +118,7 @@ def test_windows_that_continue_end_at_whole_milliseconds_and_lose_nothing(make):
 def test_an_export_of_something_else_does_not_continue(make, change):
     export(make(), context(conf=MORNING))
     project = change.pop("project", "demo")
-    with pytest.raises(InvalidArgumentError, match=r"none has exported anything yet.*dag_run\.conf"):
+    with pytest.raises(InvalidArgumentError, match=r"(?s)none has exported anything yet.*dag_run\.conf"):
         export(make("b", **change), context("b", at=NOON + HOUR), project)
 
 

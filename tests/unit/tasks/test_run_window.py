@@ -75,13 +75,13 @@ def test_a_run_of_a_partition_takes_its_period():
 
 def test_a_partition_of_unknown_length_is_an_error_with_remedies():
     run = {**context(PartitionedAssetTimetable(assets=Asset("x"))), "partition_date": DAY.start}
-    with pytest.raises(InvalidArgumentError, match=r"2026-11-22.*\{\{ partition_date \}\}.*dag_run\.conf"):
+    with pytest.raises(InvalidArgumentError, match=r"(?s)2026-11-22.*\{\{ partition_date \}\}.*dag_run\.conf"):
         own_window(run)
 
 
 def test_the_time_of_a_partition_without_a_date_is_not_guessed():
     timetable = CronPartitionTimetable("@daily", timezone="UTC")
-    with pytest.raises(InvalidArgumentError, match=r"partition 2026-11-01T00:00:00.*dag_run\.conf"):
+    with pytest.raises(InvalidArgumentError, match=r"(?s)partition 2026-11-01T00:00:00.*dag_run\.conf"):
         own_window(context(timetable, partition_key="2026-11-01T00:00:00"))
     assert own_window(context(partition_key="eu")) is None
 
@@ -150,3 +150,47 @@ def test_now_is_when_the_run_was_triggered():
 def test_airflow_2_says_it_by_the_data_interval():
     assert triggered_at({"dag_run": SimpleNamespace(conf={}), "data_interval_end": DAY.end}) == DAY.end
     assert triggered_at({}) is None
+
+
+def said_of(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("context", "times", "source"),
+    [
+        ({}, ("2026-11-22", "2026-11-23"), "start_time and end_time of the task"),
+        ({"dag_run": SimpleNamespace(conf={"start_time": DAY.start, "end_time": DAY.end})}, (), "of dag_run.conf"),
+        ({"params": {"start_time": DAY.start, "end_time": DAY.end}}, (), "of params"),
+        ({"data_interval_start": DAY.start, "data_interval_end": DAY.end}, (), "the run's own"),
+    ],
+)
+def test_the_log_says_where_the_window_comes_from(context, times, source, caplog):
+    caplog.set_level("INFO")
+
+    window = run_window(context, *times)
+
+    (said,) = said_of(caplog)
+    assert said.startswith(f"The window is {window}: ")
+    assert source in said
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("start_date", "start_time"), ("endTime", "end_time"), ("end", "end_time"), ("since", "start_time")],
+)
+def test_a_name_in_the_conf_that_is_like_one_that_is_asked_for_is_warned_of(name, meant, caplog):
+    context = {"dag_run": SimpleNamespace(conf={name: "2026-11-22"}), "data_interval_start": DAY.start}
+
+    run_window(context | {"data_interval_end": DAY.end})
+
+    (said,) = [one for one in said_of(caplog) if "dag_run.conf" in one]
+    assert said == f"This task makes nothing of '{name}' in dag_run.conf: did you mean {meant}?"
+
+
+def test_other_names_in_the_conf_are_nobodys_business(caplog):
+    context = {"dag_run": SimpleNamespace(conf={"event_type": "model", "send": True, "environment": "x", 7: 8})}
+
+    run_window(context | {"data_interval_start": DAY.start, "data_interval_end": DAY.end})
+
+    assert not [one for one in said_of(caplog) if "dag_run.conf" in one]

@@ -107,7 +107,7 @@ def test_a_published_run_that_is_cleared_gets_its_window_again(store):
 def test_a_failed_run_whose_time_a_later_one_has_exported_is_told_so(store):
     watermark(store, "failed").take(at(8))
     export(store, "next", at(9))
-    with pytest.raises(InvalidArgumentError, match=r"nothing is left.*T09:00.*dag_run\.conf"):
+    with pytest.raises(InvalidArgumentError, match=r"(?s)nothing is left.*T09:00.*dag_run\.conf"):
         watermark(store, "failed").take(at(8))
 
 
@@ -237,7 +237,7 @@ def test_where_it_cannot_be_told_whether_a_run_has_published_the_next_one_fails_
     (tmp_path / "a" / "_manifest.json").mkdir(parents=True)
     kept = store.text
     with pytest.raises(
-        DestinationError, match=r'run unknown has published.*/a/ readable.*"start_time": "2026-11-01T06'
+        DestinationError, match=r'(?s)readable.*run unknown has published.*/a/.*"start_time": "2026-11-01T06'
     ):
         watermark(store, "next").take(at(9))
     assert store.text == kept
@@ -408,7 +408,7 @@ def test_a_file_of_the_last_release_is_understood(tmp_path):
 def test_a_file_from_the_future_is_told_by_the_run_that_finds_nothing_left(tmp_path):
     file = tmp_path / "_watermark-key.json"
     file.write_text(json.dumps({"end_time": "9999-12-31T00:00:00Z"}))
-    with pytest.raises(InvalidArgumentError, match="nothing is left.*9999"):
+    with pytest.raises(InvalidArgumentError, match="(?s)nothing is left.*9999"):
         watermark(FileState(str(file)), "run").take(at(8))
 
 
@@ -437,7 +437,7 @@ def test_of_the_places_that_a_file_names_only_those_in_its_own_folder_are_looked
         "\0",
     ):
         file.write_text(json.dumps({"runs": {"a": {**RUN, "output_path": path}}}))
-        with pytest.raises(DestinationTakenError, match=r"dag_run.conf .* names a place outside of its own folder"):
+        with pytest.raises(DestinationTakenError, match=r"(?s)dag_run.conf .*names a place outside of its own folder"):
             watermark(FileState(str(file)), "run").take(at(8))
     assert leftover.exists()
 
@@ -449,7 +449,7 @@ def test_a_folder_that_moved_does_not_cost_the_watermark(tmp_path):
     failed = {"start_time": format_time(at(6)), "end_time": format_time(at(7)), "published": False}
     failed |= {"output_path": f"{tmp_path}/old/7/"}
     file.write_text(json.dumps({"end_time": format_time(at(6)), "runs": {"failed": failed}}))
-    with pytest.raises(DestinationError, match="cannot tell whether the run failed has published"):
+    with pytest.raises(DestinationError, match="Cannot tell whether the run failed has published"):
         watermark(FileState(str(file)), "next").take(at(8))
     by_hand = watermark(FileState(str(file)), "by hand")
     by_hand.keep(Window(at(6), at(8)))
