@@ -68,4 +68,4 @@ def test_one_call_gives_no_events_of_another_project(serve, connect, endpoint):
     run = run_task(call)
 
     assert isinstance(run.errors["call"], WrongProjectError)
-    assert "asked for project 'checkout', but the server sent events of project 'demo'" in str(run.errors["call"])
+    assert "Asked for project 'checkout', but the server sent events of project 'demo'" in str(run.errors["call"])

@@ -170,7 +170,7 @@ def test_hostile_names_forge_nothing_and_say_no_key_at_level_debug(sandbox, tmp_
     for text in (
         "Try 1 failed",
         "HoneyHiveAuthError: HTTP 401",
-        "WrongProjectError: asked for project 'demo'",
+        "Asked for project 'demo'",
         "OSError: 403 of https://***",
         "Published 300 events",
         "DestinationTakenError: ",

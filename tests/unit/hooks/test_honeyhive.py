@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
@@ -60,3 +61,18 @@ def test_without_content_the_hook_gives_nothing_that_was_said(sandbox_with, conn
     assert heard(json.dumps(list(hook.iter_events())).encode()) == speaker.said
     with pytest.raises(InvalidArgumentError, match="include_content"):
         hook.export_events(include_content="no")
+
+
+def test_a_connection_that_airflow_does_not_know_is_told_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(HoneyHiveHook, "get_connection", unknown)
+
+    with pytest.raises(AirflowNotFoundException) as caught:
+        _ = HoneyHiveHook("honeyhive_tpyo").settings
+
+    assert str(caught.value).startswith("correct honeyhive_conn_id, or create the connection")
+    assert "'honeyhive_tpyo'" in str(caught.value)[:100]
+    assert caught.value.__suppress_context__
+
+
+def unknown(_hook, conn_id):
+    raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")

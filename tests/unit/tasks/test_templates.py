@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import jinja2
 import pytest
-from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
+from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator, HoneyHiveSplitWindowOperator
+from airflow_provider_honeyhive.sensors.honeyhive import HoneyHiveEventsSensor
 from airflow_provider_honeyhive.tasks.templates import settle_templates, templates_of
 
 PARAMS = {
@@ -145,3 +148,26 @@ def test_templates_are_kept_as_they_were_given():
         ["a", "b"],
         "honeyhive_default",
     )
+
+
+SENSOR = partial(HoneyHiveEventsSensor, task_id="wait")
+SPLIT = partial(HoneyHiveSplitWindowOperator, task_id="split", output_path="/exports/")
+COMBINE = partial(HoneyHiveCombineExportsOperator, task_id="combine", output_path="/exports/", exports=[])
+EXPORT = partial(HoneyHiveExportEventsOperator, task_id="export")
+
+
+@pytest.mark.parametrize(
+    ("make", "run"),
+    [(EXPORT, "execute"), (SENSOR, "poke"), (SPLIT, "execute"), (COMBINE, "execute")],
+    ids=["export", "sensor", "split", "combine"],
+)
+def test_every_task_refuses_it_before_anything_is_asked(make, run):
+    with DAG("templates", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+        task = make(honeyhive_conn_id="{{ params.none }}")
+    context = {"params": PARAMS}
+    task.render_template_fields(context, task.get_template_env())
+
+    with pytest.raises(AirflowFailException, match="honeyhive_conn_id: .*None") as refusal:
+        getattr(task, run)(context)
+
+    assert "{{ params.none }}" in str(refusal.value)
