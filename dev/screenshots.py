@@ -43,6 +43,8 @@ MINOR = ".".join(airflow_version.split(".")[:2])
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 EVENTS = 25_000
+#: What the test of a connection to a sandbox says, if it goes well.
+TESTED = "250 events in the last day"
 ACCESS = {"aws_access_key_id": "access", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 DAG_ID, TASK_ID = "honeyhive_daily", "export"
 DAG = f'''
@@ -102,14 +104,18 @@ def main(wanted: list[str]) -> int:
     IMAGES.mkdir(exist_ok=True)
     of_task = [name for name in TASK_PAGES if not wanted or name in wanted]
     with ExitStack() as stack:
-        stores = {"AIRFLOW_CONN_STORE": stack.enter_context(store())} if of_task else {}
-        live = stack.enter_context(ShownAirflow(stores))
+        settings = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
+        if of_task:
+            settings["AIRFLOW_CONN_STORE"] = stack.enter_context(store())
+        live = stack.enter_context(ShownAirflow(settings))
         page = stack.enter_context(new_page(browser))
         # Lets the page in, in a way of its own with each version.
         page.goto(live.address("/"))
         page.get_by_text("Admin", exact=True).first.wait_for()
         if not wanted or "connection" in wanted:
-            (show_form_2 if AIRFLOW_2 else show_form_3)(page, live)
+            now = datetime.now(UTC)
+            lately = stack.enter_context(Sandbox(count=250, start=now - timedelta(hours=2), end=now))
+            (show_form_2 if AIRFLOW_2 else show_form_3)(page, live, lately)
         if of_task:
             run_id = run(live, stack.enter_context(Sandbox(count=EVENTS, end=TODAY)))
             for name in of_task:
@@ -154,9 +160,9 @@ def new_page(browser: str) -> Iterator[Page]:
         chromium.close()
 
 
-def show_form_3(page: Page, live: ShownAirflow) -> None:
-    """Show the dialog in which a connection is added: its fields, then its extras."""
-    page.set_viewport_size({"width": 1000, "height": 1700})
+def show_form_3(page: Page, live: ShownAirflow, sandbox: Sandbox) -> None:
+    """Show the dialog in which a connection is added: its fields, its extras; then what its test says."""
+    page.set_viewport_size({"width": 1000, "height": 1800})
     page.goto(live.address("/connections"))
     page.get_by_role("button", name="Add Connection").first.click()
     dialog = page.get_by_role("dialog")
@@ -166,20 +172,37 @@ def show_form_3(page: Page, live: ShownAirflow) -> None:
     kind.press("Enter")
     dialog.get_by_text("API key", exact=True).wait_for()
     save(page, dialog, "connection")
+    dialog.locator("input[name=host]").fill(sandbox.url)
+    # Without it Airflow 3.3 would refuse the test: docs/connection.md says why.
+    dialog.locator("input[name=port]").fill(str(sandbox.port))
+    dialog.locator("input[name=password]").fill(sandbox.key)
     dialog.get_by_role("button", name="Extra Fields", exact=True).click()
     dialog.get_by_text("Default project", exact=True).wait_for()
     save(page, dialog, "connection-extras")
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    dialog.wait_for(state="hidden")
+    page.set_viewport_size({"width": 1000, "height": 500})
+    page.get_by_role("button", name="Test Connection").first.click()
+    page.get_by_text(TESTED).first.wait_for()
+    save(page, page, "connection-tested", is_passing=True)
 
 
-def show_form_2(page: Page, live: ShownAirflow) -> None:
-    """Show the page on which a connection is added."""
-    page.set_viewport_size({"width": 1000, "height": 1500})
+def show_form_2(page: Page, live: ShownAirflow, sandbox: Sandbox) -> None:
+    """Show the page on which a connection is added, and what its test says."""
+    page.set_viewport_size({"width": 1000, "height": 1700})
     page.goto(live.address("/connection/add"))
     page.locator("#conn_id").fill("honeyhive_default")
     # What shows the choices is drawn over the list itself.
     page.evaluate("$('#conn_type').val('honeyhive').trigger('change')")
     page.get_by_text("API key", exact=True).wait_for()
     save(page, page.locator("#model_form"), "connection")
+    page.locator("#host").fill(sandbox.url)
+    page.locator("#password").fill(sandbox.key)
+    page.set_viewport_size({"width": 1000, "height": 500})
+    page.locator("#test-connection").click()
+    page.get_by_text(TESTED).first.wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
+    save(page, page, "connection-tested", is_passing=True)
 
 
 def show_task(page: Page, live: ShownAirflow, run_id: str, name: str) -> None:
@@ -194,12 +217,18 @@ def show_task(page: Page, live: ShownAirflow, run_id: str, name: str) -> None:
     save(page, page, name)
 
 
-def save(page: Page, what: Any, name: str) -> None:
-    """Save a picture of the page, or of a part of it."""
+def save(page: Page, what: Any, name: str, *, is_passing: bool = False) -> None:
+    """Save a picture of the page, or of a part of it.
+
+    :param page: what the browser shows.
+    :param what: the page or the part.
+    :param name: of the picture.
+    :param is_passing: it shows a message that goes away by itself, within seconds.
+    """
     path = IMAGES / f"airflow-{MINOR}-{name}.png"
     # Until what moves has come to rest.
-    page.wait_for_timeout(2_000)
-    what.screenshot(path=path, animations="disabled", caret="hide")
+    page.wait_for_timeout(600 if is_passing else 2_000)
+    what.screenshot(path=path, animations="allow" if is_passing else "disabled", caret="hide")
     sys.stdout.write(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes\n")
 
 
