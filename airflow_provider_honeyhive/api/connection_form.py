@@ -27,7 +27,7 @@ HOOK_CLASS = "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"
 #: Airflow's own fields that mean nothing here.
 HIDDEN_FIELDS = ["login", "schema", "extra"]
 
-RELABELING = {"host": "API URL", "password": "API key"}
+RELABELING = {"host": "API URL", "password": "API key", "port": "Port"}
 
 PLACEHOLDERS = {
     "host": DEFAULT_API_URL,

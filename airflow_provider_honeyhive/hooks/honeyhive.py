@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +17,7 @@ from airflow_provider_honeyhive.api import connection_form
 from airflow_provider_honeyhive.api.base_url import base_url
 from airflow_provider_honeyhive.api.pages import Page  # noqa: TC001 - see Time
 from airflow_provider_honeyhive.api.settings import ClientSettings
-from airflow_provider_honeyhive.display import get_logger, quoted
+from airflow_provider_honeyhive.display import get_logger, quoted, write_line
 from airflow_provider_honeyhive.events.masking import Masker
 from airflow_provider_honeyhive.events.raw import load_event
 from airflow_provider_honeyhive.exceptions import (
@@ -137,7 +136,7 @@ class HoneyHiveHook(BaseHook):
         if log.isEnabledFor(level):
             log.log(level, "%s", message)
         else:
-            sys.stdout.write(f"{message}\n")
+            write_line(message)
         return True, message
 
     def _look(self, project: str | None, **changes: Any) -> Seen:
