@@ -55,6 +55,8 @@ ONLY_COMPILED = "pyspark"
 def sandbox():
     with Sandbox(count=300, end=DAY_END, project=PROJECT) as sandbox:
         error = {"event_id": "e", "start_time": int(DAY.timestamp() * 1000), "error": {"message": "m"}}
+        # Others are objects there.
+        error["inputs"] = [{"content": "m"}]
         sandbox.add([error | {"project": PROJECT, "event_type": "model"}])
         yield sandbox
 
@@ -152,6 +154,15 @@ def test_polars_reads_all(exports, events, capsys):
     types = {event["event_type"] for event in events}
     models = [event for event in events if event["event_type"] == "model"]
     assert heights == [len(types), len(models), len(events), len(events)]
+
+
+def test_polars_reads_objects_and_lists_in_one_field_as_texts(exports):
+    polars = pytest.importorskip("polars")
+    lines = run_python(at_home(PAGE.the("python", "polars"), exports))["lines"]
+    kinds = {text[0] for text in lines.collect()["inputs"].drop_nulls()}
+    assert kinds == {"{", "["}
+    with pytest.raises(polars.exceptions.PolarsError):
+        polars.scan_ndjson(exports / "jsonl/2026-11-23/*.jsonl.gz", infer_schema_length=None).collect()
 
 
 def test_pyarrow_and_pandas_read_all(exports, events):
