@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.retries import is_heavy
-from airflow_provider_honeyhive.exceptions import HoneyHiveError, IncompleteExportError
+from airflow_provider_honeyhive.exceptions import HoneyHiveError, HoneyHiveRequestError, IncompleteExportError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import round_down, round_up
 from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
 
@@ -124,8 +126,21 @@ class Proof:
         outside = {
             (id_, time)
             for first, last in ends
-            for page in (self._fetcher.fetch(first, last),)
+            for page in self._pages(first, last)
             for id_, time in zip(page.ids, page.times, strict=True)
             if time is not None and not self._start <= time < self._end
         }
         return len(outside)
+
+    def _pages(self, first: int, last: int) -> Iterator[Page]:
+        """Yield the pages of a short range, up to one that is refused: fewer rows only make the proof stricter."""
+        page = self._fetcher.fetch(first, last)
+        yield page
+        size, total = len(page), page.total or 0
+        for number in range(2, 2 + total // size if size else 2):
+            try:
+                yield self._fetcher.fetch(first, last, page=number, limit=size)
+            except HoneyHiveError as error:
+                if isinstance(error, HoneyHiveRequestError) or is_heavy(error):
+                    return
+                raise
