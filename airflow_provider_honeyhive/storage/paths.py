@@ -59,7 +59,8 @@ def path_problem(text: str) -> str | None:
         longest = max(len(segment.encode(errors="replace")) for segment in (rest or text).split("/"))
         if longest > LONGEST_SEGMENT:
             return f"one of its names has {longest} bytes, and a disk takes {LONGEST_SEGMENT}: give a shorter one"
-    if separator and scheme in LOCAL_PROTOCOLS and not rest.startswith("/"):
+    # Airflow may write a connection's id before the slash.
+    if separator and scheme in LOCAL_PROTOCOLS and (not rest or rest.partition("/")[0].rpartition("@")[2]):
         return f"a slash is missing, so it would be relative: write {scheme}:///{rest}"
     if separator and scheme in _STORES and not rest.partition("/")[0].rpartition("@")[2].strip():
         return f"it names no bucket or container: write {scheme}://bucket/folder"

@@ -92,6 +92,8 @@ def test_one_time_alone_is_refused(start, end, problem):
 MISTYPED = [
     ("file://data/x", "file:///data/x"),
     ("file://localhost/x", "a slash is missing"),
+    ("file://", "a slash is missing"),
+    ("file://conn@data/x", "a slash is missing"),
     ("file:/data/x", "write file:///data/x"),
     ("s3:/bucket/x", "write s3://bucket/x"),
     ("s3:bucket/x", "write s3://bucket/x"),
@@ -134,7 +136,9 @@ def test_a_path_that_is_not_the_place_that_was_meant_is_refused_everywhere(path,
             assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["/data/x y", "/~/x", "s3://bucket", "gs://bucket/a b/C:/", "file:///data/x"])
+@pytest.mark.parametrize(
+    "path", ["/data/x y", "/~/x", "file://conn@/data/x", "s3://bucket", "gs://bucket/a b/C:/", "file:///data/x"]
+)
 def test_any_other_place_is_taken(path):
     assert path_problem(path) is None
 
