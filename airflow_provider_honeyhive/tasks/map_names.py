@@ -29,7 +29,7 @@ def name_mapped_task(context: Any, project: str | None, window: Window | None) -
     :param project: that it is about; None: all that the key can read.
     :param window: that it is about; None: all of time.
     """
-    index = getattr(context["ti"], "map_index", None)
+    index = getattr(context.get("ti"), "map_index", None)
     if index is None or index < 0 or context.get("map_index_template") is not None:
         return
     words = [] if project is None else [shown(project, LONGEST_PROJECT)]

@@ -150,7 +150,10 @@ def test_make_targets_that_are_named_exist(page):
 def test_variables_that_are_named_are_read():
     sources = [
         path.read_text(encoding="utf-8")
-        for folder in (PACKAGE, *(ROOT / name for name in ("example_dags", "scripts", "tests/unit", "tests/system")))
+        for folder in (
+            PACKAGE,
+            *(ROOT / name for name in ("example_dags", "scripts", "tests/unit", "tests/system", "tests/stores")),
+        )
         for path in folder.rglob("*.py")
     ]
     for page in PAGES:
