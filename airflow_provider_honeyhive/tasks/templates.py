@@ -11,7 +11,7 @@ from collections import ChainMap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
 
 if TYPE_CHECKING:
     import jinja2
@@ -88,10 +88,10 @@ class _Rendering:
         if rendered is None:
             return None
         if isinstance(rendered, str) and rendered.strip() == "None":
-            _refuse(place, template, f"its value is None; where that may be, write {_OPTIONAL}")
+            _refuse(place, template, f"write {_OPTIONAL} where it may be None")
         if isinstance(rendered, str) and not rendered.strip():
             if place in _NEEDED:
-                _refuse(place, template, "it renders to an empty text: give it a value")
+                _refuse(place, template, "give it a value: its template renders to an empty text")
             return ""
         is_number = isinstance(rendered, int | float)
         return text if is_number and place in _TEXTS else rendered
@@ -120,8 +120,9 @@ class _Rendering:
             nodes = environment.context_class(environment, names, compiled.name, compiled.blocks)  # type: ignore[arg-type]
             return "".join(compiled.root_render_func(nodes))
         except UndefinedPrintedError as error:
-            _refuse(place, template, f"{error}; correct the name, or write {_OPTIONAL} where it may be missing")
+            _refuse(place, template, f"correct the name, or write {_OPTIONAL}", f"Not defined: {error}")
 
 
-def _refuse(place: str, template: str, why: str) -> NoReturn:
-    raise InvalidArgumentError(place, template, why) from None
+def _refuse(place: str, template: str, what_to_do: str, *facts: str) -> NoReturn:
+    lines = (f"The template: {template}", *facts)
+    raise InvalidArgumentError(place, NOT_SHOWN, what_to_do, *map(Fact, lines)) from None
