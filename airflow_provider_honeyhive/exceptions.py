@@ -315,9 +315,9 @@ class UnmatchedFieldsError(HoneyHiveError):
 
     def _lines(self) -> tuple[str, ...]:
         return (
-            "correct or drop paths that match no event, or give on_unmatched='warn'",
-            f"Paths of exclude_fields and redact: {listed(self.paths, ', ')}",
-            "On the command line: --exclude, --redact, --on-unmatched warn. Nothing was published",
+            f"correct or drop paths that match no event, or give on_unmatched='warn': {listed(self.paths, ', ')}",
+            "They are of exclude_fields and redact; on the command line --exclude, --redact, --on-unmatched warn",
+            "Nothing was published",
         )
 
 

@@ -103,7 +103,7 @@ ERRORS = {
     "incomplete alike": IncompleteExportError(1_000_000, 999_999, agreed=True),
     "incomplete by proof": IncompleteExportError(None, 5, "x" * 300),
     "too few": TooFewEventsError(1_000_000, 999_999),
-    "unmatched": UnmatchedFieldsError(["inputs.prompt"] * 15),
+    "unmatched": UnmatchedFieldsError(["inputs.prompt", "outputs.text"]),
     "too large for XCom": TooLargeForXComError(10**9, 5_000_000),
     "no window": raised(run_window, {}),
     "no time": raised(Window.parse, "yesterday", "2026-11-22"),
