@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 NOX := .venv/tools/bin/nox
 
-.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live fuzz lint format build \
+.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live fuzz docs lint format build \
 	check-wheel bench constraints clean
 
 help: ## say what there is
@@ -38,6 +38,9 @@ test-live: $(NOX) ## run the tests that need a whole Airflow with scheduler and 
 
 fuzz: $(NOX) ## let the tests that hypothesis drives try many cases (minutes; HONEYHIVE_PROPERTY_CASES=200x: hours)
 	$(NOX) -s fuzz
+
+docs: $(NOX) ## build the pages as a site in build/site/, and check their links
+	$(NOX) -s docs
 
 lint: $(NOX) ## check style, format, types and imports
 	$(NOX) -s lint

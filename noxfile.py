@@ -197,6 +197,14 @@ def check_wheel(session: nox.Session, airflow: str) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages as a site in build/site/, and check their links."""
+    programs = environment(session, "docs", "mkdocs-material", airflow=None, pins=("docs",))
+    # Not by --quiet, with which warnings, such as of a broken link, are no failure.
+    session.run(programs / "mkdocs", "build", silent=True, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure the export beside what users do instead."""
     what = ("-e.", "-rbenchmarks/requirements.txt")
@@ -209,6 +217,7 @@ def constraints(session: nox.Session) -> None:
     """Pin anew what a fresh install brings today."""
     freeze = ("scripts/freeze_constraints.sh", sys.executable)
     session.run(*freeze, "constraints/tools.txt", "nox", "build", "hatchling")
+    session.run(*freeze, "constraints/docs.txt", "mkdocs-material")
     for airflow, version in AIRFLOWS.items():
         extras = "dev,lint" if airflow == NEWEST else "dev"
         session.run(*freeze, f"constraints/airflow-{airflow}.txt", f".[{extras}]", f"apache-airflow=={version}")
