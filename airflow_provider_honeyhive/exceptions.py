@@ -363,14 +363,13 @@ class ExportWouldShrinkError(HoneyHiveError):
         self.where = where
         self.since = since
 
-    def _text(self) -> str:
+    def _lines(self) -> tuple[str, ...]:
         lost = "fewer events" if self.missing is None else f"{self.missing:,} published events missing"
-        since, where = self.since and f", {self.since}", self.where and f", at {self.where}"
         return (
-            f"the new export has {lost}: set on_shrink to 'keep' or 'replace' (--on-shrink). Nothing was replaced. "
-            f"Published: {self.published:,} events{since}{where}. This run: {self.new:,} events. Perhaps "
-            "HoneyHive has deleted the others (retention). 'keep' leaves what is published in place, 'replace' gives "
-            "it up"
+            f"the new export has {lost}: set on_shrink to 'keep' or 'replace' (--on-shrink)",
+            f"Published are {self.published:,} events{self.since and f', {self.since}'}",
+            f"This run found {self.new:,} events. Nothing was replaced{self.where and f' at {self.where}'}",
+            "Perhaps HoneyHive has deleted events since (retention). 'keep' keeps the published export, 'replace' does not",
         )
 
 

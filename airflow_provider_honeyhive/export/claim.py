@@ -38,8 +38,8 @@ def check_claim(
         _check_unclaimed(store, layout, where)
     elif not replace and not _same_run(old, wanted):
         raise DestinationTakenError(
-            f"output_path already holds an export: give another one, or set replace=True. {where} was published "
-            f"{published_by(old)}"
+            "output_path already holds an export: give another one, or set replace=True",
+            f"{where} was published {published_by(old)}",
         )
     else:
         _check_same_export(where, old, wanted, any_request=any_request)
@@ -55,10 +55,10 @@ def _check_unclaimed(store: Store, layout: Layout, where: str) -> None:
     # They may have been published, or taken back, since they were listed.
     if found and (found := found & _data_files(store, layout)):
         if store.get(layout.manifest_name) is not None:
-            raise DestinationError(f"another export is just being published to {where}; a retry begins anew")
+            raise DestinationError("another export is just being published there; a retry begins anew", where)
         raise DestinationTakenError(
-            f"{where} holds data files without a manifest: remove them, or give another output_path. "
-            f"They are {', '.join(sorted(found)[:3])}{' and others' if len(found) > 3 else ''}"
+            "remove data files that no manifest names, or give another output_path",
+            f"{where} holds {', '.join(sorted(found)[:3])}{' and others' if len(found) > 3 else ''}",
         )
 
 
@@ -87,8 +87,8 @@ def check_folders(
         for folder in level:
             if folder not in known and store.get(f"{folder}/{MANIFEST_NAME}") is not None:
                 raise DestinationTakenError(
-                    f"{store.url(folder)} holds an export of its own, so it cannot be a partition of another one: give "
-                    "another output_path, or leave partition_by and lookback_windows out"
+                    "give another output_path, or leave partition_by and lookback_windows out",
+                    f"{store.url(folder)} holds an export of its own, so it cannot be a partition of another one",
                 )
 
 
@@ -126,8 +126,8 @@ def check_above(folder: Any) -> None:
     else:
         return
     raise DestinationTakenError(
-        f"{store.url()} holds an export whose files are in folders such as {key}: give another output_path, one that "
-        "is in no folder of another export"
+        "give another output_path, one that is in no folder of another export",
+        f"{store.url()} holds an export whose files are in folders such as {key}",
     )
 
 
@@ -158,22 +158,21 @@ def _check_same_export(where: str, old: Manifest, new: Manifest, *, any_request:
     ]
     if differences:
         raise DestinationTakenError(
-            "output_path holds another export: put {window_id} or {project} into it, or give another one. "
-            f"{where} was published {published_by(old)}. It is not replaced, or its events would be lost. What "
-            f"differs: {'; '.join(differences)}"
+            "output_path holds another export: put {window_id} or {project} into it, or give another one",
+            f"{where} was published {published_by(old)}. It is not replaced, or its events would be lost",
+            *differences,
         )
     same_task = old.airflow is not None and new.airflow is not None and task_of(old) == task_of(new)
     asked = differing(old.request, new.request)
     if asked and not (any_request and same_task):
         remedy = "set on_shrink='replace'" if same_task else "remove that export first"
-        values = (
-            f"{name}: there {quoted(getattr(old.request, name))}, this run {quoted(getattr(new.request, name))}"
-            for name in asked
-        )
         raise DestinationTakenError(
-            f"output_path holds an export of another request: give another one, or {remedy}. {where} was "
-            f"published {published_by(old)}. It is not replaced, or its events would be lost. What differs: "
-            f"{'; '.join(values)}"
+            f"output_path holds an export of another request: give another one, or {remedy}",
+            f"{where} was published {published_by(old)}. It is not replaced, or its events would be lost",
+            *(
+                f"{name}: there {quoted(getattr(old.request, name))}, this run {quoted(getattr(new.request, name))}"
+                for name in asked
+            ),
         )
 
 

@@ -17,6 +17,7 @@ from airflow_provider_honeyhive.exceptions import (
     DestinationAccessError,
     DestinationError,
     ExportWouldShrinkError,
+    Fact,
     IncompleteExportError,
     InvalidArgumentError,
 )
@@ -180,7 +181,7 @@ class _Combination:
         """Check that all shards are there, belong together, and are the whole; then publish them as one."""
         if self._missing:
             urls = listed(list(map(self._store.url, self._missing)), ", ")
-            raise DestinationError(f"parts of the export are missing: clear the tasks that exported them, {urls}")
+            raise DestinationError("parts of the export are missing: clear the tasks that exported them", urls)
         self._check_requests(client.settings.api_host)
         self._check_windows()
         tell_unmatched(self._unmatched, on_unmatched)
@@ -217,8 +218,11 @@ class _Combination:
             raise InvalidArgumentError(
                 "exports",
                 untimed,
-                "these hold events without a usable start_time, perhaps the same ones, since a server may show them "
-                "for every time: export this window by one task",
+                "export this window by one task",
+                Fact(
+                    "These parts hold events without a usable start_time, perhaps the same ones, since a server may "
+                    "show them for every time"
+                ),
             )
 
     @property
@@ -253,8 +257,8 @@ class _Combination:
         for shard in self._shards:
             if shard.manifest.event_count != sum(part.event_count for part in shard.manifest.files):
                 raise DestinationError(
-                    f"the manifest of {self._store.url(shard.folder)} counts other events than its files have: clear "
-                    f"the task that exported {shard.window}"
+                    f"clear the task that exported {shard.window}",
+                    f"The manifest of {self._store.url(shard.folder)} counts other events than its files have",
                 )
             folders = {_folder_of(part.path) for part in shard.manifest.files}
             there = {
@@ -265,8 +269,9 @@ class _Combination:
             for part in shard.manifest.files:
                 if there.get(part.path) != part.size_bytes:
                     raise DestinationError(
+                        f"clear the task that exported {shard.window}",
                         f"{self._store.url(f'{shard.folder}/{part.path}')} has {there.get(part.path, 'no')} bytes, its "
-                        f"manifest says {part.size_bytes}: clear the task that exported {shard.window}"
+                        f"manifest says {part.size_bytes}",
                     )
 
     def _check_count(self, client: HoneyHiveClient) -> None:

@@ -143,11 +143,11 @@ class Destination:
         Manifest.at(self.store, self.layout.manifest_name, self._data)
         self._prepare(finals, manifest)
         if not self._swap():
-            raise DestinationError(self._overtaken())
+            raise self._overtaken()
         current = recover(self.store, self.layout)
         if self.layout.object_name is not None and current.data != self._data:
             # The copy of the object may have come over a later one.
-            raise DestinationError(f"another export to {self.url()} replaced this one at once; a retry begins anew")
+            raise DestinationError("another export replaced this one at once; a retry begins anew", self.url())
 
     def _prepare(self, finals: Mapping[str, str], manifest: Manifest) -> None:
         """Write down what is to happen, then put everything beside what is there already."""
@@ -214,7 +214,7 @@ class Destination:
         for folder in (self.staging, *(place.staging for place in self._asides), ""):
             self.store.remove_folder(folder)
         if taken is not None:
-            raise DestinationError(taken) from error
+            raise taken from error
 
     def _take_back(self) -> None:
         if self._commit is not None:
@@ -222,16 +222,17 @@ class Destination:
             for suffix in (".data", ".json"):
                 self.store.delete(f"{self.staging}/{COMMIT_PREFIX}{self.writer}{suffix}")
 
-    def _taken_by(self, current: Current) -> str | None:
-        """Return who has published here since the claim, None where nobody has."""
+    def _taken_by(self, current: Current) -> DestinationError | None:
+        """Return the error that says who has published here since the claim, None where nobody has."""
         if current.data in (self._claimed.data, self._data):
             return None
         if current.manifest is None:
-            return f"{self._overtaken()}. Its manifest was removed again"
-        return f"{self._overtaken()}. It was published {published_by(current.manifest)}"
+            return self._overtaken("its manifest was removed again")
+        return self._overtaken(f"it was published {published_by(current.manifest)}")
 
-    def _overtaken(self) -> str:
-        return f"another export was published to {self.url()} meanwhile, so this one was not; a retry begins anew"
+    def _overtaken(self, *facts: str) -> DestinationError:
+        text = "another export was published there meanwhile, so this one was not; a retry begins anew"
+        return DestinationError(text, self.url(), *facts)
 
     def clear_staging(self) -> None:
         """Remove everything staged for this request, but what a try that may have published needs to complete it."""

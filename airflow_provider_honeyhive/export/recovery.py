@@ -158,9 +158,10 @@ def check_can_delete(store: Store, replaced: Iterable[str]) -> None:
         store.delete(f"_new-{uuid.uuid4().hex}")
     except DestinationAccessError as error:
         raise DestinationAccessError(
-            f"{error}. Without it an export can be made where there is none, but not take the place of another one"
-            if not store.overwrites_by_deleting
-            else f"{error}. Without it this store overwrites nothing, not even what is staged"
+            *error.args,
+            "Without it this store overwrites nothing, not even what is staged"
+            if store.overwrites_by_deleting
+            else "Without it an export can be made where there is none, but not take the place of another one",
         ) from None
 
 

@@ -151,8 +151,8 @@ class ExportedContent:
                 self._db.execute("COMMIT")
         except ValueError:
             raise DestinationError(
-                f"{where} is not what its manifest says, so what came late or changed cannot be told; clear the task "
-                "that exported it, or set lookback_windows=0"
+                "clear the task that exported a damaged index, or set lookback_windows=0",
+                f"{where} is not what its manifest says, so what came late or changed cannot be told",
             ) from None
 
     def finish(self) -> None:

@@ -122,8 +122,8 @@ class StoredFile(StoredModel):
             raise cls._unfit(where, f"{cls.VERSION_KEY} is no version")
         if version > cls.VERSION and found.keys() >= cls.MARKS:
             raise DestinationTakenError(
-                f"the {cls.KIND} was written by a newer version of this provider: update it. Of {where} versions up "
-                f"to {cls.VERSION} are known here, it is of version {shown(version, 20)}"
+                f"the {cls.KIND} was written by a newer version of this provider: update it",
+                f"Of {where} versions up to {cls.VERSION} are known here, it is of version {shown(version, 20)}",
             )
         facts = {name: value for name, value in found.items() if name != cls.VERSION_KEY or name in cls.model_fields}
         try:

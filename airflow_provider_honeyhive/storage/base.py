@@ -47,7 +47,7 @@ def failing(what: str, where: str, remedy: str = OTHER_CREDENTIALS) -> Iterator[
         text = f"cannot {what} {where}: {kind}: {_reason(error)}"
         # Without the original, whose text may hold a signature or a password: Airflow's log shows those that follow.
         if is_denied(error):
-            raise DestinationAccessError(f"access denied: {remedy}; {text}") from None
+            raise DestinationAccessError(f"access denied: {remedy}", text) from None
         raise DestinationError(text) from None
 
 
@@ -94,8 +94,8 @@ def check_small(size_bytes: int, where: str) -> None:
     """
     if size_bytes > LARGEST_SMALL_FILE:
         raise DestinationError(
-            f"{where} is too large: files such as manifests and checkpoints have at most {LARGEST_SMALL_FILE} bytes. "
-            "If it is no file of this provider, move it away"
+            "move a file away that is too large for one of this provider",
+            f"{where} has more than the {LARGEST_SMALL_FILE} bytes that manifests and checkpoints have at most",
         )
 
 

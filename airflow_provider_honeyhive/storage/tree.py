@@ -75,7 +75,7 @@ class Tree:
             self._base = os.path.realpath(there, strict=True)
         except FileNotFoundError:
             raise DestinationError(
-                f"{there} is a symbolic link to what is not there: remove it, or make the folder that it leads to"
+                "remove a symbolic link to what is not there, or make the folder that it leads to", str(there)
             ) from None
         self._shown_base = str(there)
         #: The folders from there to this one.
@@ -222,7 +222,7 @@ def open_file(folder: int, leaf: str, where: str) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise DestinationError(f"{where} is no file, but a folder, a pipe or a device: remove it")
+    raise DestinationError("remove what is no file, but a folder, a pipe or a device", str(where))
 
 
 def open_new(folder: int, leaf: str) -> int:
@@ -283,8 +283,8 @@ def _refuse_link(path: str, folder: int | None, where: str) -> None:
     with suppress(OSError):
         if stat.S_ISLNK(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode):
             raise DestinationError(
-                f"{where} is a symbolic link: remove it, or give the path that it leads to. Below the folder of an "
-                "export no link is followed, since others may have put it there"
+                "remove a symbolic link, or give the path that it leads to",
+                f"{where} is one. Below the folder of an export none is followed, since others may have put it there",
             ) from None
 
 

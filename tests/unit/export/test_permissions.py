@@ -106,7 +106,7 @@ def test_files_and_folders_are_made_with_the_umask_staged_and_final(
 def test_files_that_nobody_may_read_are_told(tmp_path):
     """With a umask of 777 files are readable to nobody, which the export itself finds out, and says."""
     place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
-    denied = "access denied: let the user that runs this read, write and delete there; "
+    denied = "access denied: let the user that runs this read, write and delete there"
     try:
         place.chmod(0o777)
         done = subprocess.run(
@@ -118,9 +118,12 @@ def test_files_that_nobody_may_read_are_told(tmp_path):
         )
         assert done.stdout.splitlines() == [
             "done",
-            f"{denied}cannot read {place}/file: PermissionError: Permission denied",
-            f"{denied}cannot open {place}/closed/out: PermissionError: Permission denied",
-            f"{denied}cannot list {place}/closed: PermissionError: Permission denied",
+            denied,
+            f"cannot read {place}/file: PermissionError: Permission denied",
+            denied,
+            f"cannot open {place}/closed/out: PermissionError: Permission denied",
+            denied,
+            f"cannot list {place}/closed: PermissionError: Permission denied",
         ]
         assert (place / "file").read_bytes() == b"secret"
     finally:

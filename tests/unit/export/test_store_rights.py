@@ -154,7 +154,7 @@ def test_an_export_whose_files_could_not_be_removed_is_not_replaced(sandbox, cli
     before, requests = bucket.files(), len(sandbox.requests)
     gate.deny = deny_deletes
     with pytest.raises(
-        DestinationAccessError, match="^access denied: allow s3:DeleteObject.* take the place"
+        DestinationAccessError, match="(?s)^access denied: allow s3:DeleteObject.* take the place"
     ) as caught:
         export_events(client_of(sandbox), DEMO, place("out"))
     assert not caught.value.retryable

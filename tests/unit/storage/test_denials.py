@@ -64,7 +64,7 @@ def test_a_missing_right_is_not_tried_again(error):
     assert is_denied(error)
     with (
         pytest.raises(
-            DestinationAccessError, match="^access denied: .*output_conn_id.*; cannot read s3://b/a: "
+            DestinationAccessError, match="(?s)^access denied: .*output_conn_id.*cannot read s3://b/a: "
         ) as caught,
         failing("read", "s3://b/a"),
     ):
