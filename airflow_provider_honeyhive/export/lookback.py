@@ -243,7 +243,9 @@ class Lookback:
                 "What %s holds of %s is not looked at again: %s. Clear its task to export it anew",
                 self._store.url(export.folder),
                 _window(span),
-                "it was exported without lookback, so it has no index" if export in alike else "it was asked otherwise",
+                "it was exported without lookback_windows, so it has no index"
+                if export in alike
+                else "it was asked otherwise",
             )
         log.info(
             "Looking back from %s to %s, comparing with %d exports; read again: %s",

@@ -109,7 +109,7 @@ def test_an_earlier_window_without_an_index_is_not_doubled(sandbox, output, capl
     sandbox.add([event("late")])
     run = export(output, 1)
     assert (run.state, ids_of(run)) == ("success", {})
-    assert "exported without lookback, so it has no index" in caplog.text
+    assert "exported without lookback_windows, so it has no index" in caplog.text
     assert Manifest.read(output / "2026-03-12").lookback.read_again == []
 
     export(output, 0)

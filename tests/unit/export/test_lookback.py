@@ -229,7 +229,7 @@ def test_an_earlier_export_without_an_index_is_left_alone_and_told(sandbox, expo
     exporter.run(2)
     assert exporter.corrections(2) == {"late": ["late-1"]}
     assert f"{exporter.path(0)} holds" in caplog.text
-    assert "exported without lookback, so it has no index" in caplog.text
+    assert "exported without lookback_windows, so it has no index" in caplog.text
     exporter.run(0)
     change(sandbox, event("0-3", 0.3, feedback={"rating": True}))
     exporter.run(2)
