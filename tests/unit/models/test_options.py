@@ -50,3 +50,16 @@ def test_the_former_name_of_lookback_windows_works_with_a_warning():
     assert operator.lookback_windows == 3
     with pytest.raises(InvalidArgumentError, match="leave it out: lookback_windows says the same"):
         HoneyHiveExportEventsOperator(**given, lookback=3, lookback_windows=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "mapped"),
+    [({"lookback": 3}, {"project": ["a", "b"]}), ({"project": "a"}, {"lookback": [3, 3]})],
+    ids=["partial", "expand"],
+)
+def test_the_former_name_of_lookback_windows_works_in_mapped_tasks(given, mapped):
+    fixed = {"task_id": "export", "output_path": "/exports/{{ ds }}/"}
+    task = HoneyHiveExportEventsOperator.partial(**fixed, **given).expand(**mapped)
+    with pytest.warns(DeprecationWarning, match="lookback is called lookback_windows now"):
+        operator = task.unmap({name: values[0] for name, values in mapped.items()})
+    assert operator.lookback_windows == 3
