@@ -139,6 +139,55 @@ def test_a_failed_first_look_is_made_again_and_swallows_nothing_that_came_since_
     assert [beginner.look(HOUR / 2), beginner.look(HOUR)] == [["meanwhile"], []]
 
 
+def test_a_longer_lookback_announces_nothing_that_matched_before_it_reached_that_far(sandbox, beginner):
+    sandbox.add([failed("too old", -3 * HOUR), failed("known", -100)])
+    assert beginner.look(1) == []
+    beginner.restart()
+    beginner.limits["lookback"] = 10 * HOUR * SECOND_US
+    assert beginner.look(60) == []
+    sandbox.add([failed("rated", -HOUR + 1)])
+
+    assert beginner.look(120) == ["rated"]
+
+
+def test_a_lookback_that_was_shorter_for_a_while_repeats_nothing(sandbox, beginner):
+    sandbox.add([failed("known", -1800)])
+    assert beginner.look(1) == []
+    beginner.limits["lookback"] = 600 * SECOND_US
+    assert beginner.look(60) == []
+    beginner.restart()
+    beginner.limits["lookback"] = 10 * HOUR * SECOND_US
+
+    assert beginner.look(120) == []
+
+
+def test_of_two_events_in_one_millisecond_one_may_match_at_the_beginning_and_the_other_later(sandbox, beginner):
+    sandbox.add([failed("known", -50)])
+    assert beginner.look(1) == []
+    sandbox.add([failed("rated", -50)])
+
+    assert [beginner.look(60), beginner.look(120)] == [["rated"], []]
+
+
+def test_more_matches_at_the_beginning_than_can_be_remembered_are_no_news_and_hold_up_none(sandbox, client_of):
+    watcher = Watcher(client_of(sandbox), most_bytes=1_000)
+    watcher.state = before = WatchState(us(-HOUR), begin=us(0))
+    sandbox.add([failed(f"known {n}", -50) for n in range(200)])
+    assert [watcher.look(1), watcher.look(60)] == [[], []]
+    assert is_shortened(watcher.state, before=before, now=us(1), lookback=HOUR * SECOND_US)
+    sandbox.add([failed("new", 70)])
+
+    assert watcher.look(120) == ["new"]
+
+
+def test_a_clock_that_is_set_back_after_the_first_look_repeats_and_loses_nothing(sandbox, beginner):
+    sandbox.add([failed("known", -700)])
+    assert beginner.look(10) == []
+    sandbox.add([failed("new", -300)])
+
+    assert [beginner.look(-200), beginner.look(100)] == [["new"], []]
+
+
 def test_an_event_that_comes_late_is_announced(sandbox, watcher):
     sandbox.add([failed("new", 3000)])
     assert watcher.look(3600) == ["new"]
