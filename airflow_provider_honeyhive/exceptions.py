@@ -369,7 +369,7 @@ class ExportWouldShrinkError(HoneyHiveError):
             f"the new export has {lost}: set on_shrink to 'keep' or 'replace' (--on-shrink)",
             f"Published are {self.published:,} events{self.since and f', {self.since}'}",
             f"This run found {self.new:,} events. Nothing was replaced{self.where and f' at {self.where}'}",
-            "Perhaps HoneyHive has deleted events since (retention). 'keep' keeps the published export, 'replace' does not",
+            "Perhaps HoneyHive has deleted them (retention). 'keep' keeps the published export, 'replace' does not",
         )
 
 

@@ -6,7 +6,7 @@ cannot come late. What earlier runs have written is known from the destination a
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -49,20 +49,28 @@ class CorrectionEncoder:
 
     :param encoder: makes the bytes of events.
     :param exported: what earlier runs have written.
+    :param replaced: what the export has written that this one replaces; None: nothing that matters here.
     """
 
-    def __init__(self, encoder: BlockEncoder, exported: ExportedContent) -> None:
+    def __init__(
+        self, encoder: BlockEncoder, exported: ExportedContent, replaced: ExportedContent | None = None
+    ) -> None:
         self._encoder = encoder
         self._exported = exported
+        self._replaced = replaced
+        #: Identities of events that the replaced export holds, and that need no correction any more.
+        self.settled: set[bytes] = set()
 
     def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
         """Return the bytes of each reason's events, with what is known of them."""
         places: dict[Reason, list[int]] = {reason: [] for reason in Reason}
-        contents = self._exported.contents_of(self._encoder.records(raw_events))
-        for at, (content, exported) in enumerate(contents):
+        records = self._encoder.records(raw_events)
+        for at, (content, exported) in enumerate(self._exported.contents_of(records)):
             if content != exported:
                 places[Reason.LATE if exported is None else Reason.CHANGED].append(at)
         places[Reason.CHANGED] = self._not_as_spelled(raw_events, places[Reason.CHANGED])
+        if self._replaced is not None:
+            self.settled.update(self._replaced.identities_in(records))
         return [
             (data, _moved(block, reason))
             for reason, found in places.items()
@@ -142,6 +150,7 @@ class Lookback:
         window = Window.parse(wanted.start_time, wanted.end_time)
         self._store = store
         self._replaced = replaced
+        self._settled: set[bytes] = set()
         self._windows = windows
         self._end = window.start_us
         # There are no events before 1970.
@@ -170,10 +179,14 @@ class Lookback:
         if not self._spans:
             return []
         staged: list[StagedFile] = []
-        with self._contents(self._known) as exported:
+        with ExitStack() as stack:
+            exported = stack.enter_context(self._contents(self._known))
+            replaced = stack.enter_context(_contents_of(destination.store, self._replaced))
             for number, span in enumerate(self._spans):
                 place = destination.aside(f"again-{number}")
-                staged += read(_window(span), place, CorrectionEncoder(encoder, exported))
+                corrections = CorrectionEncoder(encoder, exported, replaced)
+                staged += read(_window(span), place, corrections)
+                self._settled |= corrections.settled
         return staged
 
     @contextmanager
@@ -187,21 +200,23 @@ class Lookback:
             yield exported
 
     def count_kept(self, records: Sequence[tuple[bytes, bytes]]) -> int:
-        """Return how many of some events, which the replaced export holds, are in other exports as well.
+        """Return how many of some events, which the replaced export holds, are still to be had.
 
-        There they must say the same, or have been exported later: a newer word on an event takes the place of an older.
+        They are where they have just been read again, and are what other exports say; or where other exports say the
+        same as the replaced one, or were published later: a newer word on an event takes the place of an older one.
 
         :param records: what stands for each event, and for what it says.
         """
         if self._replaced is None:
             return 0
-        later = [export for export in self._known if export.manifest.finished_at > self._replaced.finished_at]
+        since = parse_time(self._replaced.finished_at)
+        later = [export for export in self._known if parse_time(export.manifest.finished_at) > since]
         packed = packed_records(records)
         with self._contents(self._known) as known, self._contents(later) as newer:
             return sum(
-                same_content == content or newer_content is not None
-                for (content, same_content), (_, newer_content) in zip(
-                    known.contents_of(packed), newer.contents_of(packed), strict=True
+                identity in self._settled or elsewhere == content or newer_content is not None
+                for (identity, content), (_, elsewhere), (_, newer_content) in zip(
+                    records, known.contents_of(packed), newer.contents_of(packed), strict=True
                 )
             )
 
@@ -254,6 +269,19 @@ class Lookback:
             len(self._known),
             ", ".join(str(_window(span)) for span in self._spans) or "nothing, since nothing of it was exported alike",
         )
+
+
+@contextmanager
+def _contents_of(store: Store, replaced: Manifest | None) -> Iterator[ExportedContent | None]:
+    """Give what an export has written; None where it has no corrections, since no other events are read again."""
+    if replaced is None or replaced.index is None or not replaced.corrections:
+        yield None
+        return
+    index = replaced.index
+    with ExportedContent() as written:
+        written.add(store.chunks(index.path), index, store.url(index.path))
+        written.finish()
+        yield written
 
 
 def _of_one_task(one: Manifest, other: Manifest) -> bool:

@@ -174,6 +174,19 @@ class ExportedContent:
         for content, row in found:
             yield content, None if row is None else row[0]
 
+    def identities_in(self, records: bytes) -> list[bytes]:
+        """Return the identities of those records whose events were exported.
+
+        :param records: of :func:`records_of`.
+        """
+        query = "SELECT 1 FROM exported WHERE identity = ? LIMIT 1"
+        with temporary_space(), self._lock, closing(self._db.cursor()) as cursor:
+            return [
+                identity
+                for identity, _ in _RECORD.iter_unpack(records)
+                if cursor.execute(query, (identity,)).fetchone() is not None
+            ]
+
 
 def read_index(chunks: Iterable[bytes], index: IndexFile) -> Iterator[tuple[bytes, bytes]]:
     """Yield the identity and the content hash of each record of an index.

@@ -122,9 +122,7 @@ def test_to_delete_what_is_not_there_tells_whether_it_is_allowed(bucket):
     store = open_store(bucket.path("out"))
     store.delete("_new-nothing")
     bucket.gate.deny = lambda method, _target, _headers: 403 if method == "DELETE" else None
-    with pytest.raises(
-        DestinationAccessError, match="(?s)^access denied: allow .*delete|^access denied: allow s3:Delete"
-    ):
+    with pytest.raises(DestinationAccessError, match="^access denied: allow (.*delete|s3:Delete)"):
         store.delete("_new-nothing")
 
 

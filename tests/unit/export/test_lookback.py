@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveServerError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    ExportWouldShrinkError,
+    HoneyHiveServerError,
+    InvalidArgumentError,
+)
 from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.result import summarize
@@ -294,7 +299,7 @@ def test_corrections_have_the_format_and_the_partitions_of_the_rest(sandbox, exp
     exporter.run(0, **options)
     sandbox.add([event("late", 0.55, event_type="model"), event("later", 0.56, event_type="a/b")])
     manifest = exporter.run(1, **options)
-    without = exporter.run(1, **options, lookback=0)
+    without = exporter.run(1, **options, lookback=0, on_shrink="replace")
     assert contents(manifest.files) == contents(without.files)
     manifest = exporter.run(1, **options)
     assert sum(part.event_count for part in manifest.corrections) == 2
@@ -453,12 +458,13 @@ def test_a_manifest_whose_counts_of_corrections_differ_is_a_problem(sandbox, exp
     ]
 
 
-def test_an_export_again_that_looks_back_less_warns_of_what_goes(sandbox, exporter, caplog):
+def test_an_export_again_that_looks_back_less_gives_corrections_up_only_on_purpose(sandbox, exporter):
     exporter.run(0)
     sandbox.add([event("late", 0.55)])
     exporter.run(1)
-    exporter.run(1, lookback=0)
-    assert "has corrections of 2 windows before it" in caplog.text
+    with pytest.raises(ExportWouldShrinkError):
+        exporter.run(1, lookback=0)
+    exporter.run(1, lookback=0, on_shrink="replace")
     assert set(tree(exporter.path(1))) == {"_manifest.json", *(p.path for p in Manifest.read(exporter.path(1)).files)}
     assert not (exporter.path(1) / "_corrections").exists()
 
@@ -515,7 +521,8 @@ def test_after_any_run_the_newest_versions_are_what_the_server_holds(sandbox, ex
         change(sandbox, *changed)
         sandbox.add(late)
         number, lookback = rng.randrange(8), rng.randrange(1, 5)
-        manifest = exporter.run(number, lookback)
+        # A shorter lookback than the last time gives corrections up.
+        manifest = exporter.run(number, lookback, on_shrink="replace")
         spans = [*manifest.lookback.read_again, (manifest.start_time, manifest.end_time)]
         merged = exporter.merged()
         for start, end in spans:
