@@ -38,7 +38,7 @@ def check_claim(
         _check_unclaimed(store, layout, where)
     elif not replace and not _same_run(old, wanted):
         raise DestinationTakenError(
-            "output_path already holds an export: give another one, or set replace=True",
+            "output_path already holds an export, and replace is False: give another one, or set replace=True",
             f"{where} was published {published_by(old)}",
         )
     else:
@@ -57,7 +57,7 @@ def _check_unclaimed(store: Store, layout: Layout, where: str) -> None:
         if store.get(layout.manifest_name) is not None:
             raise DestinationError("another export is just being published there; a retry begins anew", where)
         raise DestinationTakenError(
-            "remove data files that no manifest names, or give another output_path",
+            "output_path holds data files without a manifest: remove them, or give another output_path",
             f"{where} holds {', '.join(sorted(found)[:3])}{' and others' if len(found) > 3 else ''}",
         )
 

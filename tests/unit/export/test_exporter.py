@@ -257,11 +257,12 @@ def test_a_second_run_replaces_what_changed_and_leaves_no_litter(sandbox, client
     export_events(client_of(sandbox), DEMO, tmp_path / name)
     gone = sorted(sandbox.event_ids(DAY.start, DAY.end))[:50]
     sandbox.delete(gone)
-    manifest = export_events(client_of(sandbox), DEMO, tmp_path / name)
+    options = ExportOptions(on_shrink="replace")
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / name, options)
     assert manifest.event_count == 250
     assert len(tree(tmp_path)) == 2
     sandbox.delete(sandbox.event_ids(DAY.start, DAY.end))
-    export_events(client_of(sandbox), DEMO, tmp_path / name)
+    export_events(client_of(sandbox), DEMO, tmp_path / name, options)
     # A folder has no part then; one object stays, and holds nothing.
     assert len(tree(tmp_path)) == (1 if name == "out" else 2)
     Manifest.read(tmp_path / name).verify()
@@ -288,18 +289,20 @@ def test_replace_false_refuses_before_any_request(sandbox, client_of, tmp_path, 
 def test_another_export_is_not_replaced(sandbox, client_of, tmp_path, other):
     export_events(client_of(sandbox), DEMO, tmp_path / "out")
     before, requests = tree(tmp_path), len(sandbox.requests)
-    with pytest.raises(DestinationTakenError, match=r"another export.*\{\{ run_id \}\}"):
+    with pytest.raises(DestinationTakenError, match=r"another export: put \{window_id\} or|another request: give another"):
         export_events(client_of(sandbox), other, tmp_path / "out")
     assert (tree(tmp_path), len(sandbox.requests)) == (before, requests)
 
 
-def test_a_task_whose_filters_were_corrected_replaces_its_own_export(client, tmp_path):
+def test_a_task_whose_filters_were_corrected_replaces_its_own_export_on_purpose(client, tmp_path):
     facts = AirflowFacts(dag_id="d", task_id="t")
     export_events(client, DEMO, tmp_path / "out", airflow=facts)
     narrower = ExportRequest.parse(
         project="demo", window=DAY, filters=[{"field": "event_type", "operator": "is", "value": "model"}]
     )
-    manifest = export_events(client, narrower, tmp_path / "out", airflow=facts)
+    with pytest.raises(DestinationTakenError, match="another request"):
+        export_events(client, narrower, tmp_path / "out", airflow=facts)
+    manifest = export_events(client, narrower, tmp_path / "out", ExportOptions(on_shrink="replace"), facts)
     assert 0 < manifest.event_count < 300
 
 
@@ -360,7 +363,7 @@ def test_a_store_that_refuses_any_step_leaves_the_earlier_result(
     sandbox_with, client_of, tmp_path, monkeypatch, name, fail_at
 ):
     sandbox = sandbox_with(count=1_000, **GENERATED)
-    options = ExportOptions(max_file_size=300_000)
+    options = ExportOptions(max_file_size=300_000, on_shrink="replace")
     export_events(client_of(sandbox), DEMO, tmp_path / name, options)
     before = tree(tmp_path)
     sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:100])

@@ -243,7 +243,10 @@ def test_only_its_own_task_replaces_it_by_another_kind(sandbox, client_of, tmp_p
     assert tree(tmp_path) == before
     with pytest.raises(DestinationTakenError, match="replace is False"):
         export_events(client_of(sandbox), second, tmp_path / "out", ExportOptions(replace=False), TASK)
-    export_events(client_of(sandbox), second, tmp_path / "out", airflow=TASK)
+    with pytest.raises(DestinationTakenError, match="another request: .*on_shrink='replace'"):
+        export_events(client_of(sandbox), second, tmp_path / "out", airflow=TASK)
+    assert tree(tmp_path) == before
+    export_events(client_of(sandbox), second, tmp_path / "out", ExportOptions(on_shrink="replace"), TASK)
     assert Manifest.read(tmp_path / "out").request.include_content is second.include_content
     listener = Listener(tmp_path)
     listener.look()
