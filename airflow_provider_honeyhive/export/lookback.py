@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_honeyhive.display import get_logger
@@ -126,6 +127,9 @@ def sort_out(files: Iterable[PartFile]) -> Published:
     return Published(events, corrections, index)
 
 
+#: Events that are looked for in other exports at once.
+_AT_ONCE = 10_000
+
 #: By how much the clocks of the API and of a store may differ.
 CLOCKS_APART = timedelta(days=1)
 
@@ -199,7 +203,7 @@ class Lookback:
             exported.finish()
             yield exported
 
-    def count_kept(self, records: Sequence[tuple[bytes, bytes]]) -> int:
+    def count_kept(self, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Return how many of some events, which the replaced export holds, are still to be had.
 
         They are where they have just been read again, and are what other exports say; or where other exports say the
@@ -207,18 +211,24 @@ class Lookback:
 
         :param records: what stands for each event, and for what it says.
         """
-        if self._replaced is None:
+        coming = iter(records)
+        some = list(islice(coming, _AT_ONCE))
+        if self._replaced is None or not some:
             return 0
         since = parse_time(self._replaced.finished_at)
         later = [export for export in self._known if parse_time(export.manifest.finished_at) > since]
-        packed = packed_records(records)
+        count = 0
         with self._contents(self._known) as known, self._contents(later) as newer:
-            return sum(
-                identity in self._settled or elsewhere == content or newer_content is not None
-                for (identity, content), (_, elsewhere), (_, newer_content) in zip(
-                    records, known.contents_of(packed), newer.contents_of(packed), strict=True
+            while some:
+                packed = packed_records(some)
+                count += sum(
+                    identity in self._settled or elsewhere == content or newer_content is not None
+                    for (identity, content), (_, elsewhere), (_, newer_content) in zip(
+                        some, known.contents_of(packed), newer.contents_of(packed), strict=True
+                    )
                 )
-            )
+                some = list(islice(coming, _AT_ONCE))
+        return count
 
     def facts(self, corrections: Sequence[CorrectionFile]) -> LookbackFacts:
         """Return what the manifest says of it.

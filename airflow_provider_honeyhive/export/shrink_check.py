@@ -37,10 +37,7 @@ log = get_logger(__name__)
 Record: TypeAlias = "tuple[bytes | None, bytes | None]"
 
 #: Returns how many of some records are still in other exports; see :meth:`.Lookback.count_kept`.
-CountKept: TypeAlias = "Callable[[Sequence[tuple[bytes, bytes]]], int]"
-
-#: Records that are looked for in other exports at once.
-_AT_ONCE = 10_000
+CountKept: TypeAlias = "Callable[[Iterable[tuple[bytes, bytes]]], int]"
 
 
 def check_shrink(
@@ -178,6 +175,11 @@ def _unless_gone(store: Store, path: str, records: Iterable[Record]) -> Iterator
         raise ValueError(f"{store.url(path)} is missing") from None
 
 
+def _none_of(records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Count the records that are in other exports where there are none."""
+    return sum(0 for _ in records)
+
+
 class _Comparison:
     """The records of two exports in a temporary file, as a context manager: they may be more than memory holds."""
 
@@ -217,11 +219,17 @@ class _Comparison:
     def missing(self, count_kept: CountKept | None) -> int:
         """Return how many of the old events are not among the new ones, nor in other exports."""
         found = max(0, self._without_id["old"] - self._without_id["new"])
+
+        def known(rows: Iterable[tuple[bytes, bytes | None, int]]) -> Iterator[tuple[bytes, bytes]]:
+            nonlocal found
+            for identity, content, _ in rows:
+                found += 1
+                if content is not None:
+                    yield identity, content
+
         with temporary_space(), closing(self._db.execute(_ONLY_IN.format("old", "new"))) as rows:
-            while some := rows.fetchmany(_AT_ONCE):
-                known = [(identity, content) for identity, content, _ in some if content is not None]
-                found += len(some) - (count_kept(known) if count_kept and known else 0)
-        return found
+            kept = (count_kept or _none_of)(known(rows))
+        return found - kept
 
     def added(self) -> int:
         """Return how many of the new events are not among the old ones."""

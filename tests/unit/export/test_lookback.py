@@ -26,7 +26,7 @@ from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
-from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.models.window import Window, parse_time
 from airflow_provider_honeyhive.sandbox import Fault
 
 from . import killed
@@ -86,7 +86,7 @@ class Exporter:
         manifests = [(Manifest.read(path), path.parent) for path in self.folder.rglob("_manifest.json")]
         return {
             one["event_id"]: one
-            for manifest, folder in sorted(manifests, key=lambda pair: pair[0].finished_at)
+            for manifest, folder in sorted(manifests, key=lambda pair: parse_time(pair[0].finished_at))
             for part in (*manifest.files, *manifest.corrections)
             for one in events_in(folder, part.path)
         }

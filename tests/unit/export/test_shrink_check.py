@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import logging
-from datetime import timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, ExportWouldShrinkError, InvalidArgumentError
 from airflow_provider_honeyhive.export import exporter as exporter_module
+from airflow_provider_honeyhive.export import lookback as lookback_module
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.formats.content_index import ExportedContent
 from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -325,3 +329,31 @@ def test_a_correction_that_a_later_run_has_corrected_again_may_go(exporter):
     exporter.sandbox.delete(["2-4"])
     exporter.run(3)
     assert exporter.merged()["2-4"]["feedback"] == {"rating": False}
+
+
+def test_which_export_is_later_is_told_by_times_and_not_by_their_texts(exporter, monkeypatch):
+    moment = datetime(2026, 12, 1, tzinfo=UTC)
+    monkeypatch.setattr(exporter_module, "datetime", SimpleNamespace(now=lambda _: moment))
+    with_corrections(exporter)
+    assert Manifest.read(exporter.path(3)).finished_at == "2026-12-01T00:00:00.000Z"
+    change(exporter.sandbox, event("2-4", 2.4, feedback={"rating": False}))
+    moment += timedelta(microseconds=1)
+    assert exporter.run(4).finished_at == "2026-12-01T00:00:00.000001Z"
+    assert exporter.corrections(4) == {"changed": ["2-4"]}
+    exporter.sandbox.delete(["2-4"])
+    exporter.run(3)
+    assert exporter.merged()["2-4"]["feedback"] == {"rating": False}
+
+
+def test_what_other_exports_hold_is_read_once_however_much_is_looked_for(exporter, monkeypatch):
+    with_corrections(exporter)
+    exporter.run(4)
+    monkeypatch.setattr(lookback_module, "_AT_ONCE", 3)
+    read = []
+    add = ExportedContent.add
+    monkeypatch.setattr(ExportedContent, "add", lambda self, *args: read.append(args[2]) or add(self, *args))
+    exporter.sandbox.delete(f"3-{number}" for number in range(10))
+    with pytest.raises(ExportWouldShrinkError) as caught:
+        exporter.run(3)
+    assert caught.value.missing == 10
+    assert max(Counter(read).values()) <= 3  # to look back, to find the events, and to find what is later
