@@ -195,7 +195,7 @@ def _problem(name: str | None, spec: str, conversion: str | None) -> str | None:
     if name is None:
         return None
     if name not in (*WINDOW_PLACEHOLDERS, _PROJECT) or conversion:
-        return f"{{{name}}} is no placeholder; {_ALLOWED}"
+        return f"{{{name}{'!' if conversion else ''}{conversion or ''}}} is no placeholder; {_ALLOWED}"
     if not spec:
         return None
     if name not in _TIMES or "{" in spec:

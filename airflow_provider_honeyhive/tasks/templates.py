@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive._compat import Context
 
 #: Arguments that are texts or times: a number that native rendering makes of one is taken as the text it was.
-_TEXTS = frozenset({"project", "evaluation_id", "honeyhive_conn_id", "output_path", "start_time", "end_time"})
+_TEXTS = frozenset(
+    {"project", "evaluation_id", "honeyhive_conn_id", "output_path", "output_conn_id", "start_time", "end_time"}
+)
 
-#: Arguments that have no meaning when they are empty. The others then count as not given.
+#: Arguments that have no meaning when they are empty. The others then count as not given, but not what is in a list.
 _NEEDED = frozenset({"honeyhive_conn_id", "output_path"})
 
 #: Right for None, and for what is not defined, also where the DAG is strict about that, as DAGs are by default.
@@ -84,10 +86,12 @@ class _Rendering:
         return rendered
 
     def _settle_text(self, place: str, template: str, rendered: Any) -> Any:
-        text = self._as_text(place, template)
+        text, prints_none = self._as_text(place, template)
         if rendered is None:
+            if place in _NEEDED or place.endswith("]"):
+                _refuse(place, template, "give it a value: its template renders to None")
             return None
-        if isinstance(rendered, str) and rendered.strip() == "None":
+        if isinstance(rendered, str) and (prints_none or rendered.strip() == "None"):
             _refuse(place, template, f"write {_OPTIONAL} where it may be None")
         if isinstance(rendered, str) and not rendered.strip():
             if place in _NEEDED:
@@ -96,21 +100,35 @@ class _Rendering:
         is_number = isinstance(rendered, int | float)
         return text if is_number and place in _TEXTS else rendered
 
-    def _as_text(self, place: str, template: str) -> str:
-        """Return what a template prints, without Airflow's native rendering, refusing names that are not defined."""
+    def _as_text(self, place: str, template: str) -> tuple[str, bool]:
+        """Return what a template prints, without Airflow's native rendering, and whether None is a part of it.
+
+        Names that are not defined are refused.
+        """
         import jinja2  # noqa: PLC0415 - DAG parsing has no use for it
         from jinja2.compiler import CodeGenerator  # noqa: PLC0415
 
         class UndefinedPrintedError(Exception):
             """Something undefined is printed."""
 
-        class Undefined(jinja2.Undefined):
-            """May be tested and replaced, by ``or`` and ``default``, but not printed."""
+        class Undefined(jinja2.ChainableUndefined):
+            """May be tested and replaced, by ``or`` and ``default``, but not printed.
+
+            What a DAG's own ``template_undefined`` does not take, such as attributes of it, Airflow has refused.
+            """
 
             def __str__(self) -> str:
                 raise UndefinedPrintedError(self._undefined_message)
 
+        printed: list[bool] = []
+
+        def note(value: Any) -> Any:
+            printed.append(value is None)
+            return value
+
         environment: jinja2.Environment = self._task.get_template_env().overlay(undefined=Undefined)
+        # A DAG may print None in its own way.
+        environment.finalize = environment.finalize or note
         environment.code_generator_class = CodeGenerator
         environment.template_class = jinja2.Template
         try:
@@ -118,7 +136,7 @@ class _Rendering:
             names = ChainMap(self._context, compiled.globals)  # type: ignore[arg-type]
             # As Airflow does it: ``render`` would look up all there is in the context.
             nodes = environment.context_class(environment, names, compiled.name, compiled.blocks)  # type: ignore[arg-type]
-            return "".join(compiled.root_render_func(nodes))
+            return "".join(compiled.root_render_func(nodes)), any(printed)
         except UndefinedPrintedError as error:
             _refuse(place, template, f"correct the name, or write {_OPTIONAL}", f"Not defined: {error}")
 

@@ -171,3 +171,71 @@ def test_every_task_refuses_it_before_anything_is_asked(make, run):
         getattr(task, run)(context)
 
     assert "{{ params.none }}" in str(refusal.value)
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("place", ["output_path", "project", "start_time"])
+def test_none_within_a_text_is_refused(place, native):
+    with pytest.raises(InvalidArgumentError, match="None") as refusal:
+        settled(native, **{place: "/exports/{{ params.none }}/"})
+
+    assert refusal.value.argument == place
+    assert "{{ params.name | default('', true) }}" in str(refusal.value)
+
+
+def test_none_within_the_text_of_a_filter_is_refused():
+    with pytest.raises(InvalidArgumentError, match="None"):
+        settled(filters=[{"field": "source", "operator": "is", "value": "of-{{ params.none }}"}])
+
+
+def test_the_word_none_in_a_text_is_no_none():
+    assert settled(project="{{ params.zone }}-None").project == "eu-None"
+
+
+@pytest.mark.parametrize("template", ["{{ params.none }}", "{% if params.none %}/exports/{% endif %}"])
+@pytest.mark.parametrize("argument", ["output_path", "honeyhive_conn_id"])
+def test_none_as_an_object_is_refused_where_something_is_needed(argument, template):
+    with pytest.raises(InvalidArgumentError, match="give it a value"):
+        settled(True, **{argument: template})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "place"),
+    [
+        ("filters", [{"field": "source", "operator": "is", "value": "{{ params.none }}"}], "filters[0]['value']"),
+        ("exclude_fields", ["{{ params.none }}"], "exclude_fields[0]"),
+    ],
+)
+def test_none_as_an_object_is_refused_within_a_list(argument, value, place):
+    with pytest.raises(InvalidArgumentError, match="give it a value") as refusal:
+        settled(True, **{argument: value})
+
+    assert refusal.value.argument == place
+
+
+def test_digits_that_name_the_connection_of_the_store_stay_a_text():
+    assert settled(True, output_path="/exports/", output_conn_id="{{ params.digits }}").output_conn_id == "20261122"
+
+
+def test_a_dag_may_ask_for_attributes_of_what_is_not_defined():
+    how = {"template_undefined": jinja2.ChainableUndefined}
+    with DAG("templates", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), **how):
+        task = HoneyHiveExportEventsOperator(task_id="export", project="{{ params.team.name | default('demo', true) }}")
+    context = {"params": PARAMS}
+    task.render_template_fields(context, task.get_template_env())
+
+    settle_templates(task, task._templates, context)
+
+    assert task.project == "demo"
+
+
+def test_a_dag_may_print_none_in_its_own_way():
+    how = {"jinja_environment_kwargs": {"finalize": lambda value: "all" if value is None else value}}
+    with DAG("templates", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), **how):
+        task = HoneyHiveExportEventsOperator(task_id="export", project="{{ params.none }}")
+    context = {"params": PARAMS}
+    task.render_template_fields(context, task.get_template_env())
+
+    settle_templates(task, task._templates, context)
+
+    assert task.project == "all"
