@@ -77,6 +77,7 @@ class Sandbox:
     :param port: 0: any free one.
     :param behaviour: how it answers; may be replaced while serving.
     :param tls: files of certificate (chain) and key; serves https.
+    :param documented_event: whether the documentation's own event, of 2024, comes with the generated ones.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Sandbox:
         port: int = 0,
         behaviour: Behaviour | None = None,
         tls: tuple[str, str] | None = None,
+        documented_event: bool = True,
     ) -> None:
         self.project = project
         self.key = key
@@ -130,7 +132,8 @@ class Sandbox:
         window = {"start": self.start_time, "end": self.end_time}
         for place, name in enumerate(self._stores):
             self.add(iter_events(count, seed=seed + place, project=name, **window), name)
-        self.add([SEED_EVENT], project)
+        if documented_event:
+            self.add([SEED_EVENT], project)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -228,6 +231,16 @@ class Sandbox:
         gone = frozenset(event_ids)
         for store in self._stores.values():
             store.delete(gone)
+
+    def update(self, event_id: str, changes: Mapping[str, Any], *, project: str | None = None) -> None:
+        """Change an event, also while serving, as HoneyHive's API does: objects are merged, other values replaced.
+
+        :param changes: new values by the names of fields, such as ``{"feedback": {"rating": True}}``. A new
+            ``start_time`` does not move the event to another window.
+        :param project: the event's; default: the default project.
+        :raises KeyError: if the project has no such event.
+        """
+        self._stores[project or self.project].update(event_id, changes)
 
     def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[Answer, Fault]:
         """Answer one request, without the wire.

@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.sandbox.filters import lookup, text
 from airflow_provider_honeyhive.sandbox.times import EPOCH, TIME_FORMATS, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Mapping
     from random import Random
 
 
@@ -142,6 +142,17 @@ class Shelf:
             self.events = kept
             self.times = [event.sort_time for event in kept]
 
+    def replace(self, event: StoredEvent) -> None:
+        """Put an event in the place of the one with its id and time, so that no other one moves to another page."""
+        first, stop = bisect_left(self.times, event.sort_time), bisect_right(self.times, event.sort_time)
+        place = next((n for n in range(first, stop) if self.events[n].event_id == event.event_id), None)
+        if place is None:
+            self.add([event])
+        elif self._accepts is None or self._accepts(event):
+            self.events[place] = event
+        else:
+            del self.events[place], self.times[place]
+
     @property
     def untimed(self) -> list[StoredEvent]:
         """The events without a time."""
@@ -182,6 +193,24 @@ class EventStore:
         with self.lock:
             for shelf in (self._all, *self._shelves.values()):
                 shelf.delete(gone)
+            self._by_session = None
+
+    def update(self, event_id: str, changes: Mapping[str, Any]) -> None:
+        """Change an event while serving: objects are merged, other values replaced. Its time stays.
+
+        :raises KeyError: if there is no such event.
+        """
+        with self.lock:
+            found = next((event for event in self._all.events if event.event_id == event_id), None)
+            if found is None:
+                raise KeyError(event_id)
+            shown = dict(found.decoded())
+            for name, value in changes.items():
+                merges = isinstance(value, dict) and isinstance(shown.get(name), dict)
+                shown[name] = {**shown[name], **value} if merges else value
+            new = StoredEvent(dump_json(shown), event_id, found.time_us)
+            for shelf in (self._all, *self._shelves.values()):
+                shelf.replace(new)
             self._by_session = None
 
     def shelf(

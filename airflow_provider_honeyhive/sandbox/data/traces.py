@@ -84,6 +84,10 @@ SEED_EVENT: dict[str, Any] = {
 #: Share of sessions that begin in the same millisecond as the one before.
 TIED_SESSIONS = 0.03
 
+#: More than any session has, or lasts.
+MOST_EVENTS_OF_SESSION = 1_000
+LONGEST_SESSION_MS = 3_600_000
+
 
 def project_id(project: str) -> str:
     """Return the opaque id of a project, as the 2026 API has it in every event."""
@@ -112,6 +116,20 @@ def iter_events(
 ) -> Iterator[dict[str, Any]]:
     """Like :func:`generate_events`, one event after the other, for millions of them."""
     return islice(_sessions(count, Random(seed), Calendar(start, end), project), count)
+
+
+def generate_session(*, seed: int, begin_ms: int, project: str = "demo") -> list[dict[str, Any]]:
+    """Return the events of one whole session, the session's own first.
+
+    :param seed: the same seed gives the same session, but for its times.
+    :param begin_ms: when it begins, in milliseconds since the epoch.
+    :param project: name of the project.
+    """
+    rng = Random(seed)
+    contents = Contents(rng)
+    shared = {"project": project, "project_id": project_id(project)}
+    session = _Session(rng, contents, begin_ms + LONGEST_SESSION_MS, shared)
+    return session.events(contents.plan(MOST_EVENTS_OF_SESSION), begin_ms)
 
 
 def _sessions(count: int, rng: Random, calendar: Calendar, project: str) -> Iterator[dict[str, Any]]:
