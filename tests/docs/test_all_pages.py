@@ -28,7 +28,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 LARGEST_PICTURE = 300_000
 
 #: Tables each of whose rows is shown by tests, by the header of their first column.
-SHOWN_BY_TESTS = ("Hazard", "The run")
+SHOWN_BY_TESTS = ("Hazard", "What can go wrong", "The run")
 with (ROOT / "tests" / "docs" / "row_tests.toml").open("rb") as file:
     ROW_TESTS = tomllib.load(file)
 
