@@ -391,7 +391,7 @@ def test_the_backfill_of_the_page_is_understood(begin, is_of_2):
 
     if is_of_2 is not AIRFLOW_2:
         pytest.skip(f"{begin} is a command of Airflow {2 if is_of_2 else 3}")
-    words = shlex.split(Document("docs/how-to.md").the("bash", begin))
+    words = shlex.split(Document("docs/windows.md").the("bash", begin))
 
     parsed = cli_parser.get_parser().parse_args(words[1:])
 
