@@ -21,13 +21,11 @@ from airflow_provider_honeyhive.formats.columns import COLUMNS, Kind
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.formats.encoder import NULL_PARTITION, BlockEncoder
 from airflow_provider_honeyhive.formats.parquet import (
-    ROW_GROUP_BYTES,
-    ROW_GROUPS_IN_A_FILE,
     staging_serializer,
     to_record_batch,
 )
 from airflow_provider_honeyhive.formats.text import to_csv
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName, ReplacedFacts, RequestFacts
 from airflow_provider_honeyhive.models import layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -47,8 +45,6 @@ EXPORTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "csv": ("csv", ()),
     "jsonl": ("jsonl", ()),
 }
-#: Readers that are not among the tests'.
-ONLY_COMPILED = "pyspark"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +65,7 @@ def exports(sandbox, tmp_path_factory) -> Path:
     with HoneyHiveClient(ClientSettings.parse(api_key=sandbox.key, api_url=sandbox.url)) as client:
         for place, (file_format, partition_by) in EXPORTS.items():
             options = ExportOptions(file_format=file_format, partition_by=partition_by, max_file_size=100_000)
-            export_events(client, request, folder / place / "2026-11-23", options)
+            export_events(client, request, folder / place / "date=2026-11-22", options)
     return folder
 
 
@@ -81,7 +77,7 @@ def events(sandbox) -> list[dict[str, Any]]:
 
 def at_home(text: str, exports: Path) -> str:
     """Return a snippet with the places where the exports are."""
-    found = re.sub(r"/data/(?=[\w-]+/2026-11-23)", f"{exports}/", text)
+    found = re.sub(r"/data/(?=[\w-]+/date=)", f"{exports}/", text)
     assert found != text
     assert "/data/" not in found.replace(str(exports), "")
     return found
@@ -99,7 +95,7 @@ def test_the_error_rate_counts_errors_that_are_no_texts(exports, events):
     errors = [event["error"] for event in events if event.get("error") is not None]
     assert any(not isinstance(error, str) for error in errors)
     assert rate == pytest.approx(len(errors) / len(events))
-    manifest = Manifest.read(exports / "honeyhive" / "2026-11-23")
+    manifest = Manifest.read(exports / "honeyhive" / "date=2026-11-22")
     assert manifest.misfits == {"error": 1}
 
 
@@ -117,7 +113,7 @@ def as_told(event: dict[str, Any]) -> dict[str, Any]:
 def test_the_manifests_files_hold_all_events_partitioned_or_not(exports, events):
     text = at_home(PAGE.the("python", "Manifest.read"), exports)
     for place in ("honeyhive", "by-type"):
-        assert run_python(text.replace("honeyhive/2026", f"{place}/2026"))["table"].num_rows == len(events)
+        assert run_python(text.replace("honeyhive/date", f"{place}/date"))["table"].num_rows == len(events)
 
 
 def test_duckdb_reads_parquet(exports, events):
@@ -152,8 +148,7 @@ def test_polars_reads_all(exports, events, capsys):
     run_python(at_home(PAGE.the("python", "polars"), exports))
     heights = [int(height) for height in re.findall(r"shape: \((\d+), \d+\)", capsys.readouterr().out)]
     types = {event["event_type"] for event in events}
-    models = [event for event in events if event["event_type"] == "model"]
-    assert heights == [len(types), len(models), len(events), len(events)]
+    assert heights == [len(types), len(events), len(events)]
 
 
 def test_polars_reads_objects_and_lists_in_one_field_as_texts(exports):
@@ -162,24 +157,23 @@ def test_polars_reads_objects_and_lists_in_one_field_as_texts(exports):
     kinds = {text[0] for text in lines.collect()["inputs"].drop_nulls()}
     assert kinds == {"{", "["}
     with pytest.raises(polars.exceptions.PolarsError):
-        polars.scan_ndjson(exports / "jsonl/2026-11-23/*.jsonl.gz", infer_schema_length=None).collect()
+        polars.scan_ndjson(exports / "jsonl/date=2026-11-22/*.jsonl.gz", infer_schema_length=None).collect()
 
 
-def test_pyarrow_and_pandas_read_all(exports, events):
+def test_pandas_reads_all(exports, events):
     pytest.importorskip("pandas")
     made = run_python(at_home(PAGE.the("python", "import pandas"), exports))
-    assert made["table"].num_rows == len(made["frame"]) == len(made["by_type"]) == len(events)
+    assert len(made["frame"]) == len(made["by_type"]) == len(events)
 
 
 def test_without_the_hint_partitions_by_type_are_refused_as_the_page_says(exports):
     with pytest.raises(pyarrow.ArrowTypeError):
-        pyarrow.parquet.read_table(exports / "by-type" / "2026-11-23")
+        pyarrow.parquet.read_table(exports / "by-type" / "date=2026-11-22")
 
 
-def test_only_spark_is_not_run():
+def test_each_python_has_its_test():
     run = ("to_events", "Manifest.read", "polars", "import pandas")
-    rest = [one for one in PAGE.snippets("python") if not any(part in one.text for part in run)]
-    assert [ONLY_COMPILED in one.text for one in rest] == [True]
+    assert [one for one in PAGE.snippets("python") if not any(part in one.text for part in run)] == []
 
 
 # -------------------------------------------------------------------------------------------- tables
@@ -194,20 +188,30 @@ def test_the_table_of_formats_is_that_of_the_code():
     assert f"Without either: `{kind}` with `{compression}`." in PAGE.text
 
 
-def test_the_table_of_columns_is_that_of_the_code():
-    rows = [(code(row[0]), code(row[1])) for row in PAGE.table("Column", "Type")]
-    assert rows == [(column.name, column.kind) for column in COLUMNS]
-    assert f"the same {len(COLUMNS)} columns" in PAGE.text
+def test_the_columns_are_those_of_the_code_in_their_order():
+    (listed,) = re.findall(
+        rf"always have the same {len(COLUMNS)} columns, in this order: (.+?)\. ", PAGE.text, re.DOTALL
+    )
+    assert codes(listed) == [column.name for column in COLUMNS]
+
+
+def test_the_table_of_types_names_the_columns_of_each():
+    named = {code(row[0]): codes(row[1]) for row in PAGE.table("Type")}
+    names = {kind: [column.name for column in COLUMNS if column.kind is kind] for kind in Kind}
+    assert named.pop(Kind.STRING) == []
+    assert named.pop(Kind.JSON) == [names[Kind.JSON][0], names[Kind.JSON][-1]]
+    assert named == {kind: names[kind] for kind in named}
+    assert set(named) == {Kind.TIME, Kind.NUMBER, Kind.STRINGS}
 
 
 def test_the_table_of_types_is_what_readers_find(exports):
     rows = {code(row[0]): row for row in PAGE.table("Type")}
     assert list(rows) == list(Kind)
-    source = f"read_parquet('{exports}/honeyhive/2026-11-23/*.parquet')"
+    source = f"read_parquet('{exports}/honeyhive/date=2026-11-22/*.parquet')"
     in_duckdb = {name: kind for name, kind, *_ in duckdb.sql(f"describe from {source}").fetchall()}
-    in_arrow = pyarrow.dataset.dataset(exports / "honeyhive" / "2026-11-23").schema
+    in_arrow = pyarrow.dataset.dataset(exports / "honeyhive" / "date=2026-11-22").schema
     for column in COLUMNS:
-        _, arrow, duck, _, _ = rows[column.kind]
+        _, _, arrow, duck, _, _ = rows[column.kind]
         assert code(arrow) == str(in_arrow.field(column.name).type)
         assert code(duck) == in_duckdb[column.name]
 
@@ -225,7 +229,7 @@ def test_the_table_of_types_is_what_readers_find(exports):
 def test_the_cells_of_csv_are_those_that_the_page_shows(kind, name, value):
     usual, _ = to_csv([b"{}"])
     line, _ = to_csv([b'{"%s":%s}' % (name.encode(), value.encode())])
-    (shown,) = (code(row[4]) for row in PAGE.table("Type") if code(row[0]) == kind)
+    (shown,) = (code(row[5]) for row in PAGE.table("Type") if code(row[0]) == kind)
     place = [column.name for column in COLUMNS].index(name)
     assert line.decode() == usual.decode().replace("\r\n", "")[:place] + shown + usual.decode()[place:]
 
@@ -262,33 +266,21 @@ def test_the_partitions_are_called_as_the_page_says():
         assert layout.choose_layout("out", "parquet")[1].owns(name)
 
 
-def test_its_numbers_are_those_of_the_code():
-    assert f"about {ROW_GROUP_BYTES // 1024**2} MiB in memory, or a quarter" in PAGE.text
-    assert ROW_GROUPS_IN_A_FILE == 4
-
-
-def test_the_footer_has_the_keys_that_the_page_names(exports):
-    (file, *_) = sorted((exports / "honeyhive" / "2026-11-23").glob("*.parquet"))
-    footer = {key.decode() for key in pyarrow.parquet.read_metadata(file).metadata}
-    assert footer == set(re.findall(r"`(honeyhive\.\w+)`", PAGE.text))
-
-
 # ------------------------------------------------------------------------------------------ manifest
 
 
 def test_the_manifest_has_the_keys_that_manifests_have():
     example = json.loads(PAGE.the("json", '"schema_version"'))
-    assert list(example) == list(Manifest.model_fields)
-    assert list(example["request"]) == list(RequestFacts.model_fields)
-    assert list(example["airflow"]) == list(AirflowFacts.model_fields)
-    for part in example["files"]:
-        assert list(part) == list(PartFile.model_fields)
-    assert example["provider_version"] == __version__
-
-
-def test_the_table_of_keys_names_keys_of_manifests():
+    told = {code(row[0]): codes(row[1]) for row in PAGE.table("Key")}
     named = {name for row in PAGE.table("Key") for name in codes(row[0])}
-    assert named - {"files[].path"} <= set(Manifest.model_fields)
+    assert {*example} | named == {*Manifest.model_fields}
+    assert {*example["request"], *told["request"]} == {*RequestFacts.model_fields}
+    assert {*example["airflow"], *told["airflow"]} == {*AirflowFacts.model_fields}
+    assert told["replaced"] == list(ReplacedFacts.model_fields)
+    assert {*example["project_names"][0]} == {*ProjectName.model_fields}
+    for part in example["files"]:
+        assert {*part} <= {*PartFile.model_fields}
+    assert example["provider_version"] == __version__
 
 
 def test_the_manifest_of_one_object_is_called_as_the_page_says():
