@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.hooks.connection_test import LOOKS
 from airflow_provider_honeyhive.models.fields import SHORTEST_KEY
 from airflow_provider_honeyhive.sandbox import Fault
 
-from .documents import Document, code, codes, literal_of, run_shell
+from .documents import Document, code, literal_of, run_shell
 
 PAGE = Document("docs/connection.md")
 FORMS = [one for one in PAGE.snippets("bash") if one.text.startswith("export AIRFLOW_CONN_HONEYHIVE_DEFAULT=")]
@@ -90,15 +90,13 @@ def test_its_bounds_are_those_of_the_code():
 def test_the_table_of_endpoints_is_that_of_the_code_in_the_order_of_auto():
     rows = PAGE.table("`endpoint`", "Path")
     assert [code(row[0]) for row in rows] == list(ENDPOINTS)
-    for name, path, kind, limit, leaves_out, project in rows:
+    for name, path, kind, limit in rows:
         endpoint = ENDPOINTS[code(name)]
         key = next(one for one in KINDS if one.name == kind)
         assert endpoint in candidates(AUTO, key)
         assert (key is DATA_PLANE) == key.takes_project_id
         assert code(path) == endpoint.path
         assert limit == f"{endpoint.max_limit:,}"
-        assert leaves_out == ("yes" if endpoint.projects else "no")
-        assert ("body" in project, "path" in project) == (endpoint.sends_project, "{project}" in endpoint.path)
 
 
 def test_the_table_of_keys_is_that_of_the_code():
@@ -141,9 +139,8 @@ def test_how_far_back_the_test_looks_is_what_the_page_says(sandbox):
 
 
 def test_what_a_failed_test_begins_with_is_named(sandbox):
-    (sentence,) = (line for line in PAGE.text.split("\n\n") if line.startswith("A failure begins with"))
-    kinds = codes(sentence)
-    assert {*honeyhive._KINDS.values(), honeyhive._UNREADABLE, "HoneyHive"} == set(kinds)
+    kinds = {code(row[0]) for row in PAGE.table("The message begins with")}
+    assert kinds == {*honeyhive._KINDS.values(), honeyhive._UNREADABLE, "HoneyHive"}
     sandbox.faults.append(Fault.answer(401))
     ok, said = honeyhive.HoneyHiveHook().test_connection()
     assert not ok

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -53,18 +52,6 @@ airflow connections get honeyhive_default --output json
     monkeypatch.setenv("AIRFLOW_CONN_FOUND", saved["get_uri"])
     settings = HoneyHiveHook("found").settings
     assert saved["conn_type"] == "honeyhive"
-    assert settings.api_key.get_secret_value() == "hh_KEY"
-    assert settings.project == "my-project"
-
-
-def test_a_file_as_a_secrets_backend_holds_a_connection(tmp_path, monkeypatch):
-    kind, arguments = backend_of(PAGE.the("bash", "local_filesystem"))
-    file = tmp_path / Path(arguments["connections_file_path"]).name
-    file.write_text(PAGE.the("json", "honeyhive_default"))
-
-    found = kind(**{**arguments, "connections_file_path": str(file)}).get_connection("honeyhive_default")
-
-    settings = settings_of(found, monkeypatch)
     assert settings.api_key.get_secret_value() == "hh_KEY"
     assert settings.project == "my-project"
 
