@@ -125,7 +125,7 @@ def check_settled(place: Place) -> None:
         "end_time": "2026-11-23T00:00:00.000Z",
         "project": PROJECT,
     }
-    assert len(place.ids("honeyhive/2026-11-22/")) == 300
+    assert len(place.ids("honeyhive/date=2026-11-22/")) == 300
 
 
 def check_hourly(place: Place) -> None:
