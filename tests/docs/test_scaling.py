@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_honeyhive.models.options import MOST_SHARDS
 from airflow_provider_honeyhive.operators import mapped
 
-from .documents import ROOT, Document, check_arguments, run_python
+from .documents import Document, check_arguments, run_python
 
 PAGE = Document("docs/scaling.md")
 OPERATORS = ("HoneyHiveSplitWindowOperator", "HoneyHiveCombineExportsOperator")
@@ -49,10 +49,3 @@ def test_its_settings_of_airflow_exist_with_these_defaults():
         found = re.search(rf'^{section}:.*?^    {option}:.*?default: "([^"]+)"', text, re.DOTALL | re.MULTILINE)
         assert found, option
         assert found[1] == default
-
-
-def test_the_scripts_options_are_those_of_the_page():
-    script = (ROOT / "dev" / "celery_export.py").read_text(encoding="utf-8")
-    options = set(re.findall(r"celery_export\.py.*?(--\w+)", PAGE.text)) | set(re.findall(r" (--keep)", PAGE.text))
-    assert options == {"--events", "--keep"}
-    assert all(f'"{option}"' in script for option in options)

@@ -214,7 +214,7 @@ def check_fields(place: Place) -> None:
 
 def check_many(place: Place) -> None:
     wanted = place.wanted(lambda event: event["source"] == "production")
-    assert sorted(place.ids("honeyhive/2026-11-22/")) == wanted
+    assert sorted(place.ids("honeyhive/date=2026-11-22/")) == wanted
     assert sum(name.startswith("export[") for name in place.run.states) > 1
 
 
