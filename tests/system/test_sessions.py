@@ -147,5 +147,5 @@ def test_the_dag_of_the_page_exports_the_sessions_of_production(traces, output):
     sources = {event.event_id: event.decoded()["source"] for event in traces.events()}
     sessions = sessions_of(traces, DAY_END)
     wanted = Counter(id_ for name, ids in sessions.items() if sources[name] == "production" for id_ in ids)
-    assert Counter(ids_in(output / "traces" / f"{DAY_END:%Y-%m-%d}")) == wanted
+    assert Counter(ids_in(output / "traces" / f"date={DAY:%Y-%m-%d}")) == wanted
     assert wanted.total() < whole(traces, DAY_END).total()
