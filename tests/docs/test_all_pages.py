@@ -28,7 +28,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 LARGEST_PICTURE = 300_000
 
 #: Tables each of whose rows is shown by tests, by the header of their first column.
-SHOWN_BY_TESTS = ("Hazard", "What can go wrong", "The run")
+SHOWN_BY_TESTS = ("What can go wrong", "The run")
 with (ROOT / "tests" / "docs" / "row_tests.toml").open("rb") as file:
     ROW_TESTS = tomllib.load(file)
 
@@ -263,7 +263,7 @@ def test_pages_and_examples_for_users_name_nothing_internal(page):
     "text",
     [
         "`tests/docs/test_guarantees.py`",
-        "as test_every_bound_is_the_one_in_the_code shows",
+        "as test_every_limit_is_the_one_in_the_code shows",
         "`api.connections.LARGEST_HEAD` bytes",
         "`airflow_provider_honeyhive.reading.slice_reader`",
         "`reading.slice_reader.SliceReader`",
