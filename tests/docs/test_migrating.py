@@ -65,7 +65,7 @@ def test_on_a_quiet_server_the_loop_reads_everything(tmp_path):
         wanted = sandbox.event_ids(DAY, DAY_END)
         assert loop(sandbox, tmp_path / "loop.gz") == Counter(wanted)
         assert len(wanted) == EVENTS
-    assert f"with {EVENTS:,} events on the\nserver" in PAGE.text
+    assert f"Results with {EVENTS:,} events on the sandbox" in PAGE.text
 
 
 def test_a_silent_cap_costs_the_loop_most_events(tmp_path):
@@ -81,19 +81,19 @@ def test_deletions_cost_the_loop_other_events(tmp_path):
         before = sandbox.event_ids(DAY, DAY_END)
         kept = loop(sandbox, tmp_path / "loop.gz")
         lost = before - sandbox.deleted - kept.keys()
-        assert row("deletes three")[1] == f"loses {len(lost)} others, too"
+        assert row("deletes three")[1] == f"loses {len(lost)} other events"
     with serve(behaviour) as sandbox:
         before = sandbox.event_ids(DAY, DAY_END)
         kept = export(sandbox, tmp_path / "export")
         assert before - sandbox.deleted - kept.keys() == set()
-        assert row("deletes three")[2] == "loses no other"
+        assert row("deletes three")[2] == "loses no other event"
 
 
 def test_late_events_make_the_loop_repeat_others(tmp_path):
     behaviour = Behaviour(insert_per_request=3)
     with serve(behaviour) as sandbox:
         twice = {id_ for id_, count in loop(sandbox, tmp_path / "loop.gz").items() if count > 1}
-        assert row("gets three")[1] == f"has {len(twice)} events twice"
+        assert row("receives three")[1] == f"writes {len(twice)} events twice"
     with serve(behaviour) as sandbox:
         assert set(export(sandbox, tmp_path / "export").values()) == {1}
 
@@ -115,7 +115,7 @@ def test_a_page_of_html_ends_the_loop_with_half_a_file(tmp_path):
     with serve() as sandbox:
         sandbox.fault_at = {3: Fault.html(200)}
         assert len(export(sandbox, tmp_path / "export")) == EVENTS
-    assert row("HTML")[2] == "asks again"
+    assert row("HTML")[2] == "retries"
 
 
 def test_every_row_is_tested_here():

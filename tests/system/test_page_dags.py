@@ -276,7 +276,7 @@ count_bytes(export.output)
     },
     "docs/personal-data.md": {"measured": Case(check_measured), "honeyhive_lean": Case(check_lean)},
     "docs/scaling.md": {"honeyhive_many": Case(check_many)},
-    "docs/migrating.md": {"honeyhive_migrated": Case(whole_day("events/2026-11-22.jsonl.gz"))},
+    "docs/migrating.md": {"honeyhive_migrated": Case(whole_day("events/date=2026-11-22/events.jsonl.gz"))},
 }
 #: Snippets that have no task, with the unit tests that run them; and a DAG that only an asset starts.
 ELSEWHERE = {
