@@ -282,7 +282,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         if request.window is not None:
             self._wait_until_past(request.window)
         self._used = Used(request.project, request.window, filled)
-        self._used.log()
+        self._used.tell()
         with make_client(hook.settings, leaves_long_waits=True) as client:
             self._client = client
             if path is None:

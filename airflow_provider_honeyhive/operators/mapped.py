@@ -99,7 +99,7 @@ class _WholeWindowOperator(BaseOperator):
                 project = self._project(hook)
                 folder = _folder(fill_output_path(self, project, window))
                 used = Used(project, window, folder)
-                used.log()
+                used.tell()
                 used.show(self)
                 return self._run(context, hook, client, window, folder)
 

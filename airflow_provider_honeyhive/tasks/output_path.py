@@ -168,7 +168,7 @@ class Used(NamedTuple):
     window: Window | None
     output_path: Any
 
-    def log(self) -> None:
+    def tell(self) -> None:
         """Log it, also for Airflow 2.11, whose *Rendered Templates* stay as they were before the task began."""
         log.info("Project %s, window %s, output_path %s", *self)
 

@@ -173,7 +173,7 @@ def test_what_is_said_of_an_answer(name):
     expected = SAID.get(name, PAGE)
     timeout = 0.2 if SLOW in expected else GENEROUS_S
     with HostileServer(lambda request: NAMED[name]) as server, client_of(server.url, timeout=timeout) as client:
-        assert re.search(expected, said(soon(lambda: client.fetch_page(DEMO, limit=10))))
+        assert re.search(f"(?s){expected}", said(soon(lambda: client.fetch_page(DEMO, limit=10))))
 
 
 @pytest.mark.parametrize("name", sorted(set(corpus(SMALL)) - set(NAMED)))
