@@ -22,7 +22,7 @@
     ├── ExportWouldShrinkError       the published export holds events that the new one does not
     ├── ExportStoppedError           somebody stopped it
     └── DestinationError             the place to write to
-        ├── DestinationAccessError       it denies access: a right or credentials are missing
+        ├── DestinationAccessError       it denies access: a right is missing, or credentials are wrong
         └── DestinationTakenError        it holds another export, or one that must not be replaced
 
 ``retryable`` says whether the same call may succeed later; the operator turns the others into
@@ -382,7 +382,7 @@ class DestinationError(HoneyHiveError):
 
 
 class DestinationAccessError(DestinationError):
-    """The store denies access: a right or credentials are missing."""
+    """The store denies access: a right is missing, or credentials are wrong."""
 
     retryable = False
 

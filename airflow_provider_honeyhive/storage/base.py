@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_honeyhive.display import get_logger, place_of, shown
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME
-from airflow_provider_honeyhive.storage.denials import is_denied
+from airflow_provider_honeyhive.storage.denials import is_denied, lacks_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,9 @@ def failing(what: str, where: str, remedy: str = OTHER_CREDENTIALS) -> Iterator[
 
     :param what: a verb.
     :param where: a path or URL.
-    :param remedy: what to do where a right or credentials are missing.
-    :raises DestinationAccessError: a right or credentials are missing.
-    :raises DestinationError: something else was raised inside.
+    :param remedy: what to do where a right is missing.
+    :raises DestinationAccessError: a right is missing, or credentials are wrong.
+    :raises DestinationError: something else was raised inside, also that there are no credentials.
     """
     try:
         yield
@@ -46,6 +46,10 @@ def failing(what: str, where: str, remedy: str = OTHER_CREDENTIALS) -> Iterator[
         log.debug("Cannot %s %s: %s was raised at %s", what, where, kind, place_of(error))
         text = f"cannot {what} {where}: {kind}: {_reason(error)}"
         # Without the original, whose text may hold a signature or a password: Airflow's log shows those that follow.
+        if lacks_credentials(error):
+            raise DestinationError(
+                "no credentials were found: give some by output_conn_id, or try again", text
+            ) from None
         if is_denied(error):
             raise DestinationAccessError(f"access denied: {remedy}", text) from None
         raise DestinationError(text) from None

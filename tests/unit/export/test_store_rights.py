@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from upath import UPath
 
-from airflow_provider_honeyhive.exceptions import DestinationAccessError, HoneyHiveAuthError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, HoneyHiveAuthError
 from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.cleanup import find_leftovers, remove_leftover
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -84,16 +84,17 @@ def test_so_it_is_where_what_is_not_there_is_denied(sandbox, client_of, gate, pl
     assert sandbox.requests == []
 
 
-def test_a_store_without_credentials_is_told_once_and_for_all(sandbox, client_of, bucket, monkeypatch):  # noqa: F811
+def test_a_store_without_credentials_is_told_before_events_are_read(sandbox, client_of, bucket, monkeypatch):  # noqa: F811
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     path = UPath(f"s3://{bucket.bucket}/out", endpoint_url=bucket.s3.meta.endpoint_url)
-    with pytest.raises(DestinationAccessError) as caught:
+    with pytest.raises(DestinationError) as caught:
         export_events(client_of(sandbox), DEMO, path)
     assert "output_conn_id" in str(caught.value)[:100]
+    assert caught.value.retryable
     assert sandbox.requests == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.storage.azure import AzureStore
@@ -52,7 +52,7 @@ def within(error: Exception) -> Exception:
         OSError(errno.EROFS, "Read-only file system"),
         of_s3("AccessDenied"),
         of_s3("InvalidAccessKeyId"),
-        NoCredentialsError(),
+        PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         OSError("Forbidden: https://host/b/o"),
         HttpError(401),
         HttpError(403),
@@ -88,6 +88,26 @@ def test_what_may_pass_is(error):
     with pytest.raises(DestinationError, match="^cannot read s3://b/a: ") as caught, failing("read", "s3://b/a"):
         raise error
     assert caught.value.retryable
+
+
+class CredentialUnavailableError(Exception):
+    """As Azure's library has it, of a service that was too slow."""
+
+
+class DefaultCredentialsError(Exception):
+    """As Google's library has it, likewise."""
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), CredentialUnavailableError(), DefaultCredentialsError()])
+def test_credentials_that_are_not_found_may_be_at_the_next_try(error):
+    for one in (error, within(error)):
+        with (
+            pytest.raises(DestinationError, match="^no credentials were found: .*output_conn_id") as caught,
+            failing("read", "s3://b/a"),
+        ):
+            raise one
+        assert caught.value.retryable
+        assert "cannot read s3://b/a: " in str(caught.value)
 
 
 @pytest.mark.parametrize(
