@@ -21,6 +21,7 @@ from airflow_provider_honeyhive.api.failures import api_error, connection_error,
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import (
     NOT_SHOWN,
+    ExportWouldShrinkError,
     Fact,
     HoneyHiveConnectionError,
     HoneyHiveError,
@@ -104,6 +105,8 @@ ERRORS = {
     "incomplete by proof": IncompleteExportError(None, 5, "x" * 300),
     "too few": TooFewEventsError(1_000_000, 999_999),
     "unmatched": UnmatchedFieldsError(["inputs.prompt", "outputs.text"]),
+    "would shrink": ExportWouldShrinkError(1_000_000, 999_999, 1, "s3://bucket/folder", "at noon"),
+    "would shrink, damaged": ExportWouldShrinkError(1_000_000, 999_999, None),
     "too large for XCom": TooLargeForXComError(10**9, 5_000_000),
     "no window": raised(run_window, {}),
     "no time": raised(Window.parse, "yesterday", "2026-11-22"),

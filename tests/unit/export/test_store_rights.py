@@ -13,6 +13,7 @@ from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.cleanup import find_leftovers, remove_leftover
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Fault
 from airflow_provider_honeyhive.storage import lease
 from airflow_provider_honeyhive.storage.s3 import S3Store
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.unit.storage.test_stores import Bucket
+
+REPLACE = ExportOptions(on_shrink="replace")
 
 
 @pytest.fixture
@@ -166,7 +169,7 @@ def test_an_export_whose_files_could_not_be_removed_is_not_replaced(sandbox, cli
 def test_one_object_is_replaced_without_the_right_to_delete(sandbox, client_of, gate, place):
     gate.deny = deny_deletes
     for count in (300, 290):
-        manifest = export_events(client_of(sandbox), DEMO, place("out/day.jsonl.gz"))
+        manifest = export_events(client_of(sandbox), DEMO, place("out/day.jsonl.gz"), REPLACE)
         assert manifest.event_count == count
         Manifest.read(place("out/day.jsonl.gz")).verify()
         sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:10])
@@ -219,7 +222,7 @@ def test_a_store_without_conditional_writes_is_warned_of_and_works(
     for count in (300, 290):
         read = len(sandbox.requests)
         with caplog.at_level("WARNING"):
-            export_events(client_of(sandbox), DEMO, place(name))
+            export_events(client_of(sandbox), DEMO, place(name), REPLACE)
         assert Manifest.read(place(name)).event_count == count
         Manifest.read(place(name)).verify()
         assert not [one for one in bucket.names() if "_lease" in one or "_staging" in one or "_new" in one]

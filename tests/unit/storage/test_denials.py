@@ -126,4 +126,4 @@ def test_each_store_names_its_own_rights_in_the_first_hundred_characters(kind, r
         beginning = str(caught.value)[:100]
         assert right in beginning
         assert "output_conn_id" in beginning
-        assert str(caught.value).endswith(f"; cannot {what} s3://bucket/folder/file: PermissionError: no")
+        assert str(caught.value).endswith(f"\ncannot {what} s3://bucket/folder/file: PermissionError: no")
