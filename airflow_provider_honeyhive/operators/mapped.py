@@ -355,7 +355,7 @@ def _urls(exports: Iterable[Any]) -> list[str]:
 
 def _results(exports: Iterable[Any]) -> list[Mapping[str, Any]]:
     # Airflow gives a lazy sequence, which has no look at it but this.
-    results = list(exports)
+    results = [] if exports is None else list(exports)
     if not results or not all(isinstance(one, Mapping) and "output_path" in one for one in results):
         raise InvalidArgumentError("exports", results, "allowed: the result of the mapped export, export.output")
     return results
