@@ -1,4 +1,4 @@
-"""The page on object stores: its rights are those that errors name. Its hazards are in ``row_tests.toml``."""
+"""The page on object stores: its rights are those that errors name. The tests of its rows are in ``row_tests.toml``."""
 
 from __future__ import annotations
 
