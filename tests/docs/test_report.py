@@ -25,7 +25,7 @@ EXAMPLE = (ROOT / "example_dags" / "example_honeyhive_report.py").read_text(enco
 
 def test_every_table_has_its_columns_in_the_order_of_the_files():
     connection = tables.make_tables([])
-    told = {code(row[0]): codes(row[2]) for row in PAGE.table("Table")}
+    told = {code(row[0]): codes(row[1]) for row in PAGE.table("Table")}
     assert told == {name: connection.table(name).columns for name in tables.TABLES}
     assert list(told) == list(tables.TABLES)
 
@@ -33,7 +33,6 @@ def test_every_table_has_its_columns_in_the_order_of_the_files():
 def test_the_text_counts_the_tables_right():
     assert len(tables.TABLES) == 10
     assert "ten small tables" in PAGE.text
-    assert "the other nine tables" in PAGE.text
 
 
 def test_every_field_that_is_named_is_read():

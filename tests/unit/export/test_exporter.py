@@ -289,7 +289,9 @@ def test_replace_false_refuses_before_any_request(sandbox, client_of, tmp_path, 
 def test_another_export_is_not_replaced(sandbox, client_of, tmp_path, other):
     export_events(client_of(sandbox), DEMO, tmp_path / "out")
     before, requests = tree(tmp_path), len(sandbox.requests)
-    with pytest.raises(DestinationTakenError, match=r"another export: put \{window_id\} or|another request: give another"):
+    with pytest.raises(
+        DestinationTakenError, match=r"another export: put \{window_id\} or|another request: give another"
+    ):
         export_events(client_of(sandbox), other, tmp_path / "out")
     assert (tree(tmp_path), len(sandbox.requests)) == (before, requests)
 
