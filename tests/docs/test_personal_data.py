@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.models.content import (
 from airflow_provider_honeyhive.models.fields import FieldRules
 from tests.unit.said import SESSION, SHAPES, Speaker, heard
 
-from .documents import Document, code, run_python
+from .documents import Document, code, codes, run_python
 
 PAGE = Document("docs/personal-data.md")
 PROSE = " ".join(PAGE.prose.split())
@@ -36,8 +36,12 @@ def applied(event: dict[str, Any], **rules: Any) -> dict[str, Any]:
 
 
 def test_the_table_is_that_of_the_code():
-    rows = [(code(path), treatment, says) for path, treatment, says in PAGE.table("Path", "A text there is")]
-    assert rows == [(path, str(treatment), says) for path, (treatment, says) in TABLE.items()]
+    told = {}
+    for treatment, *cells in PAGE.table("A text there is"):
+        of_the_event, in_metadata, in_both = map(codes, cells)
+        paths = [*of_the_event, *(f"metadata.{path}" for path in in_metadata + in_both)]
+        told |= dict.fromkeys([*paths, *(f"config.{path}" for path in in_both)], treatment)
+    assert told == {path: str(treatment) for path, (treatment, _) in TABLE.items()}
 
 
 @pytest.mark.parametrize("row", PAGE.table("Event", "Left"), ids=lambda row: row[0])
@@ -63,7 +67,7 @@ def test_its_numbers_and_characters_are_those_of_the_code():
     assert f"at most {LONGEST_NAME} printable characters" in PROSE
     assert f"at most {LONGEST_KEY} letters, digits and `_ - . :`" in PROSE
     named = " and ".join(f"`{name}`" for name in NAMED_BY_EVALUATORS)
-    assert f"The keys of {named}, not those further below, are names" in PROSE
+    assert f"The keys directly in {named} are names of evaluators, of at most {LONGEST_KEY} characters" in PROSE
     assert is_id("Az09-_.:/@")
     assert not any(map(is_id, ("a b", "é", "", "a|b")))
     assert is_key("Az09_-.:", named=False)

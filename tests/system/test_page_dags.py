@@ -157,7 +157,7 @@ def check_by_hand(place: Place) -> None:
 
 
 def check_lean(place: Place) -> None:
-    events = place.events("lean/2026-11-22/")
+    events = place.events("lean/date=2026-11-22/")
     assert len(events) == len(place.wanted())
     for event in events:
         assert not {"inputs", "outputs", "error", "feedback", "metrics"} & event.keys()
@@ -166,7 +166,7 @@ def check_lean(place: Place) -> None:
 
 
 def check_measured(place: Place) -> None:
-    events = place.events("measured/2026-11-22/")
+    events = place.events("measured/date=2026-11-22/")
     assert len(events) == len(place.wanted())
     for event in events:
         assert event["session_id"].startswith("hh_redacted:")
