@@ -11,19 +11,11 @@ from argparse import ArgumentParser
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox, command
 from airflow_provider_honeyhive.sandbox.fixtures import honeyhive_sandbox, honeyhive_sandbox_factory
 
-from .documents import ROOT, Document, code, literal_of, run_python, run_shell
+from .documents import ROOT, Document, code, codes, literal_of, run_python, run_shell
 
 __all__ = ["honeyhive_sandbox", "honeyhive_sandbox_factory"]
 
 PAGE = Document("docs/testing.md")
-
-
-def test_the_test_with_the_hook_passes(honeyhive_sandbox, monkeypatch):
-    test = run_python(PAGE.the("python", "def test_every_event_is_read"))["test_every_event_is_read"]
-
-    test(honeyhive_sandbox, monkeypatch)
-
-    assert honeyhive_sandbox.requests
 
 
 def test_the_test_with_the_factory_passes(honeyhive_sandbox_factory):
@@ -48,15 +40,15 @@ def test_the_connection_to_the_sandbox_is_that_of_its_command():
 def test_the_number_of_events_is_that_of_the_fixture(honeyhive_sandbox):
     day = honeyhive_sandbox.event_ids(honeyhive_sandbox.start_time, honeyhive_sandbox.end_time)
     assert (len(day), len(honeyhive_sandbox.events())) == (300, 301)
-    assert "300 events of that day, and one of 2024" in PAGE.text
+    assert "300 events of yesterday, and one of 2024" in PAGE.text
 
 
 def test_the_members_of_a_sandbox_are_there():
     with Sandbox(count=1) as sandbox:
         for row in PAGE.table("Member"):
-            name = code(row[0])
-            found = getattr(sandbox, name.removesuffix("()"))
-            assert callable(found) == name.endswith("()"), name
+            for name in codes(row[0]):
+                found = getattr(sandbox, name.removesuffix("()"))
+                assert callable(found) == name.endswith("()"), name
 
 
 def test_the_table_of_faults_is_that_of_the_code():
@@ -78,12 +70,9 @@ def test_the_statements_of_the_text_work(honeyhive_sandbox):
     assert [fault.status for fault in honeyhive_sandbox.faults] == [503]
 
 
-def test_the_table_of_behaviours_is_that_of_the_code():
-    rows = {code(row[0]): row[1] for row in PAGE.table("Field")}
+def test_the_table_of_behaviours_has_the_defaults_of_the_code():
+    rows = {code(row[0]): literal_of(row[1]) for row in PAGE.table("Field")}
     fields = {one.name: one.default for one in dataclasses.fields(Behaviour)}
-    assert list(rows) == list(fields)
-    in_words = {name: text for name, text in rows.items() if not text.startswith("`")}
-    assert in_words == {"endpoints": "all five", "forbidden_keys": "none"}
-    assert {name: literal_of(rows[name]) for name in rows.keys() - in_words.keys()} == {
-        name: default for name, default in fields.items() if name not in in_words
-    }
+    assert rows == {name: fields[name] for name in rows}
+    assert "`help(Behaviour)` lists" in PAGE.text
+    assert all(f":param {name}:" in Behaviour.__doc__ for name in fields)
