@@ -103,7 +103,7 @@ def fit_for_xcom(value: Any) -> Any:
     if isinstance(value, str):
         return _UNFIT_CHARACTERS.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {_fit_key(key): fit_for_xcom(item) for key, item in value.items()}
+        return _fit_object(value)
     if isinstance(value, list):
         return [fit_for_xcom(item) for item in value]
     if isinstance(value, int):
@@ -111,6 +111,17 @@ def fit_for_xcom(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
+
+
+def _fit_object(value: dict[str, Any]) -> dict[str, Any]:
+    fit: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _fit_key(key)
+        # Two keys may differ by what is replaced alone.
+        while name in fit:
+            name = f"_{name}"
+        fit[name] = fit_for_xcom(item)
+    return fit
 
 
 def _fit_key(key: str) -> str:
