@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: A late session ended so long before it arrives, in milliseconds: from five minutes to three hours.
 LATENESS_MS = (5 * 60_000, 3 * 3_600_000)
 
-#: Events that have arrived and are kept, about 5 kB of memory each; beyond, the first to arrive go, many at once.
+#: Events that have arrived and are kept, about 3.5 kB of memory each; beyond, the first to arrive go, many at once.
 MOST_KEPT, DROPPED_AT_ONCE = 100_000, 1_000
 
 #: Between two reports there is at least so much time.
