@@ -204,7 +204,7 @@ def check_projects(place: Place) -> None:
 
 
 def check_fields(place: Place) -> None:
-    events = place.events("honeyhive/2026-11-22/")
+    events = place.events("honeyhive/date=2026-11-22/")
     assert len(events) == len(place.wanted())
     for event in events:
         assert event["inputs"] is None
