@@ -43,7 +43,7 @@ with DAG("lineage", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC), 
         export("parquet", output_path="{folder}/parquet/", file_format="parquet"),
         export("one_object", output_path="{folder}/events.jsonl.gz"),
         export("nothing", output_path="{folder}/nothing/", filters=NOTHING),
-        export("result"),
+        export("result", xcom_max_bytes=5_000_000),
         export("waited", Waiting, output_path="{folder}/waited/"),
         export("failed", output_path="{folder}/failed/", min_events=301, retries=0),
     ]

@@ -142,7 +142,7 @@ def test_a_second_run_replaces_the_first_one(sandbox, output):
     run_many(output)
     sandbox.delete(sorted(sandbox.event_ids(DAY, DAY_END))[:100])
 
-    run = run_many(output, parts=3)
+    run = run_many(output, parts=3, combine={"on_shrink": "replace"})
 
     assert run.state == "success", run.errors
     assert_whole(output, sandbox)

@@ -118,7 +118,7 @@ def test_a_folder_that_holds_another_export_is_left_alone(sandbox, output):
 
     run = export_with_retries(output, start_time=DAY.replace(hour=1), end_time=DAY_END)
 
-    assert "output_path different for each window" in run.refusal()
+    assert "output_path holds another export: put {window_id}" in run.refusal()
     assert {path: path.read_bytes() for path in output.iterdir()} == before
 
 
