@@ -185,7 +185,7 @@ def test_the_table_of_formats_is_that_of_the_code():
         name: (list(suffixes), list(dict.fromkeys(suffixes.values()))) for name, suffixes in layout.FORMATS.items()
     }
     kind, compression = layout.DEFAULT_FORMAT, next(iter(layout.FORMATS[layout.DEFAULT_FORMAT]))
-    assert f"Without either: `{kind}` with `{compression}`." in PAGE.text
+    assert f"The default is `{kind}` with `{compression}`." in PAGE.text
 
 
 def test_the_columns_are_those_of_the_code_in_their_order():
