@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from airflow_provider_honeyhive.export.recovery import Current
-    from airflow_provider_honeyhive.manifest import RequestFacts
+    from airflow_provider_honeyhive.models.export_facts import RequestFacts
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Store
 

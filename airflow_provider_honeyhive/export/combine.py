@@ -29,7 +29,7 @@ from airflow_provider_honeyhive.export.recovery import recover
 from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
 from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published, tell_replaced
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ReplacedFacts
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
 from airflow_provider_honeyhive.models.options import FAIL, WARN
 from airflow_provider_honeyhive.models.request import ExportRequest
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.formats.datafile import PartFile
+    from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ReplacedFacts
     from airflow_provider_honeyhive.storage.base import Store
 
 

@@ -35,7 +35,8 @@ from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName, ReplacedFacts, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ProjectName, ReplacedFacts, RequestFacts
 from airflow_provider_honeyhive.models.layout import Layout, choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
 from airflow_provider_honeyhive.models.window import format_time

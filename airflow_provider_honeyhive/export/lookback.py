@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.export.catalog import Export, find_exports
 from airflow_provider_honeyhive.export.claim import asked_alike, same_project
 from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records, packed_records
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
-from airflow_provider_honeyhive.manifest import LookbackFacts
+from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
 from airflow_provider_honeyhive.models.window import Window, format_time, from_micros, parse_time, to_micros
 

@@ -18,7 +18,7 @@ from airflow_provider_honeyhive.export.claim import differing, published_by
 from airflow_provider_honeyhive.formats.content_index import IndexFile, count_records, identity_of, read_index
 from airflow_provider_honeyhive.formats.datafile import event_ids
 from airflow_provider_honeyhive.formats.temporary import temporary_space
-from airflow_provider_honeyhive.manifest import ReplacedFacts
+from airflow_provider_honeyhive.models.export_facts import ReplacedFacts
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.models.options import KEEP, REPLACE
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive._compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
 from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import Fact, InvalidArgumentError
-from airflow_provider_honeyhive.manifest import AirflowFacts
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
 from airflow_provider_honeyhive.models.window import parse_bound

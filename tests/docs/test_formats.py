@@ -25,8 +25,9 @@ from airflow_provider_honeyhive.formats.parquet import (
     to_record_batch,
 )
 from airflow_provider_honeyhive.formats.text import to_csv
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName, ReplacedFacts, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models import layout
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ProjectName, ReplacedFacts, RequestFacts
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, event_micros

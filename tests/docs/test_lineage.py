@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_honeyhive.export.result import ExportResult
-from airflow_provider_honeyhive.manifest import LookbackFacts
+from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts
 from tests.unit.export.test_result import manifest
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_honeyhive.export.catalog import find_exports
-from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.storage.paths import open_store
 
 MANIFEST = Manifest(

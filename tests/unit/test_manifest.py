@@ -13,7 +13,8 @@ import zstandard
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.datafile import PartFile
-from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, find_problems
+from airflow_provider_honeyhive.manifest import Manifest, find_problems
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.storage.paths import open_store
 

@@ -19,7 +19,8 @@ from airflow_provider_honeyhive.cli import main as cli
 from airflow_provider_honeyhive.cli.connection import KEY_VARIABLES, URL_VARIABLES
 from airflow_provider_honeyhive.cli.terminal import MEANINGS
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.manifest import Manifest, ProjectName
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import ProjectName
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.storage.local import LocalStore

@@ -17,7 +17,8 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.catalog import Timeline, skipped_links, verify_exports
 from airflow_provider_honeyhive.export.cleanup import find_leftovers
 from airflow_provider_honeyhive.formats.datafile import PartFile
-from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.models.window import EPOCH, MICROSECOND, Window, format_time, from_micros
 from airflow_provider_honeyhive.storage.local import LocalStore
 

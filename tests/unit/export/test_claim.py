@@ -13,7 +13,8 @@ from upath import UPath
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.export.claim import same_project
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ProjectName
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage import lease

@@ -23,7 +23,8 @@ from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import EARLIEST, Window

@@ -28,7 +28,8 @@ from airflow_provider_honeyhive.exceptions import (
 )
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.xcom import collect_events
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, ProjectName
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ProjectName
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import EARLIEST, LATEST, Window, format_time, from_micros

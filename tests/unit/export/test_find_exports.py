@@ -13,7 +13,8 @@ import pytest
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.catalog import find_exports, verify_exports
 from airflow_provider_honeyhive.export.lookback import Lookback
-from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.models.layout import LONGEST_NAME
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.paths import as_path, open_store

@@ -22,7 +22,8 @@ from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.result import summarize
 from airflow_provider_honeyhive.formats.content_index import records_of
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest

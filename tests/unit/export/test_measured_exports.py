@@ -16,7 +16,8 @@ from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shards_folder
 from airflow_provider_honeyhive.export.xcom import collect_events
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.sandbox import Fault

@@ -18,7 +18,8 @@ from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest, find_problems, locate_manifest
+from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.layout import Layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.window import Window

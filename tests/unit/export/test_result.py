@@ -12,7 +12,8 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.result import ExportResult, summarize
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
-from airflow_provider_honeyhive.manifest import Manifest, RequestFacts
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage import paths

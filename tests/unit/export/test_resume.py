@@ -21,7 +21,8 @@ from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheck
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.encoder import Block
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest

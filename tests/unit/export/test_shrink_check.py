@@ -18,7 +18,8 @@ from airflow_provider_honeyhive.export import lookback as lookback_module
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.content_index import ExportedContent
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator

@@ -21,7 +21,7 @@ from airflow_provider_honeyhive.export import extract_window, slice_queue
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
-from airflow_provider_honeyhive.manifest import AirflowFacts, Manifest
+from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US, Window, from_micros
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_honeyhive.api.pages import Page
+    from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.models.filters import EventFilter
 
 WINDOW = Window(from_micros(BASE), from_micros(BASE + SPAN))

@@ -13,7 +13,7 @@ from airflow.sdk import Asset, AssetAlias, PartitionedAtRuntime
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_honeyhive.export.result import ExportResult
-from airflow_provider_honeyhive.manifest import LookbackFacts
+from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts, asset_uri, tell_outlets
 from airflow_provider_honeyhive.tasks.lineage import dataset_name
 from tests.unit.export.test_result import manifest

@@ -14,7 +14,7 @@ from openlineage.client.serde import Serde
 
 from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.formats.columns import COLUMNS
-from airflow_provider_honeyhive.manifest import RequestFacts
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.tasks.assets import ExportResultMixin
 from airflow_provider_honeyhive.tasks.lineage import dataset_name, operator_lineage
 from tests.unit.export.test_result import manifest

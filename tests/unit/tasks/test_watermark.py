@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.export.recovery import Commit
-from airflow_provider_honeyhive.manifest import Manifest, RequestFacts, locate_manifest
+from airflow_provider_honeyhive.manifest import Manifest, locate_manifest
+from airflow_provider_honeyhive.models.export_facts import RequestFacts
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.window import Window, format_time
 from airflow_provider_honeyhive.tasks.state import AssetState, FileState
