@@ -284,3 +284,9 @@ def test_internal_names_are_found(text, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(text)
     assert internal_names(Document(str(page)))
+
+
+def test_all_pages_together_can_be_read():
+    """Code counts, too, but neither the bars of tables nor other marks."""
+    words = [word for page in USER_PAGES if page != "README.md" for word in Document(page).text.split()]
+    assert sum(bool(re.search(r"\w", word)) for word in words) <= 18_000
