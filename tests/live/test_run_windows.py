@@ -96,7 +96,7 @@ def test_the_daily_dag_of_the_readme_exports_yesterday(live, sandbox, tmp_path):
     (run_id,) = live.wait_for("honeyhive_daily")
 
     assert_exported(live, sandbox, "honeyhive_daily", [run_id], YESTERDAY, TODAY)
-    assert (tmp_path / "honeyhive" / f"{YESTERDAY:%F}" / "_manifest.json").exists()
+    assert (tmp_path / "honeyhive" / f"date={YESTERDAY:%F}" / "_manifest.json").exists()
 
 
 def test_runs_that_are_caught_up_at_once_meet(live, sandbox, add):

@@ -84,12 +84,12 @@ def whole_day(folder: str) -> Callable[[Place], None]:
 
 
 def check_daily(place: Place) -> None:
-    whole_day("honeyhive/2026-11-22/")(place)
+    whole_day("honeyhive/date=2026-11-22/")(place)
     found, said = place.run.xcoms["export"], json.loads(Document("docs/operator.md").the("json", '"manifest_path"'))
     assert found.keys() == said.keys()
     assert {key: found[key] for key in ("start_time", "end_time", "project")}.items() <= said.items()
     assert found["event_count"] == len(place.wanted())
-    assert found["output_path"] == f"s3://{place.bucket}/honeyhive/2026-11-22"
+    assert found["output_path"] == f"s3://{place.bucket}/honeyhive/date=2026-11-22"
     keys = [item["Key"] for item in place.s3.list_objects_v2(Bucket=place.bucket)["Contents"]]
     assert sorted(f"s3://{place.bucket}/{key}" for key in keys) == sorted([found["manifest_path"], *found["files"]])
 
