@@ -103,10 +103,15 @@ def split_url(url: str, name: str) -> SplitResult:
         raise ValueError(f"{name} must be a URL with a port from 1 to 65535, or none") from None
     if port == 0 or not _BRACKETS.fullmatch(parts.netloc):
         raise ValueError(f"{name} must be a URL with a port from 1 to 65535, or none")
+    # Here, since parsing a DAG asks for no URL.
+    from urllib3.exceptions import LocationParseError  # noqa: PLC0415
+    from urllib3.util import parse_url  # noqa: PLC0415
+
     host = parts.hostname or ""
     try:
-        host.encode("idna")  # as it is asked for
-    except UnicodeError:
+        host.encode("idna")
+        parse_url(url)  # as requests does, whose rules of names are stricter
+    except (LocationParseError, UnicodeError):
         raise ValueError(f"{name} must be a URL, but a piece of its host's name is empty or too long") from None
     if not _HOST.fullmatch(host):
         raise ValueError(f"{name} must be a URL, but its host has characters that no host has")

@@ -159,8 +159,8 @@ class _Export:
         window = self._request.window
         facts = {
             "project": self._request.project,
-            "start_time": format_time(window.start) if window else None,
-            "end_time": format_time(window.end) if window else None,
+            # To the microsecond, as earlier releases wrote it: a retry after an upgrade goes on from what they staged.
+            **dict(zip(("start_time", "end_time"), _bounds(window), strict=True)),
             # The endpoint is found out on the way, and not always the same one.
             "request": self._request_facts.model_dump(exclude={"endpoint", "include_content"}),
         }
@@ -340,6 +340,13 @@ class _Export:
             index=published.index,
             replaced=self._replaced,
         )
+
+
+def _bounds(window: Window | None) -> tuple[str | None, str | None]:
+    if window is None:
+        return None, None
+    start, end = (time.replace(tzinfo=None).isoformat(timespec="microseconds") for time in (window.start, window.end))
+    return f"{start}Z", f"{end}Z"
 
 
 def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOptions, exports_folder: Any) -> None:

@@ -99,7 +99,7 @@ def check_small(size_bytes: int, where: str) -> None:
     if size_bytes > LARGEST_SMALL_FILE:
         raise DestinationError(
             "move a file away that is too large for one of this provider",
-            f"{where} has more than the {LARGEST_SMALL_FILE} bytes that manifests and checkpoints have at most",
+            f"{where} is too large: manifests and checkpoints have at most {LARGEST_SMALL_FILE} bytes",
         )
 
 

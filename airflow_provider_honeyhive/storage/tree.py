@@ -75,7 +75,8 @@ class Tree:
             self._base = os.path.realpath(there, strict=True)
         except FileNotFoundError:
             raise DestinationError(
-                "remove a symbolic link to what is not there, or make the folder that it leads to", str(there)
+                "remove a symbolic link, or make the folder that it leads to",
+                f"{there} is a symbolic link to what is not there",
             ) from None
         self._shown_base = str(there)
         #: The folders from there to this one.
@@ -284,7 +285,7 @@ def _refuse_link(path: str, folder: int | None, where: str) -> None:
         if stat.S_ISLNK(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode):
             raise DestinationError(
                 "remove a symbolic link, or give the path that it leads to",
-                f"{where} is one. Below the folder of an export none is followed, since others may have put it there",
+                f"{where} is a symbolic link. Below the folder of an export none is followed",
             ) from None
 
 

@@ -142,6 +142,7 @@ ODD: st.SearchStrategy[Any] = st.one_of(
 @given(
     st.one_of(HOSTS, ODD), st.one_of(st.sampled_from(["http", "https"]), ODD), st.one_of(st.integers(0, 70_000), ODD)
 )
+@example("¹", None, None)
 @example("[::1", "http", 1)
 @example("::1", "http", 10**5_000)
 def test_whatever_the_fields_hold_is_a_url_that_can_be_asked_or_a_typed_error(host, schema, port):

@@ -259,7 +259,7 @@ def test_where_a_link_is_in_the_way_an_export_fails_and_names_it(client, tmp_pat
             export_events(client, DEMO, tmp_path / "other", ExportOptions(partition_by=("event_date",)))
         (link,) = names
     (place / link).symlink_to(theirs)
-    with pytest.raises(DestinationError, match=f"{link} is a symbolic link: remove it, or give the path"):
+    with pytest.raises(DestinationError, match=f"{link} is a symbolic link"):
         export_events(client, DEMO, place, ExportOptions(partition_by=("event_date",)))
     assert tree(theirs) == before
     assert not (place / "_manifest.json").exists()

@@ -144,8 +144,8 @@ def said(work: Callable[[], Any]) -> str | None:
 
 
 def is_told_well(error: str | None) -> bool:
-    """Return whether there is no error, or one that is a single line and shows no control characters."""
-    return error is None or error.isprintable()
+    """Return whether there is no error, or one whose lines show no control characters."""
+    return error is None or error.replace("\n", "").isprintable()
 
 
 @many(40)

@@ -76,7 +76,7 @@ def test_each_version_up_to_the_present_is_read_and_none_is_the_first(version):
 def test_a_newer_version_is_told_as_such_whatever_else_is_in_the_file(version):
     with pytest.raises(DestinationTakenError) as caught:
         load(version=version, count="of another kind")
-    assert str(caught.value).startswith("the thing was written by a newer version of this provider: update it. ")
+    assert str(caught.value).startswith("the thing was written by a newer version of this provider: update it\n")
     assert "s3://bucket/here" in str(caught.value)
     assert not caught.value.retryable
 

@@ -348,7 +348,7 @@ def test_the_fullest_state_fits_into_what_its_store_takes_however_long_the_filte
 
 
 def test_a_state_of_another_version_is_refused():
-    with pytest.raises(DestinationTakenError, match="newer version of this provider: update it.*version 99"):
+    with pytest.raises(DestinationTakenError, match="(?s)newer version of this provider: update it.*version 99"):
         WatchState.from_json({**WatchState(us(0)).to_json(), "version": 99}, [], latest=us(0))
 
 
