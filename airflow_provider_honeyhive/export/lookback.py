@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.export.catalog import Export, find_exports
 from airflow_provider_honeyhive.export.claim import asked_alike, same_project
-from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile, count_records, packed_records
+from airflow_provider_honeyhive.formats.content_index import (
+    ExportedContent,
+    IndexFile,
+    count_records,
+    index_problems,
+    packed_records,
+)
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
@@ -283,11 +289,18 @@ class Lookback:
 
 @contextmanager
 def _contents_of(store: Store, replaced: Manifest | None) -> Iterator[ExportedContent | None]:
-    """Give what an export has written; None where it has no corrections, since no other events are read again."""
+    """Give what an export has written; None where it has no corrections, since no other events are read again.
+
+    None where its index is damaged, too: to be exported anew is what mends it.
+    """
     if replaced is None or replaced.index is None or not replaced.corrections:
         yield None
         return
     index = replaced.index
+    folder, _, name = index.path.rpartition("/")
+    if name not in store.files(folder) or any(index_problems(index, store.chunks(index.path))):
+        yield None
+        return
     with ExportedContent() as written:
         written.add(store.chunks(index.path), index, store.url(index.path))
         written.finish()

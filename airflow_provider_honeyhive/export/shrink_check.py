@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.export.assembly import AssembledFile
     from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.storage.base import Store
 
@@ -70,7 +72,7 @@ def check_shrink(
         event_count=old.event_count,
         finished_at=old.finished_at,
         run_id=None if old.airflow is None else old.airflow.run_id,
-        missing_count=missing,
+        missing_count=None if added is None else missing,
         added_count=added,
         differs=differing(old.request, wanted.request),
     )
@@ -113,52 +115,93 @@ def tell_replaced(facts: ReplacedFacts | None) -> None:
 def _compare(
     place: Destination, old: Manifest, files: Sequence[AssembledFile], count_kept: CountKept | None
 ) -> tuple[int | None, int | None]:
-    """Return how many events the new export lacks, and how many it adds; None where that cannot be known."""
-    data = [file for file in files if file.partition != INDEX_PARTITION]
-    if sorted(part.sha256 for part in (*old.files, *old.corrections)) == sorted(file.part.sha256 for file in data):
-        return 0, 0
-    with _Comparison() as comparison:
-        try:
-            comparison.add("new", _new_records(place, files))
-        except ValueError as error:
-            raise DestinationError(f"what is staged cannot be read back, so nothing was published: {error}") from None
-        try:
-            comparison.add("old", _old_records(place.store, old))
-        except ValueError as error:
-            log.warning(
-                "The export that this one replaces is damaged, so that only the numbers of events are compared: %s",
-                error,
-            )
-            return None, None
-        return comparison.missing(count_kept), comparison.added()
+    """Return how many events the new export lacks, and how many it adds.
 
-
-def _new_records(place: Destination, files: Sequence[AssembledFile]) -> Iterator[Record]:
+    Where files of the old one are damaged, the first is how many of the others' events it lacks, None where it has them
+    all, and the second is None.
+    """
     store, layout = place.store, place.layout
-    for file in files:
-        if file.partition == INDEX_PARTITION:
-            part = file.part
-            index = IndexFile(
-                path=part.path,
-                record_count=count_records(part.size_bytes),
-                size_bytes=part.size_bytes,
-                sha256=part.sha256,
+    index = next((_index_of(file.part) for file in files if file.partition == INDEX_PARTITION), None)
+    data = [file.part for file in files if file.partition != INDEX_PARTITION]
+    published = [*old.files, *old.corrections]
+    if sorted(part.sha256 for part in published) == sorted(part.sha256 for part in data):
+        return 0, 0
+    # Indexes tell events without an id apart, and files do not: so both sides come from the same kind.
+    if old.index is not None and (index is not None or not data):
+        with _Comparison() as comparison:
+            if _add_old(comparison, store, old.index.path, _indexed(store, old.index), "its files are compared"):
+                if index is not None:
+                    _add_new(comparison, _indexed(store, index))
+                return comparison.missing(count_kept), comparison.added()
+    with _Comparison() as comparison:
+        for part in data:
+            _add_new(comparison, _ids_in(store, layout.file_format, layout.compression, part))
+        is_whole = [
+            _add_old(
+                comparison,
+                store,
+                part.path,
+                _ids_in(store, old.file_format, old.compression, part),
+                "only the number of its events is compared",
             )
-            return read_index(store.chunks(part.path), index)
-    return _ids_in(store, layout.file_format, layout.compression, [file.part.path for file in files])
+            for part in published
+        ]
+        missing = comparison.missing(count_kept)
+        return (missing, comparison.added()) if all(is_whole) else (missing or None, None)
 
 
-def _old_records(store: Store, old: Manifest) -> Iterator[Record]:
-    if old.index is not None:
-        return _unless_gone(store, old.index.path, read_index(store.chunks(old.index.path), old.index))
-    paths = [part.path for part in (*old.files, *old.corrections)]
-    return _ids_in(store, old.file_format, old.compression, paths)
+def _add_new(comparison: _Comparison, records: Iterable[Record]) -> None:
+    try:
+        comparison.add("new", records)
+    except ValueError as error:
+        raise DestinationError(f"what is staged cannot be read back, so nothing was published: {error}") from None
 
 
-def _ids_in(store: Store, file_format: str, compression: str, paths: Iterable[str]) -> Iterator[Record]:
-    for path in paths:
-        ids = event_ids(file_format, compression, store.chunks(path))
-        yield from _unless_gone(store, path, ((identity_of(one), None) for one in ids))
+def _add_old(comparison: _Comparison, store: Store, path: str, records: Iterable[Record], instead: str) -> bool:
+    """Return whether the file is whole; otherwise none of its records is taken, and a warning says what is instead."""
+    try:
+        comparison.add("old", _unless_gone(store, path, records))
+    except ValueError as error:
+        log.warning(
+            "The export that this one replaces is damaged, so %s: %s: %s",
+            instead,
+            store.url(path),
+            shown(error, LONGEST_VALUE),
+        )
+        return False
+    return True
+
+
+def _index_of(part: PartFile) -> IndexFile:
+    return IndexFile(
+        path=part.path,
+        record_count=count_records(part.size_bytes),
+        size_bytes=part.size_bytes,
+        sha256=part.sha256,
+    )
+
+
+def _indexed(store: Store, index: IndexFile) -> Iterator[Record]:
+    yield from read_index(store.chunks(index.path), index)
+
+
+def _ids_in(store: Store, file_format: str, compression: str, part: PartFile) -> Iterator[Record]:
+    """Yield what stands for the events of a data file.
+
+    :raises ValueError: it is not what its manifest says, even if it can be read: it may have been cut between two
+        events; some records may have been given before.
+    """
+    digest = sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for chunk in store.chunks(part.path):
+            digest.update(chunk)
+            yield chunk
+
+    for event_id in event_ids(file_format, compression, hashed()):
+        yield identity_of(event_id), None
+    if digest.hexdigest() != part.sha256:
+        raise ValueError("it is not what its manifest says")
 
 
 def _unless_gone(store: Store, path: str, records: Iterable[Record]) -> Iterator[Record]:
@@ -172,7 +215,7 @@ def _unless_gone(store: Store, path: str, records: Iterable[Record]) -> Iterator
         folder, _, name = path.rpartition("/")
         if name in store.files(folder):
             raise
-        raise ValueError(f"{store.url(path)} is missing") from None
+        raise ValueError("it is missing") from None
 
 
 def _none_of(records: Iterable[tuple[bytes, bytes]]) -> int:
@@ -189,6 +232,9 @@ class _Comparison:
             # The empty name stands for a file that nobody else sees.
             self._db = sqlite3.connect("", isolation_level=None)
             self._db.execute("PRAGMA journal_mode = OFF")
+            self._db.execute("BEGIN")
+            for side in self._without_id:
+                self._db.execute(f"CREATE TABLE {side} (identity BLOB, content BLOB)")
 
     def __enter__(self) -> Self:
         return self
@@ -197,24 +243,28 @@ class _Comparison:
         self._db.close()
 
     def add(self, side: Literal["old", "new"], records: Iterable[Record]) -> None:
-        """Take the records of one side.
+        """Take the records of one file.
 
-        :raises ValueError: its files are damaged, or one of them is gone.
+        :raises ValueError: it is damaged, or gone; then none of its records is taken.
         """
+        without_id = 0
 
         def with_id() -> Iterator[Record]:
+            nonlocal without_id
             for record in records:
                 if record[0] is None:
-                    self._without_id[side] += 1
+                    without_id += 1
                 else:
                     yield record
 
         with temporary_space():
-            self._db.execute(f"CREATE TABLE {side} (identity BLOB, content BLOB)")
-            self._db.execute("BEGIN")
-            self._db.executemany(f"INSERT INTO {side} VALUES (?, ?)", with_id())  # noqa: S608 - one of two words
-            self._db.execute("COMMIT")
-            self._db.execute(f"CREATE INDEX {side}_by_identity ON {side} (identity)")
+            (last,) = self._db.execute(f"SELECT coalesce(max(rowid), 0) FROM {side}").fetchone()  # noqa: S608 - one of two words
+            try:
+                self._db.executemany(f"INSERT INTO {side} VALUES (?, ?)", with_id())  # noqa: S608
+            except ValueError:
+                self._db.execute(f"DELETE FROM {side} WHERE rowid > ?", (last,))  # noqa: S608
+                raise
+        self._without_id[side] += without_id
 
     def missing(self, count_kept: CountKept | None) -> int:
         """Return how many of the old events are not among the new ones, nor in other exports."""
@@ -227,15 +277,21 @@ class _Comparison:
                 if content is not None:
                     yield identity, content
 
-        with temporary_space(), closing(self._db.execute(_ONLY_IN.format("old", "new"))) as rows:
+        with closing(self._only_in("old", "new")) as rows, temporary_space():
             kept = (count_kept or _none_of)(known(rows))
         return found - kept
 
     def added(self) -> int:
         """Return how many of the new events are not among the old ones."""
         found = max(0, self._without_id["new"] - self._without_id["old"])
-        with temporary_space(), closing(self._db.execute(_ONLY_IN.format("new", "old"))) as rows:
+        with closing(self._only_in("new", "old")) as rows, temporary_space():
             return found + sum(1 for _ in rows)
+
+    def _only_in(self, side: str, other: str) -> sqlite3.Cursor:
+        with temporary_space():
+            for one in (side, other):
+                self._db.execute(f"CREATE INDEX IF NOT EXISTS {one}_by_identity ON {one} (identity)")
+            return self._db.execute(_ONLY_IN.format(side, other))
 
 
 #: Of an event that one side holds several times, as a correction, the last record counts.

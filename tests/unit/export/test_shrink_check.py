@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,29 @@ def test_a_damaged_export_can_be_replaced_where_no_fewer_events_are_found(sandbo
     assert_refused(tmp_path, COUNT, COUNT - 1, None, run=lambda: export(client, tmp_path))
 
 
+def test_one_damaged_file_hides_no_event_that_the_others_hold(sandbox, client, tmp_path):
+    first = export(client, tmp_path, compression="none", max_file_size=1)
+    (tmp_path / first.files[0].path).write_text('{"event_id":"half an ev')
+    held = json.loads((tmp_path / first.files[-1].path).read_text())["event_id"]
+    sandbox.delete([held])
+    sandbox.add([at_hour(5, "another"), at_hour(6, "one more")])
+    assert_refused(tmp_path, COUNT, COUNT + 1, 1, run=lambda: export(client, tmp_path))
+    facts = export(client, tmp_path, on_shrink="replace").replaced
+    assert (facts.missing_count, facts.added_count) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["out", "one.jsonl"])
+def test_a_file_that_was_cut_between_two_events_is_damaged(sandbox, client, tmp_path, name, caplog):
+    first = export(client, tmp_path / name, compression="none")
+    path = tmp_path / name if name == "one.jsonl" else tmp_path / name / first.files[0].path
+    path.write_bytes(path.read_bytes().partition(b"\n")[0] + b"\n")
+    sandbox.add([at_hour(5, "late")])
+    facts = export(client, tmp_path / name, compression="none").replaced
+    assert (facts.missing_count, facts.added_count) == (None, None)
+    assert "is damaged" in caplog.text
+    assert str(path) in caplog.text
+
+
 def test_staged_events_of_an_earlier_attempt_are_compared_as_well(sandbox, client, tmp_path, monkeypatch):
     export(client, tmp_path)
     sandbox.delete(["event-3"])
@@ -358,3 +382,39 @@ def test_what_other_exports_hold_is_read_once_however_much_is_looked_for(exporte
         exporter.run(3)
     assert caught.value.missing == 10
     assert max(Counter(read).values()) <= 3  # to look back, to find the events, and to find what is later
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("lookback", [2, 0])
+def test_where_the_index_is_damaged_the_files_say_what_is_missing(exporter, caplog, damage, lookback):
+    exporter.run(3)
+    index = exporter.path(3) / Manifest.read(exporter.path(3)).index.path
+    index.unlink() if damage == "gone" else index.write_bytes(index.read_bytes()[:-24])
+    exporter.sandbox.delete(["3-5"])
+    exporter.sandbox.add([event("late", 3.55), event("later", 3.56)])
+    assert_refused(exporter.folder, 10, 11, 1, run=lambda: exporter.run(3, lookback=lookback))
+
+
+def test_an_export_whose_index_is_damaged_is_mended_by_exporting_it_anew(exporter):
+    with_corrections(exporter)
+    index = exporter.path(3) / Manifest.read(exporter.path(3)).index.path
+    index.write_bytes(index.read_bytes()[:-24])
+    assert exporter.run(3).replaced.missing_count == 0
+    assert exporter.corrections(3) == {"late": ["late"], "changed": ["2-4"]}
+    exporter.assert_sound()
+
+
+def test_so_is_one_whose_index_is_gone(exporter):
+    with_corrections(exporter)
+    (exporter.path(3) / Manifest.read(exporter.path(3)).index.path).unlink()
+    assert exporter.run(3).replaced.missing_count == 0
+    exporter.assert_sound()
+
+
+@pytest.mark.parametrize("windows", [(2, 0), (0, 2)], ids=str)
+def test_events_without_an_id_are_found_again_with_lookback_and_without(sandbox_with, client_of, tmp_path, windows):
+    odd_ones = [event(None, 3.1, said=1), event(None, 3.2, said=2)]
+    exporter = Exporter(client_of(sandbox_with([event("3-1", 3.3), *odd_ones])), tmp_path)
+    exporter.run(3, lookback=windows[0])
+    facts = exporter.run(3, lookback=windows[1], compression="none").replaced
+    assert (facts.missing_count, facts.added_count) == (0, 0)
