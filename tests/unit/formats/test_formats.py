@@ -402,9 +402,8 @@ def test_a_second_run_replaces_partitions_too_and_leaves_no_litter(sandbox_with,
     gone = [event.event_id for event in sandbox.events() if load_event(event.raw)["event_type"] == "tool"]
     assert gone
     sandbox.delete(gone)
-    second = export_events(
-        client_of(sandbox), DEMO, tmp_path / "out", dataclasses.replace(options, on_shrink="replace")
-    )
+    options = ExportOptions(partition_by=("event_type",), on_shrink="replace")
+    second = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
     assert second.event_count == 300 - len(gone)
     Manifest.read(tmp_path / "out").verify()
     assert set(tree(tmp_path / "out")) == {part.path for part in second.files} | {"_manifest.json"}
