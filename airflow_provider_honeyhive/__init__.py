@@ -19,7 +19,8 @@ In the order in which data flows; each may import what stands above it, and noth
     triggers        waiting without a worker slot
     operators, sensors
 
-Beside them: ``provider_info``, which Airflow reads, and ``sandbox``, a stand-in HoneyHive that imports none of these.
+Beside them: ``provider_info``, which Airflow reads, ``sandbox``, a stand-in HoneyHive that imports none of these, and
+``pytest_plugin``, which lets users test their DAGs with it.
 Import Linter holds the code to this list, see ``pyproject.toml``.
 """
 

@@ -43,7 +43,6 @@ PUBLIC_MODULES = {
     "operators.honeyhive",
     "operators.mapped",
     "sandbox",
-    "sandbox.fixtures",
     "sensors.honeyhive",
     "tasks.retry_policy",
     "triggers.honeyhive",

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 
+from _pytest.fixtures import FixtureFunctionDefinition
+
+from airflow_provider_honeyhive import pytest_plugin
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox, command
-from airflow_provider_honeyhive.sandbox.fixtures import honeyhive_sandbox, honeyhive_sandbox_factory
 
 from .documents import ROOT, Document, code, codes, literal_of, run_python, run_shell
-
-__all__ = ["honeyhive_sandbox", "honeyhive_sandbox_factory"]
 
 PAGE = Document("docs/testing.md")
 
@@ -49,6 +49,11 @@ def test_the_members_of_a_sandbox_are_there():
             for name in codes(row[0]):
                 found = getattr(sandbox, name.removesuffix("()"))
                 assert callable(found) == name.endswith("()"), name
+
+
+def test_the_table_of_fixtures_is_that_of_the_package():
+    fixtures = {name for name, member in vars(pytest_plugin).items() if isinstance(member, FixtureFunctionDefinition)}
+    assert {code(row[0]) for row in PAGE.table("Fixture")} == fixtures
 
 
 def test_the_table_of_faults_is_that_of_the_code():

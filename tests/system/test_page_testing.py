@@ -9,14 +9,14 @@ import sys
 from tests.docs.documents import ROOT, Document
 
 PAGE = Document("docs/testing.md")
-FILES = ("conftest.py", "honeyhive_daily.py", "test_honeyhive_daily.py")
+FILES = {"pytest.ini": "text", "honeyhive_daily.py": "python", "test_honeyhive_daily.py": "python"}
 
 
 def test_the_three_files_of_the_page_pass_and_notice_an_export_that_is_not_whole(tmp_path):
-    for name in FILES:
-        text = PAGE.the("python", f"# {name}\n")
+    for name, language in FILES.items():
+        text = PAGE.the(language, f"# {name}\n")
         (tmp_path / name).write_text(text, encoding="utf-8")
-        if name != "conftest.py":
+        if language == "python":
             wrong = text.replace("honeyhive_daily", "honeyhive_wrong").replace(
                 'task_id="export",', 'task_id="export", filters=[{"field": "error", "operator": "exists"}],'
             )
