@@ -9,7 +9,7 @@ import re
 import shlex
 import textwrap
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet
@@ -128,16 +128,6 @@ def check_settled(place: Place) -> None:
     assert len(place.ids("honeyhive/date=2026-11-22/")) == 300
 
 
-def check_hourly(place: Place) -> None:
-    wanted = place.wanted(start=DAY_END - timedelta(hours=1))
-    assert sorted(place.ids("hourly/2026-11-22T23/")) == wanted
-    assert wanted
-
-
-def check_errors(place: Place) -> None:
-    assert sorted(place.ids("errors/2026-11-22/")) == place.wanted(lambda event: event["error"])
-
-
 def experiment_of(sandbox: Sandbox) -> str:
     """Return the id of one of the experiment runs on the server."""
     return min(filter(None, (e.decoded()["metadata"].get("run_id") for e in sandbox.events())))
@@ -146,14 +136,8 @@ def experiment_of(sandbox: Sandbox) -> str:
 def check_experiment(place: Place) -> None:
     run_id = experiment_of(place.sandbox)
     wanted = place.wanted(lambda event: event["metadata"].get("run_id") == run_id)
-    assert sorted(place.ids(f"experiments/{run_id}.jsonl.gz")) == wanted
+    assert sorted(place.ids(f"experiments/{run_id}/20261122T000000Z-20261123T000000Z.jsonl.gz")) == wanted
     assert wanted
-
-
-def check_by_hand(place: Place) -> None:
-    assert place.run.xcoms["export"]["start_time"] == "2026-11-01T00:00:00.000Z"
-    assert place.run.xcoms["export"]["end_time"] == "2026-11-08T00:00:00.000Z"
-    assert len(place.ids("honeyhive/20261101T000000Z-20261108T000000Z/")) == 300
 
 
 def check_lean(place: Place) -> None:
@@ -173,32 +157,15 @@ def check_measured(place: Place) -> None:
         assert not any(isinstance(value, str) for value in event.get("outputs", {}).values())
 
 
-def check_feedback(place: Place) -> None:
-    three_days_ago = DAY - timedelta(days=3)
-    disliked = [
-        event
-        for event in (e.decoded() for e in place.sandbox.events())
-        if event["feedback"].get("rating") is False
-        and event["event_id"] in place.sandbox.event_ids(three_days_ago, three_days_ago + timedelta(days=1))
-    ]
-    assert place.run.xcoms["alert"] == sorted({event["session_id"] for event in disliked})
-    assert disliked
-
-
 def check_sessions(place: Place) -> None:
     ids = place.sandbox.event_ids(DAY, DAY_END)
     sessions = {e.decoded()["session_id"] for e in place.sandbox.events() if e.event_id in ids}
     assert place.run.xcoms["count_sessions"] == len(sessions)
 
 
-def check_proved(place: Place) -> None:
-    whole_day("proved/2026-11-22/")(place)
-    assert len(place.run.xcoms["prove"]) == len(place.run.xcoms["export"]["files"])
-
-
 def check_projects(place: Place) -> None:
     for project in ("checkout", "search"):
-        assert sorted(place.ids(f"{project}/2026-11-22/")) == sorted(
+        assert sorted(place.ids(f"honeyhive/{project}/date=2026-11-22/")) == sorted(
             place.sandbox.event_ids(DAY, DAY_END, project=project)
         )
 
@@ -257,18 +224,9 @@ count_bytes(export.output)
         "honeyhive_settled": Case(check_settled, edits={"timedelta(minutes=30)": "1", "timedelta(minutes=5)": "0.3"}),
     },
     "docs/how-to.md": {
-        "honeyhive_hourly": Case(check_hourly, server={"start": DAY.replace(hour=22)}),
-        "honeyhive_parquet": Case(check_partitions("parquet/window_end=2026-11-23/")),
-        "honeyhive_errors": Case(check_errors),
-        "honeyhive_experiment": Case(check_experiment, conf=lambda sandbox: {"evaluation_id": experiment_of(sandbox)}),
-        "honeyhive_by_hand": Case(check_by_hand, server={"start": DAY.replace(day=1), "end": DAY.replace(day=8)}),
-        "honeyhive_feedback": Case(
-            check_feedback, server={"start": DAY - timedelta(days=3), "end": DAY - timedelta(days=2)}
-        ),
-        "honeyhive_sessions": Case(check_sessions),
-        "honeyhive_proved": Case(check_proved),
         "honeyhive_projects": Case(check_projects, server={"keys": {"hh_checkout": "checkout", "hh_search": "search"}}),
-        "honeyhive_at_least": Case(whole_day("at-least/2026-11-22/")),
+        "honeyhive_experiment": Case(check_experiment, conf=lambda sandbox: {"evaluation_id": experiment_of(sandbox)}),
+        "honeyhive_sessions": Case(check_sessions),
     },
     "docs/fields.md": {
         # The sandbox's users have no address.
