@@ -139,6 +139,9 @@ def test_the_sandbox_of_the_page_serves(tmp_path):
     ) as process:
         try:
             line = process.stdout.readline()
+            # All that it says before it waits: it would end otherwise where nobody reads on.
+            while not process.stdout.readline().startswith("curl "):
+                assert process.poll() is None
         finally:
             process.terminate()
     assert re.match(r"HoneyHive sandbox url=http://127\.0\.0\.1:\d+ project=demo key=hh_sandbox project_id=\w+ ", line)
