@@ -9,7 +9,6 @@ import re
 import shlex
 import textwrap
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet
@@ -23,6 +22,7 @@ from .running import AIRFLOW_2, Run, dag_bag, run_dag, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from airflow_provider_honeyhive.sandbox import Sandbox
