@@ -227,9 +227,11 @@ def test_no_wrong_command_line_repeats_the_key(tmp_path, monkeypatch, capsys, wo
         code = cli.main(words)
     except SystemExit as wrong:
         code = wrong.code
-    assert code in (1, 2, 3)
     output = capsys.readouterr()
-    assert output.err
+    # From Python 3.13 on -h means help, whatever is behind it.
+    if code != 0 or words != ["export", f"-h{KEY}"]:
+        assert code in (1, 2, 3)
+        assert output.err
     assert "S3cr3t" not in output.out + output.err
 
 
