@@ -19,7 +19,7 @@ from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, handler
 
 from .conftest import DAY, DAY_END, KEY
-from .running import ids_in, run_export
+from .running import AIRFLOW_3_1, ids_in, run_export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,15 +261,19 @@ def test_events_of_another_project_are_a_failure_also_where_only_a_longer_time_h
     assert "demo" in message
 
 
+#: Airflow 3.1 itself does not read such a connection.
+ODD_EXTRA = "Connection: " if AIRFLOW_3_1 else "Connection field: extra: "
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
         ('{"conn_type": "honeyhive", "password": "hh_x", "host": "h:port", "port": 80}', "Connection field: host: "),
         ('{"conn_type": "honeyhive", "password": "hh_x", "host": "h", "port": 99999}', "Connection field: port: "),
         ('{"conn_type": "honeyhive", "password": "hh_x", "host": "[::1", "port": 80}', "Connection field: host: "),
-        ('{"conn_type": "honeyhive", "password": "hh_x", "extra": "no JSON"}', "Connection field: extra: "),
-        ('{"conn_type": "honeyhive", "password": "hh_x", "extra": "[1]"}', "Connection field: extra: "),
-        ("honeyhive://:hh_x@h?__extra__=no-JSON", "Connection field: extra: "),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "extra": "no JSON"}', ODD_EXTRA),
+        ('{"conn_type": "honeyhive", "password": "hh_x", "extra": "[1]"}', ODD_EXTRA),
+        ("honeyhive://:hh_x@h?__extra__=no-JSON", ODD_EXTRA),
         ('{"conn_type": "honeyhive", "password": "hh_x", "port": "port"}', "Connection: "),
         ("honeyhive://:hh_x@h:port/https", "Connection: "),
         ("honeyhive://:hh_x@[::1/https", "Connection: "),
