@@ -169,6 +169,7 @@ def test_mapped_projects_have_a_folder_each(serve, connect, output):
         assert len([json.loads(line) for line in data.splitlines()]) == 300
 
 
+@pytest.mark.skipif(AIRFLOW_2, reason="dag.test() of Airflow 2 does not register an alias that a task has as an inlet")
 def test_the_asset_and_later_tasks_see_the_filled_path(sandbox, output):
     with DAG("paths", schedule="@daily", start_date=DAY.replace(year=2025), catchup=False) as dag:
         export = HoneyHiveExportEventsOperator(
