@@ -38,7 +38,8 @@ def export(api_url, output_url, conn_id):
     logging.disable(logging.WARNING)
     client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=api_url))
     path = ObjectStoragePath(output_url, conn_id=conn_id)
-    export_events(client, DEMO, path, ExportOptions(max_file_size=50_000, page_size=200, concurrency=2))
+    options = ExportOptions(max_file_size=50_000, page_size=200, concurrency=2, on_shrink="replace")
+    export_events(client, DEMO, path, options)
 
 def answer(*numbers):
     # In one write, so that answers do not mix.

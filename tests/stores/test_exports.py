@@ -31,7 +31,8 @@ from tests.unit.export.test_exporter import DAY, DEMO, GENERATED
 if TYPE_CHECKING:
     from .places import Place
 
-SMALL_PARTS = ExportOptions(max_file_size=50_000, page_size=200, concurrency=2)
+#: Some of these tests delete events, and replace an export by a smaller one.
+SMALL_PARTS = ExportOptions(max_file_size=50_000, page_size=200, concurrency=2, on_shrink="replace")
 FOLDER_AND_OBJECT = pytest.mark.parametrize("name", ["out", "out/one.jsonl.gz"])
 
 
@@ -100,7 +101,7 @@ def test_no_events_give_a_manifest_alone(sandbox_with, client_of, place):
 def test_an_object_that_becomes_empty_stays(sandbox_with, client_of, place, name):
     sandbox = sandbox_with(**GENERATED)
     for events in (300, 0):
-        manifest = export_events(client_of(sandbox), DEMO, place.path(name))
+        manifest = export_events(client_of(sandbox), DEMO, place.path(name), SMALL_PARTS)
         Manifest.read(place.path(name)).verify()
         assert [(part.path, part.event_count) for part in manifest.files] == [(name, events)]
         assert place.names() == {name, f"{name}.manifest.json"}
@@ -110,7 +111,7 @@ def test_an_object_that_becomes_empty_stays(sandbox_with, client_of, place, name
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
 def test_every_format_and_partitions_land_whole_and_are_replaced_whole(sandbox_with, client_of, place, file_format):
     sandbox = sandbox_with(count=600, **GENERATED)
-    options = ExportOptions(file_format=file_format, partition_by=("event_date", "event_type"))
+    options = ExportOptions(file_format=file_format, partition_by=("event_date", "event_type"), on_shrink="replace")
     for left in (600, 1):
         sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[left:])
         manifest = export_events(client_of(sandbox), DEMO, place.path("out"), options)
