@@ -163,7 +163,7 @@ def storage_path(output_path: Any, conn_id: str | None, argument: str = "output_
     """
     check_absolute(output_path, argument)
     scheme, separator, rest = str(output_path).partition("://")
-    wanted = conn_id or getattr(output_path, "conn_id", None)
+    wanted = conn_id or _own_connection(output_path)
     if isinstance(output_path, str):
         # As ObjectStoragePath takes it.
         wanted = wanted or rest.partition("/")[0].rpartition("@")[0]
@@ -181,6 +181,12 @@ def storage_path(output_path: Any, conn_id: str | None, argument: str = "output_
             "airflow-provider-honeyhive[s3], [gcs] or [azure]",
         ) from None
     return output_path
+
+
+def _own_connection(path: Any) -> str | None:
+    """Return the connection that a path object brings; Airflow 2.11 has it among the options of the store."""
+    found: str | None = getattr(path, "conn_id", None) or getattr(path, "storage_options", {}).get("conn_id")
+    return found
 
 
 def _check_connection(conn_id: str, argument: str) -> None:
