@@ -19,7 +19,6 @@ from airflow_provider_honeyhive.export.claim import asked_alike, same_project
 from airflow_provider_honeyhive.formats.content_index import (
     ExportedContent,
     IndexFile,
-    count_records,
     index_problems,
     packed_records,
 )
@@ -126,8 +125,7 @@ def sort_out(files: Iterable[PartFile]) -> Published:
             reason = rest.partition("/")[0].partition("=")[2]
             corrections.append(CorrectionFile(reason=reason, **file.model_dump()))
         elif folder.startswith(INDEX_PARTITION):
-            count = count_records(file.size_bytes)
-            index = IndexFile(path=file.path, record_count=count, size_bytes=file.size_bytes, sha256=file.sha256)
+            index = IndexFile.of(file)
         else:
             events.append(file)
     return Published(events, corrections, index)

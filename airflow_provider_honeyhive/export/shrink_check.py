@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportWouldShrinkError
 from airflow_provider_honeyhive.export.claim import differing, published_by
-from airflow_provider_honeyhive.formats.content_index import IndexFile, count_records, identity_of, read_index
+from airflow_provider_honeyhive.formats.content_index import IndexFile, identity_of, read_index
 from airflow_provider_honeyhive.formats.datafile import event_ids
 from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.export_facts import ReplacedFacts
@@ -121,7 +121,7 @@ def _compare(
     all, and the second is None.
     """
     store, layout = place.store, place.layout
-    index = next((_index_of(file.part) for file in files if file.partition == INDEX_PARTITION), None)
+    index = next((IndexFile.of(file.part) for file in files if file.partition == INDEX_PARTITION), None)
     data = [file.part for file in files if file.partition != INDEX_PARTITION]
     published = [*old.files, *old.corrections]
     if sorted(part.sha256 for part in published) == sorted(part.sha256 for part in data):
@@ -170,15 +170,6 @@ def _add_old(comparison: _Comparison, store: Store, path: str, records: Iterable
         )
         return False
     return True
-
-
-def _index_of(part: PartFile) -> IndexFile:
-    return IndexFile(
-        path=part.path,
-        record_count=count_records(part.size_bytes),
-        size_bytes=part.size_bytes,
-        sha256=part.sha256,
-    )
 
 
 def _indexed(store: Store, index: IndexFile) -> Iterator[Record]:

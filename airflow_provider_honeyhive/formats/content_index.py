@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.formats.datafile import PartFile
 
 
 _IDENTITY_BYTES, _CONTENT_BYTES = 16, 8
@@ -227,6 +228,15 @@ class IndexFile(StoredModel):
     record_count: Count
     size_bytes: Count
     sha256: Sha256
+
+    @classmethod
+    def of(cls, file: PartFile) -> IndexFile:
+        """Return what an index is that was written as any other file.
+
+        :param file: its path, size and hash.
+        """
+        count = count_records(file.size_bytes)
+        return cls(path=file.path, record_count=count, size_bytes=file.size_bytes, sha256=file.sha256)
 
 
 def index_problems(index: IndexFile, chunks: Iterable[bytes]) -> Iterator[str]:
