@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -92,20 +92,29 @@ class Page:
         return [load_event(raw) for raw in self.raw_events]
 
 
-@cache
-def _envelope_decoder() -> Any:
-    """Return what splits an answer, and refuses it at the event that is too many.
+_NOTHING = msgspec.Raw()
 
-    So not with a list, which is built to its end before its length is looked at, but with a structure of so many
-    fields, which a list that is shorter fills from the front.
-    """
-    places: list[Any] = [(f"event_{number}", msgspec.Raw, None) for number in range(MOST_EVENTS)]
-    events = msgspec.defstruct("_Events", places, array_like=True, forbid_unknown_fields=True, gc=False)
+#: An answer of at most so many bytes may be split into a list: whatever is in it, that takes some 5 MB.
+_SMALL_ANSWER_BYTES = 2**17
+
+
+def _decoder(events: Any) -> Any:
     members: list[Any] = [("events", events), ("totalEvents", msgspec.Raw, _NOTHING), ("count", msgspec.Raw, _NOTHING)]
     return msgspec.json.Decoder(msgspec.defstruct("_Envelope", members))
 
 
-_NOTHING = msgspec.Raw()
+_small_decoder = _decoder(Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MOST_EVENTS)])
+
+
+@cache
+def _large_decoder() -> Any:
+    """Return what splits an answer of any size, and refuses it at the event that is too many.
+
+    So not with a list, which is built to its end before its length is looked at, but with a structure of so many
+    fields, which a list that is shorter fills from the front. Making that takes as long as some thousand events do.
+    """
+    places: list[Any] = [(f"event_{number}", msgspec.Raw, None) for number in range(MOST_EVENTS)]
+    return _decoder(msgspec.defstruct("_Events", places, array_like=True, forbid_unknown_fields=True, gc=False))
 
 
 def decode_page(body: bytes | memoryview, limit: int) -> Page:
@@ -125,10 +134,14 @@ def decode_page(body: bytes | memoryview, limit: int) -> Page:
 
 
 def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:
-    envelope = _envelope_decoder().decode(body)
-    texts = msgspec.structs.astuple(envelope.events)
-    if texts[-1] is None:
-        texts = texts[: texts.index(None)]
+    if len(body) <= _SMALL_ANSWER_BYTES:
+        envelope = _small_decoder.decode(body)
+        texts = envelope.events
+    else:
+        envelope = _large_decoder().decode(body)
+        texts = msgspec.structs.astuple(envelope.events)
+        if texts[-1] is None:
+            texts = texts[: texts.index(None)]
     heads = [strict_head_decoder.decode(text) for text in texts]
     raws: list[RawEvent] = [memoryview(text) for text in texts]
     if _has_line_breaks(body):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_honeyhive.api.pages import MOST_EVENTS, decode_page
+from airflow_provider_honeyhive.api.pages import MOST_EVENTS, _large_decoder, decode_page
 from airflow_provider_honeyhive.events.raw import check_json, load_event
 from airflow_provider_honeyhive.exceptions import HoneyHiveResponseError
 from airflow_provider_honeyhive.export.xcom import fit_for_xcom
@@ -181,7 +181,7 @@ MANY_VALUES = {
 @pytest.mark.parametrize("place", MANY_VALUES.values(), ids=MANY_VALUES)
 def test_an_answer_of_many_small_values_takes_no_more_memory_than_some_copies_of_it(place, value):
     body = place % b",".join([value] * MANY)
-    decode_page(b'{"events":[]}', 1)
+    _large_decoder()
     tracemalloc.start()
     try:
         decode_page(body, 1_000)
@@ -193,8 +193,26 @@ def test_an_answer_of_many_small_values_takes_no_more_memory_than_some_copies_of
     assert peak < 4 * len(body) + 4_000_000
 
 
+@pytest.mark.parametrize("value", [b"{}", b"1"])
+def test_a_small_answer_of_many_small_values_takes_little_memory_too(value):
+    body = b'{"events":[%b]}' % b",".join([value] * (2**17 // (len(value) + 1) - 10))
+    tracemalloc.start()
+    with pytest.raises(HoneyHiveResponseError):
+        decode_page(body, 1_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6_000_000
+
+
+def test_a_small_answer_needs_nothing_that_is_made_for_large_ones():
+    _large_decoder.cache_clear()
+    assert len(decode_page(b'{"events":[%b]}' % b",".join([b'{"text":"%b"}' % (b"x" * 10_000)] * 10), 10)) == 10
+    assert _large_decoder.cache_info().currsize == 0
+
+
 def test_an_answer_of_many_names_takes_no_more_memory_than_a_few():
     body = b"{%b}" % b",".join(b'"%d":1' % number for number in range(200_000))
+    _large_decoder()
     tracemalloc.start()
     with pytest.raises(HoneyHiveResponseError, match='no list "events" but'):
         decode_page(body, 1)
