@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.api.endpoints import Endpoint, candidates
@@ -125,7 +126,8 @@ class HoneyHiveClient:
         """
         largest = self.settings.max_response_bytes
         wanted = _Wanted(request, date_range, page, limit, min(max_bytes or largest, largest), concurrency)
-        policy = retrying(
+        return retrying(
+            partial(self._fetch, wanted),
             max_retries=self.settings.max_retries,
             total_time=self._transport.total_time,
             may_shrink=limit > 1,
@@ -133,7 +135,6 @@ class HoneyHiveClient:
             sleep=self._sleep,
             on_retry=self._count_retry,
         )
-        return policy(self._fetch, wanted)
 
     def _fetch(self, wanted: _Wanted) -> Page:
         if self.is_stopped:

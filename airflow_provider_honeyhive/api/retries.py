@@ -5,9 +5,10 @@ One policy for all requests. It knows the errors of :mod:`~airflow_provider_hone
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import tenacity
+import itertools
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
@@ -21,6 +22,8 @@ from airflow_provider_honeyhive.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+Answer = TypeVar("Answer")
 
 log = get_logger(__name__)
 
@@ -74,6 +77,7 @@ def is_heavy(error: BaseException | None) -> bool:
 
 
 def retrying(
+    call: Callable[[], Answer],
     *,
     max_retries: int,
     total_time: float,
@@ -81,11 +85,12 @@ def retrying(
     leaves_long_waits: bool,
     sleep: Callable[[float], None],
     on_retry: Callable[[], None],
-) -> tenacity.Retrying:
-    """Return what calls a function again and again: it returns the answer, or raises the last error.
+) -> Answer:
+    """Call a function again and again; return its answer, or raise the last error.
 
-    That error is a HoneyHiveError, and knows the number of attempts.
+    An error that it was called again for knows the number of attempts.
 
+    :param call: what to call.
     :param max_retries: how often it is called again at most.
     :param total_time: seconds from the first call after which no wait ends.
     :param may_shrink: leave a page that looks too heavy to the caller, who can ask for less.
@@ -93,55 +98,34 @@ def retrying(
         elsewhere. Otherwise it is waited for, up to ``LONGEST_RETRY_AFTER_S``.
     :param sleep: waits for seconds.
     :param on_retry: called before each wait.
+    :raises HoneyHiveError: it will not pass, or has not.
     """
-
-    def before_wait(state: tenacity.RetryCallState) -> None:
+    begun = time.monotonic()
+    for attempt in itertools.count(1):
+        try:
+            return call()
+        except HoneyHiveError as error:
+            if not error.retryable or isinstance(error, ExportStoppedError):
+                raise
+            wait = _wait(error, attempt)
+            if (
+                attempt > max_retries
+                or time.monotonic() - begun + wait >= total_time
+                or (may_shrink and attempt >= HEAVY_PAGE_TRIES and is_heavy(error))
+                or (leaves_long_waits and asks_for_long_wait(error))
+            ):
+                error.attempts = attempt
+                raise
+            log_line = str(error)
         on_retry()
-        wait = state.next_action.sleep if state.next_action else 0.0
-        log.warning("Try %d failed, next one in %.1f s: %s", state.attempt_number, wait, _error_of(state))
-
-    stops: list[Callable[[tenacity.RetryCallState], bool]] = [
-        tenacity.stop_after_attempt(max_retries + 1),
-        tenacity.stop_before_delay(total_time),
-    ]
-    if may_shrink:
-        stops.append(_is_heavy_again)
-    if leaves_long_waits:
-        stops.append(lambda state: asks_for_long_wait(_error_of(state)))
-    return tenacity.Retrying(
-        sleep=sleep,
-        retry=tenacity.retry_if_exception(_may_pass),
-        wait=_wait,
-        stop=lambda state: any(stop(state) for stop in stops),
-        before_sleep=before_wait,
-        retry_error_callback=_raise_last,
-    )
+        log.warning("Try %d failed, next one in %.1f s: %s", attempt, wait, log_line)
+        sleep(wait)
+    raise AssertionError  # pragma: no cover - it counts without end
 
 
-def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, HoneyHiveError) and error.retryable and not isinstance(error, ExportStoppedError)
-
-
-def _is_heavy_again(state: tenacity.RetryCallState) -> bool:
-    return is_heavy(_error_of(state)) and state.attempt_number >= HEAVY_PAGE_TRIES
-
-
-_backoff = tenacity.wait_exponential_jitter(initial=FIRST_BACKOFF_S, max=MAX_BACKOFF_S, jitter=FIRST_BACKOFF_S)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    asked = wait_asked_by(_error_of(state))
-    wait = _backoff(state)
+def _wait(error: HoneyHiveError, attempt: int) -> float:
+    # As many doublings as get to the longest wait, since the number of one more may be too large.
+    doubled: float = FIRST_BACKOFF_S * 2 ** min(attempt - 1, 10)
+    wait = min(doubled + random.uniform(0, FIRST_BACKOFF_S), MAX_BACKOFF_S)  # noqa: S311 - no secret
+    asked = wait_asked_by(error)
     return wait if asked is None else max(min(asked, LONGEST_RETRY_AFTER_S), min(wait, FIRST_BACKOFF_S))
-
-
-def _raise_last(state: tenacity.RetryCallState) -> Any:
-    error = _error_of(state)
-    if isinstance(error, HoneyHiveError):
-        error.attempts = state.attempt_number
-        raise error
-    raise RuntimeError("a retry ended without an error")  # pragma: no cover - tenacity's contract

@@ -9,6 +9,9 @@ from airflow_provider_honeyhive.cli.terminal import OK
 from airflow_provider_honeyhive.display import write_line
 from airflow_provider_honeyhive.storage.paths import path_of
 
+#: Below the options of the command's help.
+EPILOG = "{codes}"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to a parser."""

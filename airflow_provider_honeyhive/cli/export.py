@@ -67,7 +67,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|B|KB|MB|GB|KIB|MIB|GIB)")
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
-KEY_HELP = """\
+#: Below the options of the command's help.
+EPILOG = """\
 API key and base URL of the API:
   1. of --connection-uri, such as honeyhive://:KEY@HOST:PORT/https?endpoint=search&timeout=60
      (extras as in Airflow), or the same as JSON; what it leaves out of key and URL is
@@ -77,7 +78,8 @@ API key and base URL of the API:
   3. without such a key, of AIRFLOW_CONN_HONEYHIVE_DEFAULT, in the forms of --connection-uri
 Everybody on the machine can see the key in a command (ps). Better set a variable, and leave
 the key out of --connection-uri.
-"""
+
+{codes}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

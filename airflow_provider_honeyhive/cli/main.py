@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_honeyhive import __version__
-from airflow_provider_honeyhive.cli import cleanup as cleanup_command
-from airflow_provider_honeyhive.cli import export as export_command
-from airflow_provider_honeyhive.cli import verify as verify_command
 from airflow_provider_honeyhive.cli.terminal import (
     INTERRUPTED,
     MEANINGS,
@@ -23,11 +22,21 @@ from airflow_provider_honeyhive.cli.terminal import (
 )
 from airflow_provider_honeyhive.display import shown, write_error
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
-from airflow_provider_honeyhive.sandbox import command as sandbox_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
+#: Command -> the module with its options, and what it does. A process imports that of its own command alone.
+_COMMANDS = {
+    "export": ("airflow_provider_honeyhive.cli.export", "export the events of a window to files"),
+    "verify": (
+        "airflow_provider_honeyhive.cli.verify",
+        "check exports against their manifests, and windows for gaps and overlaps",
+    ),
+    "cleanup": ("airflow_provider_honeyhive.cli.cleanup", "remove what exports that failed for good have left"),
+    "sandbox": ("airflow_provider_honeyhive.sandbox.command", "serve a stand-in HoneyHive on loopback"),
+}
 
 _OPTION = re.compile(r"--[a-z]+(?:-[a-z]+)*|-[A-Za-z]")
 
@@ -49,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: of the command line; default: the process's own.
     :raises SystemExit: wrong usage, or help was asked for.
     """
-    parser = build_parser()
-    options, unknown = parser.parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    # No option before the command has a value, so that the first word that is no option is the command.
+    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
+    options, unknown = parser.parse_known_args(words)
     if unknown:
         # Only what is written as names of options are: all else may be a key.
         names = [name for name in (word.partition("=")[0] for word in unknown) if _OPTION.fullmatch(name)]
@@ -69,8 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of all commands.
+
+    :param command: the one whose options the parser needs to know; None: all of them.
+    """
     codes = "Exit codes:\n" + "".join(f"  {code:>3}  {meaning}\n" for code, meaning in MEANINGS.items())
     parser = _Parser(
         prog="python -m airflow_provider_honeyhive",
@@ -81,20 +95,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module, summary, epilog in (
-        ("export", export_command, "export the events of a window to files", f"{export_command.KEY_HELP}\n{codes}"),
-        ("verify", verify_command, "check exports against their manifests, and windows for gaps and overlaps", codes),
-        ("cleanup", cleanup_command, "remove what exports that failed for good have left", codes),
-        ("sandbox", sandbox_command, "serve a stand-in HoneyHive on loopback", None),
-    ):
-        command = commands.add_parser(
+    for name, (module_name, summary) in _COMMANDS.items():
+        one = commands.add_parser(
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
-            epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        if command in (None, name):
+            module = import_module(module_name)
+            one.epilog = module.EPILOG.format(codes=codes)
+            module.add_arguments(one)
+            one.set_defaults(run=module.run)
     return parser

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.export.catalog import Verdict
 
 
+#: Below the options of the command's help.
+EPILOG = "{codes}"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to a parser."""
     parser.add_argument(

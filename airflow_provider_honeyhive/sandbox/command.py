@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.sandbox.server import LoggedRequest
 
 
+#: Below the options of the command's help: nothing.
+EPILOG = ""
+
 #: Requests of which the sandbox keeps what it was asked, so that its memory does not grow for days.
 KEPT_REQUESTS = 1_000
 

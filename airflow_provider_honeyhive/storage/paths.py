@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.storage.azure import AzureStore
 from airflow_provider_honeyhive.storage.base import Store, failing
-from airflow_provider_honeyhive.storage.gcs import GcsStore
 from airflow_provider_honeyhive.storage.local import LocalStore
-from airflow_provider_honeyhive.storage.object_store import FsspecStore
-from airflow_provider_honeyhive.storage.s3 import S3Store
 from airflow_provider_honeyhive.storage.tree import LONGEST_SEGMENT
 
 #: Schemes of the local disk, which needs no connection.
@@ -25,12 +22,15 @@ LOCAL_PROTOCOLS = {"file", "local"}
 
 _AZURE_PROTOCOLS = {"abfs", "abfss", "adl", "az"}
 
-#: By protocol; all others: what fsspec alone can do.
-_STORES: dict[str, type[FsspecStore]] = {
-    **dict.fromkeys(("s3", "s3a"), S3Store),
-    **dict.fromkeys(("gs", "gcs"), GcsStore),
-    **dict.fromkeys(_AZURE_PROTOCOLS, AzureStore),
+#: Protocol -> module and class of its store, imported for such a path alone.
+_STORES = {
+    **dict.fromkeys(("s3", "s3a"), ("s3", "S3Store")),
+    **dict.fromkeys(("gs", "gcs"), ("gcs", "GcsStore")),
+    **dict.fromkeys(_AZURE_PROTOCOLS, ("azure", "AzureStore")),
 }
+
+#: The store of all other protocols: what fsspec alone can do.
+_ANY_STORE = ("object_store", "FsspecStore")
 
 #: A scheme that is followed by one slash or none, where two belong.
 _SLASHES_MISSING = re.compile(rf"({'|'.join(sorted({*LOCAL_PROTOCOLS, *_STORES}))}):(?!//)/*(.*)", re.DOTALL)
@@ -115,8 +115,10 @@ def open_store(path: Any) -> Store:
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if protocols & LOCAL_PROTOCOLS:
         return LocalStore(Path(path.path))
-    kind = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), FsspecStore)
-    return kind(fs, path.path, url)
+    module, name = next((_STORES[protocol] for protocol in protocols if protocol in _STORES), _ANY_STORE)
+    kind = getattr(import_module(f"airflow_provider_honeyhive.storage.{module}"), name)
+    store: Store = kind(fs, path.path, url)
+    return store
 
 
 def _without_user(path: Any) -> str:

@@ -43,7 +43,7 @@ class Call:
 
     def made(self, **changed) -> str:
         arguments = {"max_retries": 8, "total_time": 2_700.0, "may_shrink": False, "leaves_long_waits": False}
-        return retrying(**{**arguments, **changed}, sleep=self.waits.append, on_retry=self._note)(self)
+        return retrying(self, **{**arguments, **changed}, sleep=self.waits.append, on_retry=self._note)
 
     def _note(self) -> None:
         self.retries += 1
