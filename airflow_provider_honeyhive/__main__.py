@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+# A plugin of pydantic would see all that it checks, the key included. To look for some takes longer than all of an
+# export's own models; whoever sets this gets them.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from airflow_provider_honeyhive.cli.main import main
 

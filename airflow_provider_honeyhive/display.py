@@ -13,6 +13,7 @@ import logging
 import re
 import sys
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,45 +51,41 @@ _NAMES = (
 
 _NOT_IN_URL = r"\s'\"<>"
 
-#: What holds a secret by its shape -> what is shown of it. ``KEY`` is the word that our own texts have in its place.
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+#: What holds a secret by its shape: a character that each such text has, if there is one, a pattern, and what is shown
+#: of it. ``KEY`` is the word that our own texts have in its place.
+_SHAPES: tuple[tuple[str, str, str], ...] = (
     # A user and a password before a host; a password may hold @ or /, but is no port.
     (
-        re.compile(
-            rf"//[^{_NOT_IN_URL}/@:?#]{{0,200}}:(?!KEY@|\d{{1,5}}(?![^{_NOT_IN_URL}/?#]))"
-            rf"(?:[^{_NOT_IN_URL}/]{{0,500}}@|[^{_NOT_IN_URL}@]{{0,500}}@)"
-        ),
+        "@",
+        rf"//[^{_NOT_IN_URL}/@:?#]{{0,200}}:(?!KEY@|\d{{1,5}}(?![^{_NOT_IN_URL}/?#]))"
+        rf"(?:[^{_NOT_IN_URL}/]{{0,500}}@|[^{_NOT_IN_URL}@]{{0,500}}@)",
         f"//{HIDDEN}@",
     ),
     # A token before a host. (In abfs://container@account it would be no secret.)
-    (re.compile(rf"(https?://)[^{_NOT_IN_URL}/@:?#]{{1,500}}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    ("@", rf"(?i)(https?://)[^{_NOT_IN_URL}/@:?#]{{1,500}}@", rf"\1{HIDDEN}@"),
     # The query of a signed URL, and the token of an upload.
-    (
-        re.compile(rf"(https?://[^{_NOT_IN_URL}?]{{0,2000}}\?)[^{_NOT_IN_URL}]+", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(rf"(?<![a-z0-9])((?:{_NAMES})=)[^\s&'\";,]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    ("?", rf"(?i)(https?://[^{_NOT_IN_URL}?]{{0,2000}}\?)[^{_NOT_IN_URL}]+", rf"\1{HIDDEN}"),
+    ("=", rf"(?i)(?<![a-z0-9])((?:{_NAMES})=)[^\s&'\";,]+", rf"\1{HIDDEN}"),
     # JSON or Python's own, quoted once more or not.
     (
-        re.compile(
-            rf"(['\"](?:[\w-]{{0,50}}[-_])?(?:{_NAMES})\\{{0,8}}['\"]\s{{0,9}}:\s{{0,9}}(\\{{0,8}})(['\"]))"
-            r"(?:(?!\2\3)(?:\\.|[^\\]))+",
-            re.IGNORECASE | re.DOTALL,
-        ),
+        ":",
+        rf"(?is)(['\"](?:[\w-]{{0,50}}[-_])?(?:{_NAMES})\\{{0,8}}['\"]\s{{0,9}}:\s{{0,9}}(\\{{0,8}})(['\"]))"
+        r"(?:(?!\2\3)(?:\\.|[^\\]))+",
         rf"\1{HIDDEN}",
     ),
     # A word after the name of the scheme is no secret: those hold digits or such marks.
     (
-        re.compile(
-            rf"(\b(?:bearer|basic|sharedkey\w{{0,9}})\s{{1,9}})(?=[^{_NOT_IN_URL}]{{0,500}}[\d_=])[^{_NOT_IN_URL},;]+",
-            re.IGNORECASE,
-        ),
+        "",
+        rf"(?i)(\b(?:bearer|basic|sharedkey\w{{0,9}})\s{{1,9}})(?=[^{_NOT_IN_URL}]{{0,500}}[\d_=])[^{_NOT_IN_URL},;]+",
         rf"\1{HIDDEN}",
     ),
 )
 
-#: Secrets of this process, and what finds them.
-_secrets: dict[str, re.Pattern[str]] = {}
+#: Secrets of this process.
+_secrets: dict[str, None] = {}
+
+#: One of these is in each escape of a character.
+_ESCAPES = re.compile(r"[\\%&]")
 
 
 # -------------------------------------------------------------------------------------------------- one text
@@ -173,19 +170,26 @@ def hide(secret: str | None) -> None:
     :param secret: ASCII, such as the API key; None, or a text too short to be one, hides nothing.
     """
     if secret is not None and len(secret) >= _SHORTEST_SECRET:
-        _secrets.setdefault(secret, _pattern_of(secret))
+        _secrets[secret] = None
 
 
 def _without_secrets(text: str) -> str:
+    has_escapes = _ESCAPES.search(text) is not None
     # A copy, since another thread may hide one more.
-    for pattern in tuple(_secrets.values()):
-        text = pattern.sub(HIDDEN, text)
-    for shape, replacement in _SHAPES:
-        text = shape.sub(replacement, text)
+    for secret in tuple(_secrets):
+        text = _spelled(secret).sub(HIDDEN, text) if has_escapes else text.replace(secret, HIDDEN)
+    for mark, shape, replacement in _SHAPES:
+        if mark in text:
+            text = _compiled(shape).sub(replacement, text)
     return text
 
 
-def _pattern_of(secret: str) -> re.Pattern[str]:
+#: Compiled when the first text needs it: that takes a while, and most processes show few kinds of texts.
+_compiled = cache(re.compile)
+
+
+@cache
+def _spelled(secret: str) -> re.Pattern[str]:
     return re.compile("".join(map(_spellings, secret)))
 
 

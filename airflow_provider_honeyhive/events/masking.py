@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_honeyhive.events.keyed_hash import key_id, redacted
-from airflow_provider_honeyhive.events.measured import measured
 from airflow_provider_honeyhive.events.scan import (
     after_scalars,
     after_value,
@@ -114,6 +113,11 @@ class Masker:
         self._active = rules.active
         self._measures = not rules.include_content
         self._redacts = bool(rules.redact) or self._measures
+        if self._measures:
+            # Here, since its patterns take a while to compile, and most exports need none of them.
+            from airflow_provider_honeyhive.events.measured import measured  # noqa: PLC0415
+
+            self._measured = measured
 
     @property
     def key_id(self) -> str | None:
@@ -139,7 +143,7 @@ class Masker:
         masked = _spliced(raw, event.edits) if event.edits else raw
         if not self._measures:
             return masked
-        return measured(masked, self._redacted if self._key else None, _hashes(event.edits))
+        return self._measured(masked, self._redacted if self._key else None, _hashes(event.edits))
 
     def _edit_object(self, event: _Event, start: int, end: int, place: _Place, depth: int = 0) -> None:
         # Run for each member there is: nothing is called for those that no path names.

@@ -22,10 +22,9 @@ from airflow_provider_honeyhive.exceptions import (
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
-from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction, processor_pool
+from airflow_provider_honeyhive.export.file_kinds import sort_out
 from airflow_provider_honeyhive.export.lengths import check_lengths
-from airflow_provider_honeyhive.export.lookback import Lookback, sort_out
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import is_shards_folder
@@ -49,7 +48,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
-    from airflow_provider_honeyhive.export.lookback import CorrectionEncoder
+    from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
+    from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Lookback
     from airflow_provider_honeyhive.formats.datafile import PartFile
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
@@ -261,11 +261,13 @@ class _Export:
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
         self._repeated_ids = reading.repeated_ids
-        if isinstance(reading, SessionsExtraction):
-            self._session_count = reading.session_count
+        self._session_count = reading.session_count
         return staged
 
     def _read_again(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[StagedFile]:
+        # Here, as below: most exports need none of it, and are done sooner without.
+        from airflow_provider_honeyhive.export.lookback import Lookback  # noqa: PLC0415
+
         def read(window: Window, place: Destination, encoder: CorrectionEncoder) -> list[StagedFile]:
             return self._reading(window, place, encoder, pool, Progress()).run()[1]
 
@@ -291,6 +293,8 @@ class _Export:
         }
         if self._request.sessions is None:
             return WindowExtraction(window, **common)
+        from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction  # noqa: PLC0415
+
         return SessionsExtraction(self._request.model_copy(update={"window": window}), **common)
 
     def _footer(self) -> dict[str, str]:

@@ -122,6 +122,9 @@ class WindowExtraction(Extraction):
     :param common: arguments of :class:`Extraction`.
     """
 
+    #: Here nothing is known of sessions.
+    session_count = None
+
     def __init__(self, window: Window | None, **common: Any) -> None:
         super().__init__(**common)
         self._window = window

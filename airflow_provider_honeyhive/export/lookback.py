@@ -7,7 +7,6 @@ cannot come late. What earlier runs have written is known from the destination a
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from itertools import islice
@@ -18,11 +17,9 @@ from airflow_provider_honeyhive.export.catalog import Export, find_exports
 from airflow_provider_honeyhive.export.claim import asked_alike, same_project
 from airflow_provider_honeyhive.formats.content_index import (
     ExportedContent,
-    IndexFile,
     index_problems,
     packed_records,
 )
-from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
 from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
 from airflow_provider_honeyhive.models.window import Window, format_time, from_micros, parse_time, to_micros
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.events.raw import RawEvent
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.formats.datafile import CorrectionFile
     from airflow_provider_honeyhive.formats.encoder import Block, BlockEncoder
     from airflow_provider_honeyhive.manifest import Manifest
     from airflow_provider_honeyhive.storage.base import Store
@@ -95,40 +93,6 @@ def _moved(block: Block, reason: Reason) -> Block:
     if block.partition == INDEX_PARTITION:
         return block
     return block._replace(partition=f"{CORRECTIONS_FOLDER}/{REASON_KEY}={reason}/{block.partition}".rstrip("/"))
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The files of an export by what they are.
-
-    :param events: of the window.
-    :param corrections: of windows before it.
-    :param index: of both, None where there is nothing in it.
-    """
-
-    events: list[PartFile]
-    corrections: list[CorrectionFile]
-    index: IndexFile | None
-
-
-def sort_out(files: Iterable[PartFile]) -> Published:
-    """Tell files apart by their names.
-
-    :param files: under the names that they have when they are published.
-    """
-    events: list[PartFile] = []
-    corrections: list[CorrectionFile] = []
-    index = None
-    for file in files:
-        folder, _, rest = file.path.partition("/")
-        if folder == CORRECTIONS_FOLDER:
-            reason = rest.partition("/")[0].partition("=")[2]
-            corrections.append(CorrectionFile(reason=reason, **file.model_dump()))
-        elif folder.startswith(INDEX_PARTITION):
-            index = IndexFile.of(file)
-        else:
-            events.append(file)
-    return Published(events, corrections, index)
 
 
 #: Events that are looked for in other exports at once.
