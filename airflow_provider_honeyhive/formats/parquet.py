@@ -15,6 +15,7 @@ from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
 from airflow_provider_honeyhive.formats.compression import COMPRESS, DECOMPRESS
+from airflow_provider_honeyhive.formats.parquet_footer import footer_of
 from airflow_provider_honeyhive.formats.rows import Misfits, restore_event, to_rows
 
 if TYPE_CHECKING:
@@ -183,13 +184,17 @@ class ParquetFile:
         self._writer.add_key_value_metadata({key: value for key, value in metadata.items() if value})
         self._last_group_bytes = 0
         self._group_count = 0
+        #: What :func:`~.parquet_footer.joined_footer` takes, once the file is closed without an error.
+        self.footer = b""
 
     def __enter__(self) -> ParquetFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:
+            self._sink.last = bytearray()
             self._writer.close()
+            self.footer = footer_of(self._sink.last)
         # Else the sink is thrown away, and a footer would be wasted on it.
 
     @property
@@ -209,17 +214,23 @@ class ParquetFile:
 
 
 class _Counted:
-    """A sink as the file that pyarrow wants to write."""
+    """A sink as the file that pyarrow wants to write.
+
+    :param last: gets what is written from now on, if it is not None.
+    """
 
     closed = False
 
     def __init__(self, sink: Any) -> None:
         self._sink = sink
         self.size = 0
+        self.last: bytearray | None = None
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         self._sink.write(bytes(data))
+        if self.last is not None:
+            self.last += data
         self.size += size
         return size
 
