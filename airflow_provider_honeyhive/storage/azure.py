@@ -32,11 +32,8 @@ class AzureStore(ConditionalStore):
         for what, right in (("read", "read and list"), ("list", "list"), ("write", "write"), ("delete", "delete"))
     }
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write in one request."""
-        check_small(len(data), self.url(name))
-        with self._failing("write", name):
-            self._run(self._upload, self._key(name), data, overwrite=True)
+    def _write(self, key: str, data: bytes) -> None:
+        self._run(self._upload, key, data, overwrite=True)
 
     async def _upload(self, key: str, data: bytes, *, overwrite: bool, **condition: Any) -> None:
         container, blob, _ = self._fs.split_path(key)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from airflow_provider_honeyhive.display import get_logger, place_of, shown
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
@@ -12,7 +13,7 @@ from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME
 from airflow_provider_honeyhive.storage.denials import is_denied, lacks_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -114,6 +115,32 @@ class Sink(Protocol):
         """Append ``data``."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPiece:
+    """A piece of a file that is in the store already, made by ``create(name, piece_of=...)``.
+
+    :param name: of the piece.
+    :param size_bytes: of it.
+    """
+
+    name: str
+    size_bytes: int
+
+
+class LocalPiece(Protocol):
+    """A piece of a file that this process still holds."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Number of its bytes."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield its bytes, from the first one at each call."""
+
+
+Piece: TypeAlias = StoredPiece | LocalPiece
+
+
 class GuardedSink:
     """Tells errors of the store from errors of whoever writes.
 
@@ -151,6 +178,9 @@ class Store(Protocol):
     #: Whether it takes the right to delete a file to overwrite it.
     overwrites_by_deleting: bool
 
+    #: Whether :meth:`join` lets the store itself put pieces together, so that their bytes do not travel again.
+    joins: bool
+
     def url(self, name: str = "") -> str:
         """Return where ``name`` is, as a user would write it."""
 
@@ -160,8 +190,21 @@ class Store(Protocol):
     def length_problem(self, name: str) -> str | None:
         """Return why the store takes no file of such a length of name, None where it does."""
 
-    def create(self, name: str) -> AbstractContextManager[Sink]:
-        """Open ``name`` for writing; it shows whole at the end, and not at all after an exception inside."""
+    def create(self, name: str, *, piece_of: str | None = None) -> AbstractContextManager[Sink]:
+        """Open ``name`` for writing; it shows whole at the end, and not at all after an exception inside.
+
+        :param piece_of: the file that it becomes a piece of. Such a piece is good for nothing but :meth:`join` into
+            that file, and for :meth:`delete`; :meth:`files` lists it with its own size.
+        """
+
+    def join(self, target: str, pieces: Sequence[Piece]) -> None:
+        """Let ``target`` be these pieces one after the other, whole or not at all, replacing what has that name.
+
+        Pieces in the store stay as they are. Where not :attr:`joins`, all bytes are read and written again.
+
+        :param pieces: those in the store were made with ``target`` as their ``piece_of``; with another file, their
+            bytes may travel again.
+        """
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small file, visible whole or not at all, replacing what has that name."""
@@ -200,6 +243,12 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove files, those that are there, in as few requests as the store allows."""
+
+    def listing(self, folder: str = "") -> tuple[dict[str, int], list[str]]:
+        """Return what :meth:`files` and :meth:`folders` return, of one listing."""
 
     def files(self, folder: str = "") -> dict[str, int]:
         """Return the files right in ``folder``: names relative to it, and sizes in bytes."""

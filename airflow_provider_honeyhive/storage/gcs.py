@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import uuid
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE
-from airflow_provider_honeyhive.storage.object_store import ConditionalStore
+from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE, StoredPiece
+from airflow_provider_honeyhive.storage.joining import join_by_writing, side_by_side
+from airflow_provider_honeyhive.storage.local import beside
+from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
+from airflow_provider_honeyhive.storage.uploads import Pending
 
 if TYPE_CHECKING:
-    from airflow_provider_honeyhive.storage.base import Version
+    from collections.abc import Iterator, Sequence
+
+    from airflow_provider_honeyhive.storage.base import Piece, Version
+
+#: Objects that the store puts together in one request, at the most.
+MOST_COMPOSED = 32
 
 #: The status for a range of an object that has no bytes at all.
 _NO_SUCH_RANGE = 416
+
+
+def _groups(names: list[str]) -> Iterator[list[str]]:
+    """Yield names in groups, each to become one object; no more groups of several than leave few enough."""
+    position, excess = 0, len(names) - MOST_COMPOSED
+    while position < len(names):
+        size = min(MOST_COMPOSED, max(excess, 0) + 1)
+        yield names[position : position + size]
+        position, excess = position + size, excess - size + 1
 
 
 class GcsStore(ConditionalStore):
     """A prefix of a bucket on Google Cloud Storage; versions are what it calls generations."""
 
     overwrites_by_deleting = True
-    _listing = {"refresh": True}
+    joins = True
     _rights = {
         # Without the second, the store denies to say that an object is not there.
         "read": "storage.objects.get and storage.objects.list",
@@ -30,6 +52,90 @@ class GcsStore(ConditionalStore):
         "write": "storage.objects.create and .delete",
         "delete": "storage.objects.delete",
     }
+
+    def join(self, target: str, pieces: Sequence[Piece]) -> None:
+        """Compose objects; runs of local pieces become temporary objects beside the target first."""
+        pieces = [piece for piece in pieces if piece.size_bytes]
+        runs = [
+            (of_store, list(run)) for of_store, run in groupby(pieces, lambda piece: isinstance(piece, StoredPiece))
+        ]
+        if not any(of_store for of_store, _ in runs):
+            join_by_writing(self, target, pieces)
+        elif isinstance(pieces[0], StoredPiece) and len(pieces) == 1:
+            self.copy(pieces[0].name, target)
+        else:
+            self._join_runs(target, runs)
+
+    def _join_runs(self, target: str, runs: list[tuple[bool, list[Piece]]]) -> None:
+        pending, temporaries = Pending(), list[str]()
+
+        def temporary() -> str:
+            temporaries.append(beside(target, uuid.uuid4().hex))
+            return temporaries[-1]
+
+        def sources_of(run: tuple[bool, list[Piece]]) -> list[str]:
+            of_store, pieces = run
+            if of_store:
+                return [piece.name for piece in pieces if isinstance(piece, StoredPiece)]
+            name = temporary()
+            join_by_writing(self, name, pieces)
+            return [name]
+
+        def compose(sources: list[str], name: str | None = None) -> str:
+            if name is None and len(sources) == 1:
+                return sources[0]
+            name = name or temporary()
+            self._check_underway(pending, target)
+            with self._failing("write", target):
+                self._run(self._compose, [self._key(source) for source in sources], self._key(name))
+            return name
+
+        try:
+            with self._underway(pending):
+                sources = [name for names in side_by_side(sources_of, runs) for name in names]
+                while len(sources) > MOST_COMPOSED:
+                    sources = side_by_side(compose, _groups(sources))
+                compose(sources, target)
+        finally:
+            with suppress(DestinationError):
+                self.delete_all(temporaries)
+
+    async def _compose(self, sources: list[str], target: str) -> None:
+        bucket, name, _ = self._fs.split_path(target)
+        # As the driver has it for what is uploaded.
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        names = [{"name": self._fs.split_path(source)[1]} for source in sources]
+        body = {"sourceObjects": names, "destination": {"contentType": kind}}
+        await self._fs._call("POST", "b/{}/o/{}/compose", bucket, name, json=body)
+
+    def _list(self, folder: str) -> list[Entry]:
+        with self._failing("list", folder):
+            objects, prefixes = self._run(self._walk, self._key(folder), delimiter="/")
+        # An object that stands for the folder itself is not in it.
+        files = [Entry(name, int(item["size"]), is_folder=False) for name, item in objects.items() if name]
+        return files + [Entry(name, 0, is_folder=True) for name in prefixes if name]
+
+    def _modified(self, key: str) -> dict[str, datetime]:
+        objects, _ = self._run(self._walk, key)
+        return {f"{key}/{name}": datetime.fromisoformat(item["updated"]) for name, item in objects.items()}
+
+    async def _walk(self, key: str, **options: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Return the objects below a prefix by their names there, and the names of prefixes right below it."""
+        bucket, name, _ = self._fs.split_path(key)
+        prefix = f"{name}/" if name else ""
+        objects: dict[str, dict[str, Any]] = {}
+        prefixes: list[str] = []
+        options["fields"] = "items(name,size,updated),prefixes,nextPageToken"
+        while True:
+            try:
+                page = await self._fs._call("GET", "b/{}/o", bucket, prefix=prefix, json_out=True, **options)
+            except FileNotFoundError:
+                return {}, []
+            objects.update({item["name"].removeprefix(prefix): item for item in page.get("items", ())})
+            prefixes += [item.removeprefix(prefix).rstrip("/") for item in page.get("prefixes", ())]
+            if not page.get("nextPageToken"):
+                return objects, prefixes
+            options["pageToken"] = page["nextPageToken"]
 
     async def _read(self, key: str) -> tuple[bytes, Version]:
         url = self._fs.url(key)

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, GuardedSink, check_small, failing
+from airflow_provider_honeyhive.storage.joining import join_by_writing
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
 from airflow_provider_honeyhive.storage.tree import LONGEST_SEGMENT, Tree, open_file, open_new, reopened, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from airflow_provider_honeyhive.storage.base import Sink, Version
+    from airflow_provider_honeyhive.storage.base import Piece, Sink, Version
 
 
 #: Bytes of a small file that are read at once.
@@ -52,6 +53,7 @@ class LocalStore:
 
     reads_cheaply = True
     overwrites_by_deleting = False
+    joins = False
 
     def __init__(self, root: Path, tree: Tree | None = None) -> None:
         self._root = root
@@ -77,7 +79,7 @@ class LocalStore:
             return LocalStore(self._root / folder, self._tree.below(folder))
 
     @contextmanager
-    def create(self, name: str) -> Iterator[Sink]:
+    def create(self, name: str, *, piece_of: str | None = None) -> Iterator[Sink]:
         """Write beside the name, then rename onto it.
 
         Does not wait for the disk: :meth:`copy` does, for what gets its final name.
@@ -106,7 +108,7 @@ class LocalStore:
     @contextmanager
     def _beside(self, name: str) -> Iterator[str]:
         """Give a temporary name in the folder of ``name``; whatever has it in the end is removed."""
-        temporary = _beside(name, uuid.uuid4().hex)
+        temporary = beside(name, uuid.uuid4().hex)
         self._being_written.add(temporary)
         try:
             yield temporary
@@ -151,7 +153,7 @@ class LocalStore:
                 folder, leaf = stack.enter_context(self._tree.parent(name, make=version is None))
             except FileNotFoundError:
                 return False
-            temporary = _beside(leaf, sha256(leaf.encode(errors="surrogateescape")).hexdigest()[:32])
+            temporary = beside(leaf, sha256(leaf.encode(errors="surrogateescape")).hexdigest()[:32])
             listing = reopened(folder)
             with _locked(listing):
                 found = _found(folder, leaf, where)
@@ -221,20 +223,36 @@ class LocalStore:
             self._tree.rename(temporary, target)
             self._tree.sync(target)
 
+    def join(self, target: str, pieces: Sequence[Piece]) -> None:
+        """Write all pieces anew."""
+        join_by_writing(self, target, pieces)
+
     def delete(self, name: str) -> None:
         """Remove the file, if it is there; of a symbolic link the link itself."""
         with _failing("delete", self.url(name)), suppress(FileNotFoundError, NotADirectoryError):
             self._tree.unlink(name)
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove one after the other."""
+        for name in names:
+            self.delete(name)
+
+    def listing(self, folder: str = "") -> tuple[dict[str, int], list[str]]:
+        """Return the files in the folder, with their sizes, and the folders in it."""
+        with _failing("list", self.url(folder)):
+            entries = self._tree.entries(folder)
+        return (
+            {entry.name: entry.facts.st_size for entry in entries if entry.is_file},
+            [entry.name for entry in entries if entry.is_folder],
+        )
+
     def files(self, folder: str = "") -> dict[str, int]:
         """Return names and sizes of the files in the folder."""
-        with _failing("list", self.url(folder)):
-            return {entry.name: entry.facts.st_size for entry in self._tree.entries(folder) if entry.is_file}
+        return self.listing(folder)[0]
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders in the folder."""
-        with _failing("list", self.url(folder)):
-            return [entry.name for entry in self._tree.entries(folder) if entry.is_folder]
+        return self.listing(folder)[1]
 
     def links(self, folder: str = "") -> list[str]:
         """Return the symbolic links in the folder and below it."""
@@ -265,7 +283,11 @@ def _failing(what: str, where: str) -> AbstractContextManager[None]:
     return failing(what, where, _REMEDY)
 
 
-def _beside(name: str, digest: str) -> str:
+def beside(name: str, digest: str) -> str:
+    """Return the name of a temporary file in the folder of ``name``, which :func:`is_temporary` tells.
+
+    :param digest: 32 hexadecimal digits.
+    """
     folder, slash, _ = name.rpartition("/")
     return f"{folder}{slash}{_TEMPORARY.format(digest)}"
 

@@ -24,14 +24,16 @@ from airflow_provider_honeyhive.storage.base import (
     is_name,
     segments_of,
 )
+from airflow_provider_honeyhive.storage.joining import join_by_writing, side_by_side
 from airflow_provider_honeyhive.storage.lease import swap_by_lease
+from airflow_provider_honeyhive.storage.uploads import SmallFirst, discard_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Self
 
-    from airflow_provider_honeyhive.storage.base import Sink, Version
+    from airflow_provider_honeyhive.storage.base import Piece, Sink, Version
 
 
 log = get_logger(__name__)
@@ -59,10 +61,7 @@ class FsspecStore:
 
     reads_cheaply = False
     overwrites_by_deleting = False
-
-    #: What asks the store anew for a listing. Dropping what is kept beforehand is not quite enough where the driver
-    #: takes this: another thread's answer, older than what was written since, may come in between.
-    _listing: ClassVar[dict[str, Any]] = {}
+    joins = False
 
     #: Most bytes of a key, without the bucket; None: not known.
     _longest_key: ClassVar[int | None] = None
@@ -105,42 +104,54 @@ class FsspecStore:
         return f"{self._url}/{name}" if name else self._url
 
     @contextmanager
-    def create(self, name: str) -> Iterator[Sink]:
+    def create(self, name: str, *, piece_of: str | None = None) -> Iterator[Sink]:
         """Open an upload; an exception inside aborts it."""
         with self._failing("create", name):
-            file = self._fs.open(self._key(name), "wb", block_size=UPLOAD_BLOCK)
-        self._uploads.add(file)
-        try:
+            file = self._open(name, piece_of)
+        with self._underway(file):
             yield GuardedSink(file, self.url(name), self._remedy("write"), UPLOAD_BLOCK)
             with self._failing("write", name):
-                if file.closed:
-                    raise DestinationError(f"the upload of {self.url(name)} was aborted")
+                self._check_underway(file, name)
                 file.close()
+
+    def _open(self, name: str, piece_of: str | None) -> Any:
+        """Return a file that is an upload: with ``write``, ``close``, ``discard`` and ``closed``."""
+        key = self._key(name)
+        return SmallFirst(
+            lambda: self._fs.open(key, "wb", block_size=UPLOAD_BLOCK),
+            lambda data: self._write(key, data),
+            UPLOAD_BLOCK,
+        )
+
+    @contextmanager
+    def _underway(self, upload: Any) -> Iterator[None]:
+        """Let others abort an upload; an exception inside does."""
+        self._uploads.add(upload)
+        try:
+            yield
         except BaseException:
-            self._discard(file)
+            discard_file(upload)
             raise
         finally:
-            self._uploads.discard(file)
+            self._uploads.discard(upload)
+
+    def _check_underway(self, upload: Any, name: str) -> None:
+        if upload.closed:
+            raise DestinationError(f"the upload of {self.url(name)} was aborted")
 
     def abort(self) -> None:
         """Abort the uploads under way."""
         for file in list(self._uploads):
-            self._discard(file)
-
-    @staticmethod
-    def _discard(file: Any) -> None:
-        # Before anything else can close the file, which would complete the upload with what it has.
-        with suppress(Exception):
-            file.discard()
-        # Files in memory complete nothing when they are closed, and do not let themselves be marked.
-        with suppress(AttributeError):
-            file.closed = True
+            discard_file(file)
 
     def put(self, name: str, data: bytes) -> None:
         """Write in one request."""
         check_small(len(data), self.url(name))
         with self._failing("write", name):
-            self._fs.pipe_file(self._key(name), data)
+            self._write(self._key(name), data)
+
+    def _write(self, key: str, data: bytes) -> None:
+        self._fs.pipe_file(key, data)
 
     def get(self, name: str) -> bytes | None:
         """Return the object's bytes, None where there is none."""
@@ -188,25 +199,42 @@ class FsspecStore:
             self._fs.invalidate_cache()
             self._fs.cp_file(self._key(source), self._key(target))
 
+    def join(self, target: str, pieces: Sequence[Piece]) -> None:
+        """Write all pieces anew."""
+        join_by_writing(self, target, pieces)
+
     def delete(self, name: str) -> None:
         """Remove the object, if it is there."""
         with self._failing("delete", name), suppress(FileNotFoundError):
             self._fs.rm_file(self._key(name))
 
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove one after the other."""
+        for name in names:
+            self.delete(name)
+
+    def listing(self, folder: str = "") -> tuple[dict[str, int], list[str]]:
+        """Return the objects right under the prefix, with their sizes, and the common prefixes there."""
+        entries = self._list(folder)
+        return (
+            {entry.name: entry.size_bytes for entry in entries if not entry.is_folder},
+            [entry.name for entry in entries if entry.is_folder],
+        )
+
     def files(self, folder: str = "") -> dict[str, int]:
         """Return names and sizes of the objects right under the prefix."""
-        return {entry.name: entry.size_bytes for entry in self._list(folder) if not entry.is_folder}
+        return self.listing(folder)[0]
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the common prefixes right under the prefix."""
-        return [entry.name for entry in self._list(folder) if entry.is_folder]
+        return self.listing(folder)[1]
 
     def _list(self, folder: str) -> list[Entry]:
         key = self._key(folder)
         with self._failing("list", folder):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.ls(key, detail=True, **self._listing)
+                found = self._fs.ls(key, detail=True)
             except FileNotFoundError:
                 return []
         return [
@@ -304,6 +332,10 @@ class ConditionalStore(FsspecStore, ABC):
     def can_swap(self) -> bool:
         """Return True."""
         return True
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Remove several at a time, a request for each."""
+        side_by_side(self.delete, names)
 
     @abstractmethod
     async def _read(self, key: str) -> tuple[bytes, Version]: ...

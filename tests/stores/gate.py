@@ -26,6 +26,8 @@ class Gate:
     :ivar status: of a refusal.
     :ivar lose_until: the first write whose answer is not lost; those before are done all the same.
     :ivar requests: all so far, as method and target.
+    :ivar uploaded: bytes so far in the bodies of requests.
+    :ivar downloaded: bytes so far in the bodies of answers.
     :ivar deny: the status of a refusal by a request's method, target and headers, None where it may pass.
     :ivar alter: what the headers of an answer become, by the request's method and target.
     """
@@ -37,6 +39,8 @@ class Gate:
         self.status = 403
         self.lose_until: float = 0
         self.requests: list[tuple[str, str]] = []
+        self.uploaded = 0
+        self.downloaded = 0
         self.deny: Callable[[str, str, dict[str, str]], int | None] = lambda _method, _target, _headers: None
         self.alter: Callable[[str, str, Headers], Headers] = lambda _method, _target, headers: headers
         self._backend = 0
@@ -68,10 +72,11 @@ class Gate:
         self.refuse_from, self.lose_until = float("inf"), 0
         self.deny = lambda _method, _target, _headers: None
 
-    def admits(self, method: str, target: str) -> bool:
-        """Count a request, and return whether it may pass."""
+    def admits(self, method: str, target: str, size_bytes: int) -> bool:
+        """Count a request and the bytes of its body, and return whether it may pass."""
         with self._lock:
             self.requests.append((method, target))
+            self.uploaded += size_bytes
             if method not in WRITES:
                 return True
             self.writes += 1
@@ -87,7 +92,10 @@ class Gate:
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             answer = connection.getresponse()
-            return answer.status, self.alter(method, target, answer.getheaders()), answer.read()
+            content = answer.read()
+            with self._lock:
+                self.downloaded += len(content)
+            return answer.status, self.alter(method, target, answer.getheaders()), content
         finally:
             connection.close()
 
@@ -110,7 +118,7 @@ def _handler_of(gate: Gate) -> type[BaseHTTPRequestHandler]:
                 # Whoever sent it is gone, and no store takes half a body.
                 self.close_connection = True
                 return
-            if not gate.admits(self.command, self.path):
+            if not gate.admits(self.command, self.path, len(body)):
                 self._send(gate.status, [], b"")
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_THE_CONNECTION}
