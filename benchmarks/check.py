@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+#: Of the manifest beside an export of one object.
+MANIFEST_SUFFIX = ".manifest.json"
 CHUNK = 4 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 KEY = b'"event_id"'
@@ -55,11 +57,13 @@ def check_count(directory: Path, expected: int) -> None:
 
 
 def data_files(directory: Path) -> list[Path]:
-    """Return the files below a directory, without those that engines skip: names that begin with ``_``."""
+    """Return the files below a directory, without manifests and what engines skip: names that begin with ``_``."""
     return sorted(
         path
         for path in directory.rglob("*")
-        if path.is_file() and not any(part.startswith("_") for part in path.relative_to(directory).parts)
+        if path.is_file()
+        and not path.name.endswith(MANIFEST_SUFFIX)
+        and not any(part.startswith("_") for part in path.relative_to(directory).parts)
     )
 
 

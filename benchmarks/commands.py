@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -77,6 +78,7 @@ class Contender:
     :param ours: whether it is our export, which must have every event once.
     :param slow: one run is enough where there are many events.
     :param environment: variables it needs beside the usual ones.
+    :param program: what it needs of the machine.
     """
 
     label: str
@@ -85,6 +87,12 @@ class Contender:
     slow: bool = False
     environment: tuple[tuple[str, str], ...] = ()
     concurrency: int = 1
+    program: str | None = None
+
+    @property
+    def missing(self) -> str | None:
+        """The program that it needs and the machine has not, None where all is there."""
+        return None if self.program is None or shutil.which(self.program) else self.program
 
 
 def contender(name: str) -> Contender:
@@ -157,6 +165,8 @@ _OURS = {
 _OTHERS = {
     "curl": Contender("`curl`", partial(_curl, ">")),
     "curl-gzip": Contender("`curl \\| gzip -1`", partial(_curl, "| gzip -1 >")),
+    # Debian's package is called isal.
+    "curl-igzip": Contender("`curl \\| igzip -1`", partial(_curl, "| igzip -1 -c >"), program="igzip"),
     "vendor": Contender("vendor's client, gzip", partial(_script, "vendor_client.py"), slow=True),
     "dlt": Contender("dlt `rest_api`, JSONL gzip", partial(_script, "dlt_rest_api.py"), slow=True),
     "dlt-none": Contender(

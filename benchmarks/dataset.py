@@ -29,6 +29,9 @@ PROJECT = "bench"
 PROJECT_ID = "5f1c0e8a9b7d4c3e2a10f6d8"
 START = datetime(2026, 3, 2, tzinfo=UTC)
 END = START + timedelta(days=1)
+YEAR = timedelta(days=365)
+
+SPREADS = ("day", "year", "moment")
 
 POOL_BYTES = 64_000_000
 #: Events smaller than this are of one simple kind, of which there is less around the texts.
@@ -53,16 +56,34 @@ class Dataset:
     :param count: events.
     :param size: mean bytes of an event.
     :param seed: of everything random.
+    :param spread: how the times lie: ``day``, after the working hours of one day; ``year``, one after the other at
+        equal distances through a year; ``moment``, all in one millisecond.
     """
 
     count: int
     size: int
     seed: int = 1
+    spread: str = "day"
 
     @property
     def name(self) -> str:
         """Name of its files."""
-        return f"{self.count}x{self.size}-{self.seed}"
+        return f"{self.count}x{self.size}-{self.seed}" + ("" if self.spread == "day" else f"-{self.spread}")
+
+    @property
+    def end(self) -> datetime:
+        """The end of the window that has all events, exclusive."""
+        return START + YEAR if self.spread == "year" else END
+
+    def times(self, rng: Random) -> list[int]:
+        """Return the events' times in milliseconds since 1970, newest first."""
+        if self.spread == "day":
+            calendar = Calendar(START, END)
+            return sorted((calendar.draw(rng) for _ in range(self.count)), reverse=True)
+        first, length = int(START.timestamp() * 1000), int((self.end - START).total_seconds() * 1000)
+        if self.spread == "moment":
+            return [first + length // 2] * self.count
+        return [first + length * number // self.count for number in reversed(range(self.count))]
 
 
 @dataclass(frozen=True)
@@ -112,8 +133,7 @@ def render(dataset: Dataset, directory: Path) -> Rendered:
 
 def _write(dataset: Dataset, path: Path) -> tuple[array[int], array[int], bytes]:
     rng = Random(dataset.seed)  # noqa: S311 - texts, not secrets
-    calendar = Calendar(START, END)
-    times = sorted((calendar.draw(rng) for _ in range(dataset.count)), reverse=True)
+    times = dataset.times(rng)
     bodies = _bodies(dataset, rng)
     offsets, ids, at = array("Q", [0]), bytearray(), 0
     with path.open("wb") as file:

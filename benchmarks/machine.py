@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def describe(scratch: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "curl": _output("curl", "--version").split(" (")[0].removeprefix("curl "),
         "gzip": _output("gzip", "--version").splitlines()[0].removeprefix("gzip "),
+        "igzip": _output("igzip", "--version").split()[-1] if shutil.which("igzip") else "not installed",
     }
     for package in PACKAGES:
         try:

@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import plot, profiling
-from benchmarks.series import Results, Series
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.promises import PROMISES, excess
+from benchmarks.series import Results
 
 HERE = Path(__file__).resolve().parent
-#: Pages from which on the small ones at the beginning do not decide how many requests there are.
-MANY_PAGES = 25
 
 HEAD = """\
 # Benchmarks
@@ -53,110 +48,6 @@ METHOD = """\
 - **Checked after each run**: of ours, that every event served is on disk exactly once, by its id; of the others, that
   their number is right. What failed is shown as failed.
 """
-
-
-@dataclass(frozen=True)
-class Promise:
-    """Something that must hold.
-
-    :param text: what.
-    :param measure: the number, None where it was not measured.
-    :param most: it must be at most this...
-    :param least: ...or at least this.
-    """
-
-    text: str
-    measure: Callable[[Results], float | None]
-    most: float | None = None
-    least: float | None = None
-
-    def row(self, results: Results) -> list[str]:
-        """Return the cells of its row."""
-        limit = f"≤ {self.most:g}" if self.most is not None else f"≥ {self.least:g}"
-        number = self.measure(results)
-        if number is None:
-            return [self.text, limit, "not measured", ""]
-        holds = (self.most is None or number <= self.most) and (self.least is None or number >= self.least)
-        return [self.text, limit, f"{number:.3g}", "pass" if holds else "**FAIL**"]
-
-
-def _time_ratio(case: str, ours: str, theirs: str) -> Callable[[Results], float | None]:
-    return lambda results: _ratio(results.median(case, ours, "wall_s"), results.median(case, theirs, "wall_s"))
-
-
-def _ratio(one: float | None, other: float | None) -> float | None:
-    return one / other if one is not None and other else None
-
-
-def _peak(results: Results) -> float | None:
-    lines = [each for each in results.ours() if each.event_size == 4300 and "parquet" not in each.name]
-    return max((each.most("peak_mb") for each in lines if each.concurrency == 4), default=None)
-
-
-def _peak_of(case: str, contender: str) -> Callable[[Results], float | None]:
-    return lambda results: max((each.most("peak_mb") for each in results.of(case, contender)), default=None)
-
-
-def _memory_growth(results: Results) -> float | None:
-    return _ratio(results.median("1m", "ours-gzip", "peak_mb"), results.median("100k", "ours-gzip", "peak_mb"))
-
-
-def _growth(contender: str) -> Callable[[Results], float | None]:
-    def measure(results: Results) -> float | None:
-        series = sorted(results.of("growth", contender), key=lambda each: each.events)
-        return _ratio(series[-1].median("wall_s"), series[0].median("wall_s")) if len(series) > 1 else None
-
-    return measure
-
-
-def _fields_cost(file_format: str) -> Callable[[Results], float | None]:
-    return lambda results: _ratio(*(results.fields_cost(name, file_format) for name in ("five unknown", "none")))
-
-
-def _speed_up(results: Results) -> float | None:
-    one, eight = (results.median("latency", f"ours-gzip@{readers}", "wall_s") for readers in (1, 8))
-    return _ratio(one, eight)
-
-
-def _requests(results: Results) -> float | None:
-    return max((_excess(each) for each in results.ours() if each.events > MANY_PAGES * each.page_size), default=None)
-
-
-def _excess(series: Series) -> float:
-    """Return the requests, relative to a full page for all events and one more for each slice; of the worst run."""
-    pages = series.events / series.page_size
-    return max((run["served"]["requests"] / (pages + run["slices"]) for run in series.good_runs), default=0.0)
-
-
-def _in_flight(results: Results) -> float | None:
-    return max((max(0, each.most_served("peak_in_flight") - each.concurrency) for each in results.ours()), default=None)
-
-
-PROMISES = (
-    Promise("gzip: wall time / `curl \\| gzip -1`, 100k", _time_ratio("100k", "ours-gzip", "curl-gzip"), most=0.5),
-    Promise("gzip: wall time / vendor's client, 100k", _time_ratio("100k", "ours-gzip", "vendor"), most=0.25),
-    Promise("gzip: wall time / dlt, 100k", _time_ratio("100k", "ours-gzip", "dlt"), most=0.15),
-    Promise(
-        "uncompressed: wall time / `curl` to a file, server makes its JSON",
-        _time_ratio("serialised", "ours-none", "curl"),
-        most=2,
-    ),
-    Promise("...and where the server copies out of memory, 100k", _time_ratio("100k", "ours-none", "curl"), most=2),
-    Promise("peak memory in MB, JSONL, events of 4.3 kB, concurrency 4, any number: largest of all", _peak, most=150),
-    Promise("peak memory, 1M events / 100k events", _memory_growth, most=1.15),
-    Promise("peak memory in MB, JSONL, events of 1 MB", _peak_of("1mb", "ours-gzip"), most=400),
-    Promise("Parquet: wall time / gzip JSONL, 100k", _time_ratio("100k", "ours-parquet", "ours-gzip"), most=2),
-    Promise("Parquet: peak memory in MB, 100k", _peak_of("100k", "ours-parquet"), most=300),
-    Promise("...and with events of 1 MB", _peak_of("1mb", "ours-parquet"), most=600),
-    Promise("Parquet: CPU time with five fields without a column / without them", _fields_cost("parquet"), most=1.15),
-    Promise("CSV: CPU time with five fields without a column / without them", _fields_cost("csv"), most=1.15),
-    Promise("slow server: wall time of 1 reader / 8 readers", _speed_up, least=6),
-    Promise("slow server: wall time, 10 times the events", _growth("ours-gzip"), most=11),
-    Promise("...and that of a page-number loop, for comparison", _growth("requests"), least=11),
-    Promise("requests / (events / page size + slices): worst of all runs", _requests, most=1.1),
-    Promise("most requests at once, beyond the concurrency asked for", _in_flight, most=0),
-    Promise("runs of ours that failed or wrote anything but each event once", Results.our_failures, most=0),
-)
 
 
 def write(measured: dict[str, Any], directory: Path) -> None:
@@ -202,7 +93,7 @@ def _case(results: Results, name: str) -> str:
     first = next((each for each in case if each.name.startswith("ours-gzip")), None)
     reference = None if first is None or several else first.median("wall_s")
     head = ["contender", *(["events"] if several else []), "wall, s", *([] if several else ["/ first"])]
-    head += ["CPU, s", "peak MB", "MB/s", "requests", "at once", "runs"]
+    head += ["CPU, s", "CPU, s a GB", "peak MB", "MB/s", "requests", "at once", "runs"]
     rows = []
     for each in case:
         cells = [each.label, *([f"{each.events:,}"] if several else [])]
@@ -213,7 +104,9 @@ def _case(results: Results, name: str) -> str:
         cells.append(each.range("wall_s", 2))
         if not several:
             cells.append(f"{wall / reference:.2f}" if wall and reference else "")
-        cells += [each.range("cpu_s", 2), each.range("peak_mb", 0), f"{each.megabytes / wall:,.0f}" if wall else ""]
+        cpu = each.median("cpu_s")
+        cells += [each.range("cpu_s", 2), f"{cpu / each.megabytes * 1000:.1f}" if cpu and each.megabytes else ""]
+        cells += [each.range("peak_mb", 0), f"{each.megabytes / wall:,.0f}" if wall else ""]
         cells += [each.range_served("requests"), str(each.most_served("peak_in_flight")), str(each.runs)]
         rows.append(cells)
     return f"## {results.title(name)}\n\n{_origin(name, results.commit(name))}{_table(head, rows)}"
@@ -231,7 +124,7 @@ def _requests_table(results: Results) -> str:
             f"{each.events / each.page_size:.1f}",
             "/".join(str(run["slices"]) for run in each.good_runs),
             each.range_served("requests"),
-            f"{_excess(each):.2f}",
+            f"{excess(each):.2f}",
         ]
         for each in results.ours()
         if each.name.startswith("ours-gzip") and each.events > each.page_size

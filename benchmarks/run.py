@@ -11,14 +11,10 @@ Runs of the contenders alternate, so that noise of the machine hits all alike; w
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import urllib.request
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,17 +27,17 @@ from airflow_provider_honeyhive.reading.page_size import PageSizer
 from benchmarks import import_cost, new_fields, profiling, report
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
-from benchmarks.commands import NAMES, Errand, contender
-from benchmarks.dataset import Dataset, render
+from benchmarks.commands import NAMES, contender
+from benchmarks.dataset import render
 from benchmarks.machine import commit, describe
+from benchmarks.running import HERE, ROOT, ask, end_of, errand_to, run_measured, serving, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parent.parent
-HERE, BUILD = ROOT / "benchmarks", ROOT / "build" / "bench"
-TIMEOUT_S = 3600
-SHOWN_OF_AN_ERROR = 300
+    from benchmarks.dataset import Dataset
+
+BUILD = ROOT / "build" / "bench"
 
 
 def main() -> int:
@@ -68,7 +64,7 @@ def main() -> int:
         try:
             results[name] = {"commit": commit(), **SPECIAL[name](options)}
         except subprocess.CalledProcessError as error:
-            results[name] = {"error": _end_of(error.stderr)}
+            results[name] = {"error": end_of(error.stderr)}
     file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, directory)
     sys.stdout.write(report.summary(results) + f"The rest is in {directory}/RESULTS.md\n")
@@ -120,27 +116,19 @@ def measure_case(case: Case, scratch: Path) -> Iterator[dict[str, Any]]:
         with serving(dataset, case, scratch) as server:
             served = render(dataset, scratch / "data").event_ids()
             for number in range(max(case.runs, case.slow_runs)):
-                for name in case.contenders:
+                for name in installed(case.contenders):
                     if number < (case.slow_runs if contender(name).slow else case.runs):
                         run = measure_run(name, dataset, server, served, scratch)
                         _say(case, run)
                         yield run
 
 
-@contextlib.contextmanager
-def serving(dataset: Dataset, case: Case, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Serve a data set; the value is what the server says about itself."""
-    what = ["--events", str(dataset.count), "--size", str(dataset.size), "--seed", str(dataset.seed)]
-    delays = case.delays
-    slow = ["--latency", str(delays.answer), "--per-1000", str(delays.per_1000)]
-    slow += ["--per-1000-skipped", str(delays.per_1000_skipped)]
-    slow += ["--serialise"] if case.serialise else []
-    command = [sys.executable, str(HERE / "server.py"), *what, *slow, "--data", str(scratch / "data")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own server
-        try:
-            yield json.loads(next(iter(process.stdout or ())))
-        finally:
-            process.terminate()
+def installed(names: tuple[str, ...]) -> list[str]:
+    """Return the contenders whose programs are on this machine, and say which are left out."""
+    for name in names:
+        if missing := contender(name).missing:
+            sys.stderr.write(f"left out: {name}: {missing} is not installed\n")
+    return [name for name in names if not contender(name).missing]
 
 
 def measure_run(
@@ -148,16 +136,16 @@ def measure_run(
 ) -> dict[str, Any]:
     """Let one contender fetch everything once."""
     who = contender(name)
-    with _errand(dataset, server, scratch) as errand:
+    with errand_to(dataset, server, scratch) as errand:
         environment = {**errand.environment, **dict(who.environment), "AIRFLOW_HOME": str(scratch / "airflow")}
-        _ask(server["url"] + "/reset", b"")
+        ask(server["url"] + "/reset", b"")
         # What the one before has left to be written must not be paid by this one.
         os.sync()
         measured, error = run_measured(who.command(errand), environment, errand.scratch)
-        stats = json.loads(_ask(server["url"] + "/stats"))
+        stats = json.loads(ask(server["url"] + "/stats"))
         if error is None:
             error = _wrong(errand.output, served, ours=who.ours)
-        slices = _slices(errand.output) if who.ours else 0
+        slices = slices_of(errand.output) if who.ours else 0
         size = sum(path.stat().st_size for path in errand.output.rglob("*") if path.is_file())
     return {
         "contender": name,
@@ -174,43 +162,9 @@ def measure_run(
     }
 
 
-def _slices(output: Path) -> int:
-    """Return in how many slices an export of ours read its window."""
-    manifests = output.rglob("*manifest.json")
-    return next((int(json.loads(path.read_text())["slice_count"]) for path in manifests), 0)
-
-
 def _page_size(event_size: int, readers: int) -> int:
     """Return the events of a page that an export of ours aims for."""
     return max(1, min(ENDPOINTS["export"].max_limit, PageSizer(readers=readers).suiting(event_size)))
-
-
-def run_measured(command: list[str], environment: dict[str, str], temporary: Path) -> tuple[dict[str, Any], str | None]:
-    """Run a command to its end; return what it took, and what went wrong."""
-    result, log = temporary / "measured.json", temporary / "log"
-    launcher = [sys.executable, "-I", "-S", str(HERE / "measure.py"), str(result), *command]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HH_", "AIRFLOW", "PYTHON"))}
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - commands of this folder
-            launcher,
-            stdout=output,
-            stderr=output,
-            cwd=ROOT,
-            env={**kept, **environment, "TMPDIR": str(temporary)},
-            start_new_session=True,
-        )
-        try:
-            process.wait(TIMEOUT_S)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return {}, f"took more than {TIMEOUT_S} s"
-            raise
-    measured = json.loads(result.read_text())
-    if measured["exit_code"]:
-        return measured, f"exit code {measured['exit_code']}: {_end_of(log.read_text(errors='replace'))}"
-    return measured, None
 
 
 def measure_profile(options: argparse.Namespace) -> dict[str, Any]:
@@ -221,7 +175,7 @@ def measure_profile(options: argparse.Namespace) -> dict[str, Any]:
     profiles = {}
     with serving(dataset, case, options.scratch) as server:
         for name in ("ours-gzip@4", "ours-none@4", "ours-gzip@1"):
-            with _errand(dataset, server, options.scratch) as errand:
+            with errand_to(dataset, server, options.scratch) as errand:
                 profiles[name] = profiling.measure(contender(name).command(errand), errand.environment)
     return {"title": case.full_title, "runs": profiles}
 
@@ -240,21 +194,6 @@ def measure_fields(options: argparse.Namespace) -> dict[str, Any]:
 SPECIAL = {"fields": measure_fields, "imports": measure_imports, "profile": measure_profile}
 
 
-@contextlib.contextmanager
-def _errand(dataset: Dataset, server: dict[str, Any], scratch: Path) -> Iterator[Errand]:
-    with _empty(scratch / "output") as output, _empty(scratch / "temporary") as temporary:
-        yield Errand(
-            url=server["url"],
-            project=server["project"],
-            start=server["start"],
-            end=server["end"],
-            count=dataset.count,
-            size=dataset.size,
-            output=output,
-            scratch=temporary,
-        )
-
-
 def _wrong(output: Path, served: set[bytes], *, ours: bool) -> str | None:
     try:
         if ours:
@@ -264,25 +203,6 @@ def _wrong(output: Path, served: set[bytes], *, ours: bool) -> str | None:
     except (WrongResultError, OSError, ValueError, EOFError) as error:
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _end_of(text: str) -> str:
-    return " ".join(text.split())[-SHOWN_OF_AN_ERROR:]
-
-
-@contextlib.contextmanager
-def _empty(directory: Path) -> Iterator[Path]:
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _ask(url: str, body: bytes | None = None) -> bytes:
-    with urllib.request.urlopen(url, body, timeout=60) as answer:  # noqa: S310 - our own server
-        return answer.read()
 
 
 def _now() -> str:

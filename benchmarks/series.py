@@ -83,6 +83,7 @@ class Results:
     def __init__(self, measured: dict[str, Any]) -> None:
         self._cases = measured["cases"]
         self._fields = measured.get("fields", {}).get("seconds", {})
+        self._imports = measured.get("imports", {}).get("modules", {})
 
     def title(self, case: str) -> str:
         """Return what a case is called."""
@@ -95,6 +96,11 @@ class Results:
     def fields_cost(self, name: str, file_format: str) -> float | None:
         """Return the seconds that events with more fields took, None where that was not measured."""
         seconds: float | None = self._fields.get(name, {}).get(file_format)
+        return seconds
+
+    def import_s(self, module: str) -> float | None:
+        """Return the seconds that importing a module adds to Airflow's, None where that was not measured."""
+        seconds: float | None = self._imports.get(module, {}).get("own_s")
         return seconds
 
     def case(self, name: str) -> list[Series]:

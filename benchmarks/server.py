@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.dataset import END, PROJECT, START, Dataset, Rendered, render
+from benchmarks.dataset import PROJECT, SPREADS, START, Dataset, Rendered, render
 
 PATHS = ("/events/export", "/v1/events/export")
 DEFAULT_LIMIT, MAX_LIMIT = 1000, 7500
@@ -55,7 +55,10 @@ class Delays:
 
 @dataclass
 class Stats:
-    """What was served. ``bytes`` are those of the bodies."""
+    """What was served. ``bytes`` are those of the bodies, ``answered_at`` is when the last answer was complete.
+
+    That is a reading of the clock that all processes of the machine share, in seconds.
+    """
 
     requests: int = 0
     refused: int = 0
@@ -63,6 +66,7 @@ class Stats:
     bytes: int = 0
     in_flight: int = 0
     peak_in_flight: int = 0
+    answered_at: float = 0.0
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a defect
@@ -156,6 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
                 stats.events += last - first
                 stats.bytes += len(page)
                 stats.in_flight -= 1
+                stats.answered_at = time.monotonic()
         self.wfile.write(page[-1:])
 
     def _page(self, first: int, last: int, total: int) -> bytes:
@@ -211,6 +216,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=4300, help="mean bytes of an event, from about 500")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--spread", choices=SPREADS, default="day", help="how their times lie (default: %(default)s)")
     parser.add_argument("--data", type=Path, required=True, help="directory that keeps the rendered events")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds for each answer")
@@ -218,11 +224,12 @@ def main() -> None:
     parser.add_argument("--per-1000-skipped", type=float, default=0.0, help="seconds for 1000 events skipped")
     parser.add_argument("--serialise", action="store_true", help="make the JSON of each answer anew")
     options = parser.parse_args()
-    rendered = render(Dataset(options.events, options.size, options.seed), options.data)
+    dataset = Dataset(options.events, options.size, options.seed, options.spread)
+    rendered = render(dataset, options.data)
     delays = Delays(options.latency, options.per_1000, options.per_1000_skipped)
     with BenchServer(rendered, delays, options.port, serialise=options.serialise) as server:
         server.warm()
-        facts = {"url": server.url, "project": PROJECT, "start": START.isoformat(), "end": END.isoformat()}
+        facts = {"url": server.url, "project": PROJECT, "start": START.isoformat(), "end": dataset.end.isoformat()}
         sys.stdout.write(json.dumps({**facts, "bytes": rendered.offsets[-1]}) + "\n")
         sys.stdout.flush()
         server.serve_forever()

@@ -103,6 +103,14 @@ def test_sizes_are_about_what_was_asked_for(tmp_path: Path) -> None:
         assert rendered.offsets[-1] / 400 == pytest.approx(size, rel=0.15)
 
 
+def test_events_can_lie_one_a_day_or_in_one_millisecond(tmp_path: Path) -> None:
+    year, moment = (render(Dataset(365, 500, spread=spread), tmp_path) for spread in ("year", "moment"))
+    days = {datetime.fromtimestamp(-minus / 1000, UTC).date() for minus in year.minus_ms}
+    assert len(days) == 365
+    assert list(year.minus_ms) == sorted(year.minus_ms)
+    assert len(set(moment.minus_ms)) == 1
+
+
 def test_the_check_of_our_files_finds_every_difference(server: BenchServer, rendered: Rendered, tmp_path: Path) -> None:
     settings = ClientSettings.parse(api_key="hh_bench", api_url=server.url)
     with HoneyHiveClient(settings) as client:

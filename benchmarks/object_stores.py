@@ -1,0 +1,126 @@
+"""Servers that play object stores on this machine, the same as for the tests, with every byte and request counted."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.stores.servers import SERVERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.stores.gate import Gate, Headers
+
+ENVIRONMENT = {
+    # What Google's driver asks servers of another kind than the one that plays here would never be answered.
+    "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+NAMES = tuple(SERVERS)
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Traffic:
+    """What went through a gate: bytes are those of the bodies, requests are by their methods."""
+
+    uploaded: int = 0
+    downloaded: int = 0
+    requests: Counter[str] = field(default_factory=Counter)
+
+
+class Meter:
+    """Counts what goes through a gate from now on."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._traffic = Traffic()
+        self._lock = threading.Lock()
+        self._pass_on = gate.pass_on
+        gate.pass_on = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, Headers, bytes]:
+        answer = self._pass_on(method, target, headers, body)
+        with self._lock:
+            self._traffic.requests[method] += 1
+            self._traffic.uploaded += len(body)
+            self._traffic.downloaded += len(answer[2])
+        return answer
+
+    def take(self) -> Traffic:
+        """Return what was counted since this was last asked, and count from zero again."""
+        with self._lock:
+            taken, self._traffic = self._traffic, Traffic()
+        return taken
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A store that is being played.
+
+    :param name: ``s3``, ``gcs`` or ``azure``.
+    :param scheme: of its URLs.
+    :param options: how a file system of fsspec reaches it.
+    :param meter: counts; None where the server does it itself.
+    """
+
+    name: str
+    scheme: str
+    options: dict[str, Any]
+    meter: Meter | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which a command that gets a URL reaches it."""
+        return {**ENVIRONMENT, f"FSSPEC_{self.scheme.upper()}": json.dumps(self.options)}
+
+    def make_bucket(self) -> str:
+        """Return the URL of a new bucket."""
+        bucket = f"bench-{next(_numbers)}"
+        self._fs().mkdir(bucket)
+        return f"{self.scheme}://{bucket}"
+
+    def read_back(self, url: str, directory: Path) -> None:
+        """Copy all objects of a bucket into a directory."""
+        fs, bucket = self._fs(), url.partition("://")[2]
+        for key in fs.find(bucket):
+            path = directory / key.removeprefix(f"{bucket}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(fs.cat_file(key))
+
+    def _fs(self) -> Any:
+        import fsspec  # noqa: PLC0415 - after the variables that the drivers look at
+
+        return fsspec.filesystem(self.scheme, **self.options, skip_instance_cache=True)
+
+
+@contextlib.contextmanager
+def playing(name: str) -> Iterator[ObjectStore]:
+    """Start the server of a store, and end it."""
+    os.environ.update(ENVIRONMENT)
+    server = SERVERS[name]()
+    try:
+        connection = server.connection()
+        yield ObjectStore(name, server.scheme, _OPTIONS[name](connection), Meter(server.gate))
+    finally:
+        server.stop()
+
+
+def s3_options(endpoint_url: str, key: str, secret: str) -> dict[str, Any]:
+    """Return how s3fs reaches a server."""
+    return {"endpoint_url": endpoint_url, "key": key, "secret": secret}
+
+
+_OPTIONS = {
+    "s3": lambda given: s3_options(given["extra"]["endpoint_url"], given["login"], given["password"]),
+    "gcs": lambda given: {"endpoint_url": given["extra"]["gcs.endpoint"], "token": "anon", "project": "project"},
+    "azure": lambda given: {"connection_string": given["extra"]["connection_string"]},
+}
