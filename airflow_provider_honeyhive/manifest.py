@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 
-SCHEMA_VERSION = 1
+#: The newest version; and the one that a manifest has where earlier releases read it rightly, too: of a file of pieces
+#: they would say that it is damaged.
+SCHEMA_VERSION, PLAIN_SCHEMA_VERSION = 2, 1
 
 
 class Manifest(StoredFile):
@@ -79,7 +81,7 @@ class Manifest(StoredFile):
     VERSION_KEY: ClassVar[str] = "schema_version"
     MARKS: ClassVar[frozenset[str]] = frozenset({"provider_version"})
 
-    schema_version: Count = SCHEMA_VERSION
+    schema_version: Count = PLAIN_SCHEMA_VERSION
     provider_version: str = __version__
     project: str | None
     start_time: TimeText | None

@@ -12,8 +12,9 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_honeyhive.export.open_file import ROW_GROUP_BYTES
 from airflow_provider_honeyhive.formats.encoder import serializer
-from airflow_provider_honeyhive.formats.parquet import ParquetFile, row_groups
+from airflow_provider_honeyhive.formats.parquet import ParquetFile, in_one_piece, to_record_batch
 from airflow_provider_honeyhive.models.layout import Layout
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 
@@ -73,12 +74,18 @@ def _blocks(events: Sequence[dict[str, Any]]) -> list[list[bytes]]:
 
 def _write_parquet(blocks: list[list[bytes]]) -> None:
     with ParquetFile(io.BytesIO(), "zstd", {}) as file:
-        for _, table, _misfits in row_groups(enumerate(blocks), None):
-            file.write(table)
+        batches: list[Any] = []
+        for block in blocks:
+            batches.append(to_record_batch(block)[0])
+            if sum(batch.nbytes for batch in batches) >= ROW_GROUP_BYTES:
+                file.write(in_one_piece(batches))
+                batches = []
+        if batches:
+            file.write(in_one_piece(batches))
 
 
 def _write_csv(blocks: list[list[bytes]]) -> None:
-    serialize = serializer(Layout("csv", "gzip", None), staged_cheaply=True)
+    serialize = serializer(Layout("csv", "gzip", None))
     for block in blocks:
         serialize(block)
 

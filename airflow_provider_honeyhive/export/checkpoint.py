@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import threading
+from base64 import b64decode, b64encode
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError
@@ -44,6 +45,8 @@ log = get_logger(__name__)
 #: Where nothing was staged for longer, all is read again: the events may have changed since.
 LONGEST_AGE = timedelta(days=1)
 
+PLAN_NAME = "plan.json"
+
 _CHECKPOINT_NAME = re.compile(r"([0-9]{5,9})-([0-9a-f]+)\.json")
 
 #: Inclusive start and exclusive end of a slice.
@@ -51,6 +54,19 @@ Bounds: TypeAlias = tuple[int | None, int | None]
 
 
 _Bounds: TypeAlias = Annotated[tuple[Micros | None, Micros | None], Field(strict=False)]  # JSON has lists only
+
+
+def _decoded(value: Any) -> Any:
+    """Return the bytes that a text of the file stands for.
+
+    :raises ValueError: it stands for none.
+    """
+    return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+_Bytes: TypeAlias = Annotated[
+    bytes, BeforeValidator(_decoded), PlainSerializer(lambda value: b64encode(value).decode(), when_used="unless-none")
+]
 
 
 def _slice_number(value: Any) -> Any:
@@ -62,38 +78,29 @@ class StagedFile(StagingModel):
     """A whole file that is not published yet.
 
     :param path: relative to the destination's folder.
-    :param sha256: of its bytes; None where the store reads cheaply, and what is published is hashed at the end.
-    :param blocks: its blocks, in order; in checkpoints their key is ``members``.
+    :param sha256: of its bytes.
+    :param contents: the sum of its blocks, and the bytes of the file.
+    :param has_before: of a piece of one object: what stands before its first event is in it.
+    :param footer: of a Parquet file, as it stands in there.
     """
 
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
-
     path: FileName
-    sha256: Sha256 | None
-    blocks: Items[Block] = Field(validation_alias="members", serialization_alias="members")
+    sha256: Sha256
+    contents: Block
+    has_before: bool = False
+    footer: _Bytes | None = None
 
-    @field_validator("blocks")
+    @field_validator("contents")
     @classmethod
-    def _in_partitions(cls, blocks: list[Block]) -> list[Block]:
-        if not all(is_partition(block.partition) for block in blocks):
+    def _in_partition(cls, contents: Block) -> Block:
+        if not is_partition(contents.partition):
             raise ValueError("allowed: folders of partitions")
-        return blocks
+        return contents
 
     @property
     def size_bytes(self) -> int:
         """Bytes of the file."""
-        return sum(block.size_bytes for block in self.blocks)
-
-    @property
-    def event_count(self) -> int:
-        """Events in the file."""
-        return sum(block.event_count for block in self.blocks)
-
-    @property
-    def matched(self) -> set[int] | None:
-        """Numbers of the paths that led to something in its events; None where an earlier release has staged them."""
-        found = [block.matched for block in self.blocks if block.event_count]
-        return None if None in found else set().union(*filter(None, found))
+        return self.contents.size_bytes
 
 
 class ReadSessions(StagingModel):
@@ -148,17 +155,16 @@ class SliceCheckpoint(StagingModel, StoredFile):
             return False
         if self.files and self.cursor is None:
             return False
-        if self.cursor is not None and self.cursor.taken != sum(file.event_count for file in self.files):
+        if self.cursor is not None and self.cursor.taken != sum(file.contents.event_count for file in self.files):
             return False
         if (self.start is None) != (self.end is None):
             return False
         if self.start is None or self.end is None or self.sessions is not None:
             return True
         return self.start <= self.end and all(
-            self.start <= block.min_us and block.max_us < self.end
+            self.start <= file.contents.min_us and file.contents.max_us < self.end
             for file in self.files
-            for block in file.blocks
-            if block.min_us is not None and block.max_us is not None
+            if file.contents.min_us is not None and file.contents.max_us is not None
         )
 
 
@@ -217,17 +223,31 @@ class Checkpoints:
         self._writer = writer
         #: Held while a slice is split: no checkpoint may show less of a slice before another shows the rest.
         self.lock = threading.Lock()
+        #: The files of the folder, as they were found; None: nobody has looked.
+        self._there: Mapping[str, int] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is staged."""
+        return not self._listed()
+
+    def _listed(self) -> Mapping[str, int]:
+        if self._there is None:
+            self._there = self._store.files(self._folder)
+        return self._there
 
     def read_plan(self, span: Bounds) -> Plan | None:
         """Return the plan of an earlier try, None where there is none to go on from.
 
         :param span: start and end of the window, microseconds since 1970.
         """
+        if PLAN_NAME not in self._listed():
+            return None
         newest = self._store.newest(self._folder)
         # A time to come is no age: a clock was wrong, and nobody knows for how long.
         if newest is None or abs(datetime.now(UTC) - newest) > LONGEST_AGE:
             return None
-        plan = self._load(Plan, "plan.json", self._store.files(self._folder))
+        plan = self._load(Plan, PLAN_NAME, self._listed())
         return plan if plan is not None and plan.span == span else None
 
     def _load(self, kind: type[_Stored], name: str, there: Mapping[str, int]) -> _Stored | None:
@@ -250,7 +270,8 @@ class Checkpoints:
             return None
 
     def begin(self, started_at: datetime, total: int | None, endpoint: str | None, slices: list[Bounds]) -> Plan:
-        """Write a new plan for this try and its retries; see :class:`Plan`."""
+        """Write a new plan for this try and its retries; see :class:`Plan`. Nothing else is staged then."""
+        self._there = {}
         return self._write_plan(
             Plan(started_at=started_at, total=total, endpoint=endpoint, slices=slices, writer=self._writer)
         )
@@ -261,7 +282,7 @@ class Checkpoints:
         :param plan: of an earlier try, or of this one.
         :returns: None where that does not cover the window.
         """
-        there = self._store.files(self._folder)
+        there = self._listed()
         checkpoints = {number: SliceCheckpoint(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
         checkpoints |= plan.inherited
         for name in there:
@@ -292,7 +313,7 @@ class Checkpoints:
         return None
 
     def _write_plan(self, plan: Plan) -> Plan:
-        self._store.put(f"{self._folder}/plan.json", plan.to_json())
+        self._store.put(f"{self._folder}/{PLAN_NAME}", plan.to_json())
         return plan
 
     def _if_whole(self, number: int, checkpoint: SliceCheckpoint, there: Mapping[str, int]) -> SliceCheckpoint:

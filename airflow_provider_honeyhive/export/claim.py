@@ -35,7 +35,7 @@ def check_claim(
     """
     where, old = store.url(layout.object_name or ""), current.manifest
     if old is None:
-        _check_unclaimed(store, layout, where)
+        _check_unclaimed(store, layout, where, {name for name in current.there if layout.owns(name)})
     elif not replace and not _same_run(old, wanted):
         raise DestinationTakenError(
             "output_path already holds an export, and replace is False: give another one, or set replace=True",
@@ -46,24 +46,22 @@ def check_claim(
     check_folders(store, old, keys=wanted.partition_by)
 
 
-def _check_unclaimed(store: Store, layout: Layout, where: str) -> None:
-    """Refuse data files that no manifest names, but those that tries which have not published yet have placed."""
-    found = _data_files(store, layout)
+def _check_unclaimed(store: Store, layout: Layout, where: str, found: set[str]) -> None:
+    """Refuse data files that no manifest names, but those that tries which have not published yet have placed.
+
+    :param found: the data files.
+    """
     for folder in store.folders() if found else ():
         if layout.stages_in(folder):
             found.difference_update(*(commit.placed for commit in read_commits(store, folder)))
     # They may have been published, or taken back, since they were listed.
-    if found and (found := found & _data_files(store, layout)):
+    if found and (found := found & store.files().keys()):
         if store.get(layout.manifest_name) is not None:
             raise DestinationError("another export is just being published there; a retry begins anew", where)
         raise DestinationTakenError(
             "output_path holds data files without a manifest: remove them, or give another output_path",
             f"{where} holds {', '.join(sorted(found)[:3])}{' and others' if len(found) > 3 else ''}",
         )
-
-
-def _data_files(store: Store, layout: Layout) -> set[str]:
-    return {name for name in store.files() if layout.owns(name)}
 
 
 def check_folders(

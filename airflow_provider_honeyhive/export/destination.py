@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 
 log = get_logger(__name__)
+
+#: Files that the store gives their final names at the same time.
+COPIES_AT_ONCE = 8
 
 NOTHING = Current(None, None, None)
 
@@ -163,9 +167,19 @@ class Destination:
             source=source if is_object else None,
         )
         self.store.put(f"{self.staging}/{record}", self._commit.to_json())
-        for present, final in finals.items():
-            # The one object gets its name after the manifest: until then all tries may still lose.
-            self.store.copy(present, f"{self.staging}/{source}" if is_object else final)
+        # The one object gets its name after the manifest: until then all tries may still lose.
+        names = [(present, f"{self.staging}/{source}" if is_object else final) for present, final in finals.items()]
+        if self.store.reads_cheaply:
+            for pair in names:
+                self.store.copy(*pair)
+            return
+        pool = ThreadPoolExecutor(COPIES_AT_ONCE, "honeyhive-copy")
+        try:
+            for done in [pool.submit(self.store.copy, *pair) for pair in names]:
+                done.result()
+        finally:
+            # None is to go on while what they have placed is taken back.
+            pool.shutdown(cancel_futures=True)
 
     def _swap(self) -> bool:
         """Return whether the manifest is in place now; after an error nobody knows."""
@@ -189,8 +203,7 @@ class Destination:
         """Remove staged files that did not turn out to be whole."""
         # Where they must stay, no manifest names them.
         with suppress(DestinationAccessError):
-            for file in files:
-                self.store.delete(file.path)
+            self.store.delete_all(file.path for file in files)
 
     def abandon(self, error: BaseException, *, keep_staged: bool) -> None:
         """Leave nothing behind after a failure, except what a retry can go on from.
@@ -219,8 +232,8 @@ class Destination:
     def _take_back(self) -> None:
         if self._commit is not None:
             delete_files(self.store, self._commit.placed)
-            for suffix in (".data", ".json"):
-                self.store.delete(f"{self.staging}/{COMMIT_PREFIX}{self.writer}{suffix}")
+            record = f"{self.staging}/{COMMIT_PREFIX}{self.writer}"
+            self.store.delete_all(f"{record}{suffix}" for suffix in (".data", ".json"))
 
     def _taken_by(self, current: Current) -> DestinationError | None:
         """Return the error that says who has published here since the claim, None where nobody has."""

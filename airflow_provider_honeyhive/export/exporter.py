@@ -25,6 +25,7 @@ from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction, processor_pool
 from airflow_provider_honeyhive.export.file_kinds import sort_out
 from airflow_provider_honeyhive.export.lengths import check_lengths
+from airflow_provider_honeyhive.export.open_file import FileKind
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.shards import is_shards_folder
@@ -34,7 +35,8 @@ from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
-from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.formats.text import frame
+from airflow_provider_honeyhive.manifest import PLAIN_SCHEMA_VERSION, SCHEMA_VERSION, Manifest
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ProjectName, ReplacedFacts, RequestFacts
 from airflow_provider_honeyhive.models.layout import Layout, choose_layout
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
-    from airflow_provider_honeyhive.export.checkpoint import StagedFile
+    from airflow_provider_honeyhive.export.assembly import ReadFile
     from airflow_provider_honeyhive.export.extract_sessions import SessionsExtraction
     from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Lookback
     from airflow_provider_honeyhive.formats.datafile import PartFile
@@ -170,6 +172,8 @@ class _Export:
         layout += COLUMN_NAMES if self._layout.file_format == "csv" else ()
         # What is staged has no index otherwise.
         layout += ["indexed"] if self._options.lookback_windows else []
+        # What earlier releases have staged is no file as it is published.
+        layout += ["staged as files"]
         # What is staged with content must not be joined; with it, nothing has changed for earlier versions.
         layout += [] if self._request.include_content else ["without content"]
         text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
@@ -219,18 +223,15 @@ class _Export:
         options = self._options
         try:
             with processor_pool() as pool:
-                encoder = self._make_encoder(destination)
+                encoder = self._make_encoder()
                 staged = self._read(destination, encoder, pool)
-                event_count = sum(file.event_count for file in staged)
+                event_count = sum(file.contents.event_count for file in staged)
                 if event_count < (options.min_events or 0):
                     raise TooFewEventsError(options.min_events or 0, event_count)
                 if options.lookback_windows:
                     staged += self._read_again(destination, encoder, pool)
                 self._look_for_unmatched(staged)
-                assembly = Assembly(destination, options.max_file_size, self._footer())
-                # May take as long as reading, so whoever watches should know.
-                log.info("Read %s events; putting the data files together", f"{event_count:,}")
-                files = assembly.run(staged, pool)
+                files = Assembly(self._file_kind(destination)).run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
             count_kept = None if self._lookback is None else self._lookback.count_kept
             self._replaced = check_shrink(destination, files, self._facts([]), options.on_shrink, count_kept)
@@ -239,24 +240,33 @@ class _Export:
             destination.abandon(error, keep_staged=_retry_goes_on(error))
             raise
 
-    def _make_encoder(self, destination: Destination) -> BlockEncoder:
+    def _file_kind(self, place: Destination) -> FileKind:
+        return FileKind(
+            place,
+            None if self._layout.file_format == "parquet" else frame(self._layout),
+            self._options.max_file_size,
+            self._layout.compression,
+            self._footer(),
+        )
+
+    def _make_encoder(self) -> BlockEncoder:
         return BlockEncoder(
-            serializer(self._layout, staged_cheaply=destination.store.reads_cheaply),
+            serializer(self._layout),
             self._masker.apply if self._request.rules.active else None,
             self._options.partition_by,
             records_of if self._options.lookback_windows else None,
             names_only=not self._request.include_content,
         )
 
-    def _look_for_unmatched(self, staged: Sequence[StagedFile]) -> None:
-        matched = [file.matched for file in staged if file.event_count]
-        if matched and None not in matched:
-            self._unmatched = self._request.rules.unmatched(set().union(*filter(None, matched)))
+    def _look_for_unmatched(self, staged: Sequence[ReadFile]) -> None:
+        matched = [file.contents.matched for file in staged if file.contents.event_count]
+        if matched:
+            self._unmatched = self._request.rules.unmatched(set().union(*matched))
         # What one shard does not hold another one may: who combines them tells.
         if not self._is_shard:
             tell_unmatched(self._unmatched, self._options.on_unmatched)
 
-    def _read(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[StagedFile]:
+    def _read(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[ReadFile]:
         reading = self._reading(self._request.window, destination, encoder, pool, self._progress)
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
@@ -264,11 +274,11 @@ class _Export:
         self._session_count = reading.session_count
         return staged
 
-    def _read_again(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[StagedFile]:
+    def _read_again(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[ReadFile]:
         # Here, as below: most exports need none of it, and are done sooner without.
         from airflow_provider_honeyhive.export.lookback import Lookback  # noqa: PLC0415
 
-        def read(window: Window, place: Destination, encoder: CorrectionEncoder) -> list[StagedFile]:
+        def read(window: Window, place: Destination, encoder: CorrectionEncoder) -> list[ReadFile]:
             return self._reading(window, place, encoder, pool, Progress()).run()[1]
 
         earlier = open_store(as_path(self._exports_folder))
@@ -283,11 +293,10 @@ class _Export:
         pool: Executor,
         progress: Progress,
     ) -> WindowExtraction | SessionsExtraction:
-        instant = is_instant(self._layout, staged_cheaply=destination.store.reads_cheaply)
         common = {
             "client": self._client,
             "fetcher": self._fetcher,
-            "staging": Staging(destination, encoder, map if instant else pool.map, self._options.max_file_size),
+            "staging": Staging(self._file_kind(destination), encoder, map if is_instant(self._layout) else pool.map),
             "options": self._options,
             "progress": progress,
         }
@@ -313,6 +322,7 @@ class _Export:
         request, client, stats = self._request, self._client, self._stats
         window, published = request.window, sort_out(files)
         return Manifest(
+            schema_version=SCHEMA_VERSION if any(part.pieces for part in files) else PLAIN_SCHEMA_VERSION,
             project=request.project,
             start_time=format_time(window.start) if window else None,
             end_time=format_time(window.end) if window else None,

@@ -29,7 +29,9 @@ from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
+    from airflow_provider_honeyhive.export.assembly import ReadFile
     from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint, StagedFile
+    from airflow_provider_honeyhive.export.open_file import HeldFile
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.reading.session_roots import Root
 
@@ -44,6 +46,7 @@ class _Group:
     :param number: names it in the checkpoints.
     :param bounds: of the times of their roots, half open.
     :param files: what is staged of them: all or nothing.
+    :param held: the same on this machine.
     :param names: digests of the sessions' ids, once they have been read.
     """
 
@@ -51,6 +54,7 @@ class _Group:
     bounds: tuple[int | None, int | None]
     roots: list[Root] = field(default_factory=list)
     files: list[StagedFile] = field(default_factory=list)
+    held: list[HeldFile] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     names: list[str] = field(default_factory=list)
     done: bool = False
@@ -95,12 +99,13 @@ class SessionsExtraction(Extraction):
         )
         self._roots_reported: int | None = None
 
-    def _read_all(self) -> tuple[Plan, list[StagedFile]]:
+    def _read_all(self) -> tuple[Plan, list[ReadFile]]:
         (plan,) = self._in_threads([self._begin])
         self._waiting.extend(group for group in self._groups if not group.done)
         self._progress.begin(None, sum(group.tally.event_count for group in self._groups))
         try:
-            self._in_threads([self._work] * self._options.concurrency)
+            with self._putting_down(self._put_down, lambda: [group for group in self._groups if group.held]):
+                self._in_threads([self._work] * self._options.concurrency)
         finally:
             self._progress.end()
         log.info(
@@ -112,7 +117,11 @@ class SessionsExtraction(Extraction):
         self._in_threads([self._prove])
         totals = [group.tally.reported for group in self._groups]
         total = None if None in totals else sum(total or 0 for total in totals)
-        return plan.model_copy(update={"total": total}), [file for group in self._groups for file in group.files]
+        read: list[ReadFile] = []
+        for group in self._groups:
+            read += group.files
+            read += group.held
+        return plan.model_copy(update={"total": total}), read
 
     @property
     def slice_count(self) -> int:
@@ -136,7 +145,8 @@ class SessionsExtraction(Extraction):
         if plan is None or not self._groups or not all(group.done for group in self._groups):
             roots = self._roots()
             if plan is None or not self._groups:
-                self._destination.clear_staging()
+                if not self._checkpoints.is_empty:
+                    self._destination.clear_staging()
                 bounds = group_bounds(roots, self._window)
                 plan = self._checkpoints.begin(started, None, self._endpoint(), list(bounds))
                 self._groups = [_Group(number, each) for number, each in enumerate(bounds)]
@@ -194,6 +204,19 @@ class SessionsExtraction(Extraction):
         attempts = READ_ATTEMPTS * len(group.roots) + 1
         what = f"the sessions of group {group.number}"
         read_again(partial(self._stage, group), partial(self._start_over, group), what, attempts)
+        if not group.held:
+            self._record(group)
+
+    def _put_down(self, group: _Group) -> None:
+        """Let a retry go on from a group that waits on this machine."""
+        group.files = [
+            self._staging.store(held, group.number, number, is_first=not group.number)
+            for number, held in enumerate(group.held)
+        ]
+        group.held = []
+        self._record(group)
+
+    def _record(self, group: _Group) -> None:
         tally = group.tally
         cursor = Cursor(upper=None, taken=tally.event_count, done=True)
         names = [_name(root) for root in group.roots]
@@ -206,7 +229,8 @@ class SessionsExtraction(Extraction):
         self._destination.discard(group.files)
 
     def _stage(self, group: _Group) -> None:
-        writer = SliceWriter(self._staging, group.number, cell=Grid.over(None, None).bounds)
+        cell = Grid.over(None, None).bounds
+        writer = SliceWriter(self._staging, group.number, cell=cell, is_first=not group.number)
         group.files, group.tally = writer.files, Tally()
         with writer:
             for root in group.roots:
@@ -215,6 +239,7 @@ class SessionsExtraction(Extraction):
                     if self._stop.is_set():
                         raise StoppedError
                     del batch  # its events, before the next answer comes
+        group.held = writer.held
         group.done = True
 
 

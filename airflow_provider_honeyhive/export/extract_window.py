@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from os import cpu_count
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
     ExportStoppedError,
     HoneyHiveConnectionError,
     HoneyHiveRateLimitError,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
-    from airflow_provider_honeyhive.export.checkpoint import Plan, StagedFile
+    from airflow_provider_honeyhive.export.assembly import ReadFile
+    from airflow_provider_honeyhive.export.checkpoint import Plan
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import Staging
     from airflow_provider_honeyhive.models.options import ExportOptions
@@ -91,20 +93,41 @@ class Extraction(ABC):
         #: Events that were read whose id another one of them has, too.
         self.repeated_ids = 0
 
-    def run(self) -> tuple[Plan, list[StagedFile]]:
-        """Read everything, and return the plan with the staged files, the newest first."""
+    def run(self) -> tuple[Plan, list[ReadFile]]:
+        """Read everything, and return the plan with what was read, the newest first."""
         with self._ids:
             done = self._read_all()
             (self.repeated_ids,) = self._in_threads([self._ids.count])
         return done
 
     @abstractmethod
-    def _read_all(self) -> tuple[Plan, list[StagedFile]]: ...
+    def _read_all(self) -> tuple[Plan, list[ReadFile]]: ...
 
     def _in_threads(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         # Not even a single request on the main thread: a signal must find it free to act.
         self._stop = threading.Event()
         return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
+
+    @contextmanager
+    def _putting_down(self, put_down: Callable[[T], None], held: Callable[[], Sequence[T]]) -> Iterator[None]:
+        """Let a retry go on from what waits on this machine, where reading breaks off.
+
+        :param put_down: does so for one of what is held.
+        :param held: gives all of it.
+        """
+
+        def put_down_all(some: Sequence[T]) -> None:
+            for one in some:
+                put_down(one)
+
+        try:
+            yield
+        except INTERRUPTIONS:
+            shares = [held()[number :: self._options.concurrency] for number in range(self._options.concurrency)]
+            # What cannot be put down is read again.
+            with suppress(DestinationError, ExportStoppedError):
+                self._in_threads([partial(put_down_all, share) for share in shares if share])
+            raise
 
     def _write(self, batch: Batch, writer: SliceWriter, number: int) -> None:
         writer.write(batch)
@@ -132,22 +155,30 @@ class WindowExtraction(Extraction):
         self._grid = Grid.over(window, None)
         self._queue = SliceQueue([], self._grid, self._cut, self._page_size)
         self._next_number = 0
+        #: Slices that were cut off another one, of which no checkpoint tells.
+        self._cut_since: list[Slice] = []
 
-    def _read_all(self) -> tuple[Plan, list[StagedFile]]:
+    def _read_all(self) -> tuple[Plan, list[ReadFile]]:
         ((plan, slices),) = self._in_threads([self._begin])
         self._grid = Grid.over(self._window, plan.total)
         self._queue = SliceQueue(slices, self._grid, self._cut, self._page_size)
-        self._progress.begin(plan.total, sum(file.event_count for piece in slices for file in piece.files))
+        staged = sum(file.contents.event_count for piece in slices for file in piece.files)
+        self._progress.begin(plan.total, staged)
         readers = 1 if self._window is None else self._options.concurrency
         proof = Proof(self._fetcher, *self._span, plan.total)
         try:
-            self._in_threads([self._work] * readers)
-            while any(self._in_threads([partial(self._begin_again, proof)])):
+            with self._putting_down(self._put_down, lambda: [piece for piece in self._queue.slices if piece.held]):
                 self._in_threads([self._work] * readers)
+                while any(self._in_threads([partial(self._begin_again, proof)])):
+                    self._in_threads([self._work] * readers)
         finally:
             self._progress.end()
         in_order = sorted(self._queue.slices, key=lambda piece: piece.end or 0, reverse=True)
-        return plan, [file for piece in in_order for file in piece.files]
+        read: list[ReadFile] = []
+        for piece in in_order:
+            read += piece.files
+            read += piece.held
+        return plan, read
 
     @property
     def slice_count(self) -> int:
@@ -160,7 +191,8 @@ class WindowExtraction(Extraction):
         plan = self._checkpoints.read_plan(self._span)
         checkpoints = None if plan is None else self._checkpoints.go_on(plan)
         if plan is None or checkpoints is None:
-            self._destination.clear_staging()
+            if not self._checkpoints.is_empty:
+                self._destination.clear_staging()
             plan = self._new_plan()
             checkpoints = self._checkpoints.go_on(plan) or {}
         else:
@@ -237,7 +269,7 @@ class WindowExtraction(Extraction):
                 return None
             piece = Slice(self._next_number, time, SliceReader(self._fetcher, start, time, expected=expected))
             self._next_number += 1
-            self._checkpoints.write(piece.number, piece.bounds)
+            self._cut_since.append(piece)
         return piece
 
     def _work(self) -> None:
@@ -250,14 +282,27 @@ class WindowExtraction(Extraction):
     def _read(self, piece: Slice) -> None:
         if not piece.reader.cursor.done:
             read_again(partial(self._stage, piece), partial(self._start_over, piece), f"slice {piece.number}")
-            self._record(piece, piece.reader.cursor)
+            # Of a slice that waits on this machine, only what is in the store is recorded, by its writer.
+            if piece.files and not piece.held:
+                self._record(piece, piece.reader.cursor)
+
+    def _put_down(self, piece: Slice) -> None:
+        """Let a retry go on from a slice that waits on this machine."""
+        for number, held in enumerate(piece.held, len(piece.files)):
+            piece.files.append(self._staging.store(held, piece.number, number, is_first=self._is_first(piece)))
+        piece.held = []
+        self._record(piece, piece.reader.cursor)
+
+    def _is_first(self, piece: Slice) -> bool:
+        return piece.end == self._span[1]
 
     def _start_over(self, piece: Slice) -> None:
         piece.reader.start_over()
         self._ids.forget(piece.number)
-        discarded, piece.files = piece.files, []
-        self._record(piece, piece.reader.cursor)
-        self._destination.discard(discarded)
+        discarded, piece.files, piece.held = piece.files, [], []
+        if discarded:
+            self._record(piece, piece.reader.cursor)
+            self._destination.discard(discarded)
 
     def _stage(self, piece: Slice) -> None:
         writer = SliceWriter(
@@ -266,6 +311,7 @@ class WindowExtraction(Extraction):
             cell=self._grid.bounds,
             files=piece.files,
             on_file=lambda position, pending: self._record(piece, position, pending),
+            is_first=self._is_first(piece),
         )
         piece.files = writer.files
         with writer:
@@ -280,9 +326,15 @@ class WindowExtraction(Extraction):
             except INTERRUPTIONS:
                 writer.put_down()
                 raise
+        piece.held = writer.held
 
     def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[RowKey] = ()) -> None:
         with self._checkpoints.lock:
+            # A slice may not be recorded without what it gave away, or that would be in no checkpoint.
+            while self._cut_since:
+                cut = self._cut_since[0]
+                self._checkpoints.write(cut.number, cut.bounds)
+                del self._cut_since[0]
             self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.export.checkpoint import StagedFile
+    from airflow_provider_honeyhive.export.assembly import ReadFile
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.formats.datafile import CorrectionFile
     from airflow_provider_honeyhive.formats.encoder import Block, BlockEncoder
@@ -105,7 +105,7 @@ CLOCKS_APART = timedelta(days=1)
 Span: TypeAlias = tuple[int, int]
 
 #: Reads a window, and stages what the encoder makes of it in a place.
-Read: TypeAlias = "Callable[[Window, Destination, CorrectionEncoder], list[StagedFile]]"
+Read: TypeAlias = "Callable[[Window, Destination, CorrectionEncoder], list[ReadFile]]"
 
 
 class Lookback:
@@ -139,7 +139,7 @@ class Lookback:
         self._known = sorted(indexed, key=lambda export: parse_time(export.manifest.finished_at))
         self._tell(found, alike)
 
-    def read_again(self, encoder: BlockEncoder, destination: Destination, read: Read) -> list[StagedFile]:
+    def read_again(self, encoder: BlockEncoder, destination: Destination, read: Read) -> list[ReadFile]:
         """Read, and return the staged corrections.
 
         Nothing that an earlier try has staged is used: others may have published since then.
@@ -150,7 +150,7 @@ class Lookback:
         """
         if not self._spans:
             return []
-        staged: list[StagedFile] = []
+        staged: list[ReadFile] = []
         with ExitStack() as stack:
             exported = stack.enter_context(self._contents(self._known))
             replaced = stack.enter_context(_contents_of(destination.store, self._replaced))

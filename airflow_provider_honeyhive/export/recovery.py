@@ -80,20 +80,22 @@ class Current:
     :param data: its bytes, None where there is none.
     :param version: to swap it.
     :param manifest: what it says.
+    :param there: names of the files that were in the folder just before.
     """
 
     data: bytes | None
     version: Version
     manifest: Manifest | None
+    there: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, store: Store, name: str) -> Current:
+    def read(cls, store: Store, name: str, there: Iterable[str] = ()) -> Current:
         """Read the manifest of that name.
 
         :raises DestinationError: it cannot be read, or is none.
         """
         data, version = store.read(name)
-        return cls(data, version, None if data is None else Manifest.at(store, name, data))
+        return cls(data, version, None if data is None else Manifest.at(store, name, data), frozenset(there))
 
 
 def recover(store: Store, layout: Layout) -> Current:
@@ -104,20 +106,22 @@ def recover(store: Store, layout: Layout) -> Current:
     :raises DestinationError: the store fails, or what has the manifest's name is none.
     """
     # Before the manifest is read: a folder that is made later may be to replace a later manifest.
-    folders = [name for name in store.folders() if layout.stages_in(name)]
-    current = Current.read(store, layout.manifest_name)
+    files, folders = store.listing()
+    current = Current.read(store, layout.manifest_name, files)
+    folders = [name for name in folders if layout.stages_in(name)]
     dead = [folder for folder in folders if layout.is_dead(folder, current.data)]
     finish(store, layout.manifest_name, dead, current)
     return current
 
 
-def read_commits(store: Store, folder: str) -> list[Commit]:
+def read_commits(store: Store, folder: str, names: Iterable[str] | None = None) -> list[Commit]:
     """Return what writers of a staging folder were about to publish; what none of them can have written is left out.
 
+    :param names: of the files in the folder; None: what the store lists.
     :raises DestinationTakenError: one of them is of a newer version.
     """
     found = []
-    for name in store.files(folder):
+    for name in store.files(folder) if names is None else names:
         record = _COMMIT_NAME.fullmatch(name)
         data = store.get(f"{folder}/{name}") if record else None
         if record is None or data is None:
@@ -182,16 +186,17 @@ def finish(
     object_name = object_name_of(manifest_name)
     named = {} if current.manifest is None else current.manifest.sizes
     denied = set()
+    staged = {folder: _staged(store, folder) for folder in folders}
     for folder in folders:
         # First what somebody who sleeps could still give names to, then what is written down of such names.
         try:
-            clear_staging(store, folder)
+            _delete_staged(store, folder, (name for name in staged[folder] if not name.startswith(COMMIT_PREFIX)))
         except DestinationAccessError as error:
             if must_delete:
                 raise
             denied.add(folder)
             log.warning("%s stays until the command 'cleanup' may remove it: %s", store.url(folder), error)
-    commits = {folder: read_commits(store, folder) for folder in folders}
+    commits = {folder: read_commits(store, folder, staged[folder]) for folder in folders}
     # The commit that counts comes last: who has lost its place could still copy its object while its source is there.
     for folder in sorted(commits, key=lambda name: any(commit.is_of(current.data) for commit in commits[name])):
         for commit in commits[folder]:
@@ -203,7 +208,9 @@ def finish(
             gone = {*commit.placed, *(commit.replaced if current.data is not None else ())} - named.keys()
             delete_files(store, _without_neighbours(store, gone))
         if folder not in denied:
-            remove_staging(store, folder)
+            # What somebody has added meanwhile stays for the next one who looks.
+            _delete_staged(store, folder, (name for name in staged[folder] if name.startswith(COMMIT_PREFIX)))
+            store.remove_folder(folder)
 
 
 def _without_neighbours(store: Store, names: Iterable[str]) -> list[str]:
@@ -232,8 +239,7 @@ def copy_unless_gone(store: Store, source: str, target: str) -> None:
 def delete_files(store: Store, names: Iterable[str]) -> None:
     """Delete files, and the folders of partitions that are empty then."""
     names = sorted(names)
-    for name in names:
-        store.delete(name)
+    store.delete_all(names)
     folders = {name.rpartition("/")[0] for name in names} - {""}
     while folders:
         for folder in sorted(folders):
@@ -243,16 +249,11 @@ def delete_files(store: Store, names: Iterable[str]) -> None:
 
 def clear_staging(store: Store, folder: str) -> None:
     """Remove everything from a staging folder but commits, and what is no export's."""
-    for name in _staged(store, folder):
-        if not name.startswith(COMMIT_PREFIX):
-            store.delete(f"{folder}/{name}")
+    _delete_staged(store, folder, (name for name in _staged(store, folder) if not name.startswith(COMMIT_PREFIX)))
 
 
-def remove_staging(store: Store, folder: str) -> None:
-    """Remove a staging folder; it stays where something in it is no export's."""
-    for name in _staged(store, folder):
-        store.delete(f"{folder}/{name}")
-    store.remove_folder(folder)
+def _delete_staged(store: Store, folder: str, names: Iterable[str]) -> None:
+    store.delete_all([f"{folder}/{name}" for name in names])
 
 
 def _staged(store: Store, folder: str) -> list[str]:

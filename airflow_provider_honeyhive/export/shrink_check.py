@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from hashlib import sha256
 from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -17,7 +16,7 @@ from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportWouldShrinkError
 from airflow_provider_honeyhive.export.claim import differing, published_by
 from airflow_provider_honeyhive.formats.content_index import IndexFile, identity_of, read_index
-from airflow_provider_honeyhive.formats.datafile import event_ids
+from airflow_provider_honeyhive.formats.datafile import PartDigest, event_ids
 from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.export_facts import ReplacedFacts
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
@@ -182,7 +181,7 @@ def _ids_in(store: Store, file_format: str, compression: str, part: PartFile) ->
     :raises ValueError: it is not what its manifest says, even if it can be read: it may have been cut between two
         events; some records may have been given before.
     """
-    digest = sha256()
+    digest = PartDigest(part)
 
     def hashed() -> Iterator[bytes]:
         for chunk in store.chunks(part.path):

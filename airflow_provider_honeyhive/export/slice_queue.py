@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_provider_honeyhive.export.checkpoint import StagedFile
+    from airflow_provider_honeyhive.export.open_file import HeldFile
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 
@@ -98,12 +99,14 @@ class Slice:
     :param end: exclusive upper bound, microseconds since 1970.
     :param reader: reads it, and knows its lower bound, which moves up when the slice gives some away.
     :param files: what is staged of it.
+    :param held: what follows them on this machine.
     """
 
     number: int
     end: int | None
     reader: SliceReader
     files: list[StagedFile] = field(default_factory=list)
+    held: list[HeldFile] = field(default_factory=list)
 
     @property
     def bounds(self) -> tuple[int | None, int | None]:

@@ -1,29 +1,32 @@
-"""Events in, staged files out: blocks of events, each compressed by itself, and by threads of their own.
+"""Events in, files out: blocks of events, each compressed by itself, and by threads of their own.
 
-A block ends at the lines of the window's grid and at a number of bytes counted from there. So which blocks
-there are depends on the events alone, and slices may be cut anywhere on a line without changing any.
+No file has events of two slices, unless they are so few that they wait on this machine until all has been read: so
+what is in the store need not come back.
+
+A block ends at the lines of the window's grid and at a number of bytes counted from there. So which blocks there are
+depends on the events alone, and slices may be cut anywhere on a line without changing any.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import threading
+from collections import deque
 from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_provider_honeyhive.export.checkpoint import StagedFile
-from airflow_provider_honeyhive.formats.encoder import Block
+from airflow_provider_honeyhive.export.open_file import ROW_GROUP_BYTES, TextFile
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
+    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.destination import Destination
+    from airflow_provider_honeyhive.export.open_file import FileKind, HeldFile, OpenFile
+    from airflow_provider_honeyhive.formats.encoder import Block
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
     from airflow_provider_honeyhive.reading.rows import RowKey
-    from airflow_provider_honeyhive.storage.base import Sink
-
 
 #: Bytes of events at which a block ends, at most, and as a share of a file: files consist of whole blocks.
 BLOCK_BYTES = 1024**2
@@ -32,6 +35,12 @@ BLOCKS_IN_A_FILE = 10
 
 #: Blocks of one reader that may wait to be compressed and written: what bounds the memory they take.
 BLOCKS_UNDER_WAY = 8
+
+#: Bytes of all slices that wait on this machine for their neighbours, at most.
+MOST_HELD_BYTES = 128 * 1024**2
+
+#: Files of one slice that are written at the same time; with more partitions, the one that waits longest ends.
+MOST_OPEN_FILES = 32
 
 
 @dataclass(slots=True)
@@ -68,66 +77,59 @@ def _extended(block: _PendingBlock | None, batch: Batch, first: int, end: int, s
     return block
 
 
-class _OpenFile:
-    def __init__(self, path: str, sink: Sink, *, hashed: bool) -> None:
-        self._path = path
-        self._sink = sink
-        self._blocks_written: list[Block] = []
-        self._records: list[bytes] = []
-        self._digest = sha256() if hashed else None
-        self.size_bytes = 0
-
-    def add(self, data: bytes, block: Block) -> None:
-        if block.partition == INDEX_PARTITION:
-            # They wait for the end, so that the events come in one piece.
-            self._records.append(data)
-        else:
-            self._write(data, block)
-
-    def _write(self, data: bytes, block: Block) -> None:
-        if self._digest is not None:
-            self._digest.update(data)
-        self._sink.write(data)
-        self._blocks_written.append(block)
-        self.size_bytes += len(data)
-
-    def end(self) -> StagedFile:
-        if self._records:
-            data = b"".join(self._records)
-            self._write(data, Block(len(data), 0, 0, None, None, INDEX_PARTITION))
-        digest = None if self._digest is None else self._digest.hexdigest()
-        return StagedFile(path=self._path, sha256=digest, blocks=self._blocks_written)
+#: Turns the events of a block, and their times, into what the files of a slice get of it: one a partition.
+EncodeBlock: TypeAlias = "Callable[[list[RawEvent], list[int | None]], list[tuple[Any, Block]]]"
 
 
-#: Turns the events of a block, and their times, into the bytes of the blocks of a staged file: one a partition.
-EncodeBlock: TypeAlias = "Callable[[list[RawEvent], list[int | None]], list[tuple[bytes, Block]]]"
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staging:
     """Where and how the slices of one export are staged.
 
-    :param destination: the export's folder.
-    :param encode_block: makes the bytes of one block.
+    :param kind: how files are written, and where to.
+    :param encode_block: makes what files get of one block.
     :param map_blocks: does so for blocks side by side, as an executor's ``map`` does, or one after the other.
-    :param max_file_size: most bytes of a file, unless a single block has more.
     """
 
-    destination: Destination
+    kind: FileKind
     encode_block: EncodeBlock
-    map_blocks: Callable[..., Iterable[list[tuple[bytes, Block]]]]
-    max_file_size: int
+    map_blocks: Callable[..., Iterable[list[tuple[Any, Block]]]]
+    _held_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def destination(self) -> Destination:
+        """The export's folder."""
+        return self.kind.place
+
+    def may_hold(self, size_bytes: int) -> bool:
+        """Return whether there is room for so many bytes more on this machine, and take it."""
+        with self._lock:
+            fits = self._held_bytes + size_bytes <= MOST_HELD_BYTES
+            self._held_bytes += size_bytes if fits else 0
+        return fits
+
+    def store(self, held: HeldFile, slice_number: int, number: int, *, is_first: bool) -> StagedFile:
+        """Put what is held on this machine into the store.
+
+        :param slice_number: the slice that it is of.
+        :param number: of the file in the slice.
+        :param is_first: nothing of the export comes before the slice.
+        """
+        return self.kind.store(held, self.destination.staged_name(slice_number, number), is_first, number)
 
 
 class SliceWriter:
     """Stages the events of one slice, as a context manager.
 
+    At its end ``files`` are whole files in the store, and ``held`` what follows them on this machine.
+
     :param staging: where and how.
     :param number: of the slice.
     :param cell: gives the times, half open, of the grid's cell that holds a time.
     :param files: what an earlier try has staged.
-    :param on_file: called after each whole file but the last one of a slice with where to go on from, and with the
+    :param on_file: called where all that was read so far is in whole files, with where to go on from, and with the
         rows that were taken there but are in no whole file.
+    :param is_first: nothing of the export comes before this slice.
     """
 
     def __init__(
@@ -138,31 +140,42 @@ class SliceWriter:
         cell: Callable[[int], tuple[int, int]],
         files: Sequence[StagedFile] = (),
         on_file: Callable[[Cursor, Sequence[RowKey]], None] = lambda position, pending: None,
+        is_first: bool = False,
     ) -> None:
         self.files = list(files)
+        self.held: list[HeldFile] = []
         self._staging = staging
-        self._store = staging.destination.store
         self._number = number
         self._cell_of = cell
-        self._block_bytes = min(BLOCK_BYTES, staging.max_file_size // BLOCKS_IN_A_FILE)
+        self._block_bytes = min(BLOCK_BYTES, staging.kind.max_file_size // BLOCKS_IN_A_FILE)
         self._on_file = on_file
+        self._is_first = is_first
         self._cell = (0, 0)  # none yet
         self._block: _PendingBlock | None = None
         self._position: Cursor | None = None
-        self._file: _OpenFile | None = None
-        self._stack = ExitStack()
+        #: By partition; the one that got a block last is the last one.
+        self._open: dict[str, OpenFile] = {}
+        #: Whole files that no checkpoint can name yet, since other partitions have open ones.
+        self._ended: list[StagedFile] = []
+        self._file_count = len(self.files)
+        #: Bytes since the last checkpoint.
+        self._size = 0
+        #: Where the blocks came from that wait at the end of one object.
+        self._origins: deque[_Origin] = deque()
 
     def __enter__(self) -> SliceWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            with self._stack:
+        try:
+            if error is None:
                 self._stage([self._block] if self._block else [])
-                self._end_file()
-        else:
-            # With the error, so that the store throws the open file away.
-            self._stack.__exit__(kind, error, None)
+                self._end()
+        except BaseException as failure:
+            self._discard(failure)
+            raise
+        if error is not None:
+            self._discard(error)
 
     def write(self, batch: Batch) -> None:
         """Take the events of one answer; those of a block that is not full yet wait for the next one's."""
@@ -176,18 +189,16 @@ class SliceWriter:
         self._position = batch.position
 
     def put_down(self) -> None:
-        """End the open file where reading breaks off: its blocks are whole, so a retry need not read them again."""
-        if self._file is None:
+        """End the open files where reading breaks off: their blocks are whole, so a retry need not read them again."""
+        if not self._open and not self._ended:
             return
-        self._end_file()
+        self._store_all()
         if self._block is not None:
-            self._file_ended(self._block)
+            self._checkpoint(self._block.origin)
         elif self._position is not None:
             self._on_file(self._position, ())
 
-    def _file_ended(self, next_block: _PendingBlock) -> None:
-        origin = next_block.origin
-        self._on_file(origin.position, origin.keys[origin.at :])
+    # ------------------------------------------------------------------------------- blocks
 
     def _blocks(self, batch: Batch) -> Iterator[_PendingBlock]:
         block, self._block = self._block, None
@@ -210,27 +221,87 @@ class SliceWriter:
             self._block = _extended(block, batch, first, len(batch.keys), size)
             self._block.let_go()
 
+    # ------------------------------------------------------------------------------- files
+
     def _stage(self, blocks: Sequence[_PendingBlock]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
         results = self._staging.map_blocks(self._staging.encode_block, events, times)
         for pending, by_partition in zip(blocks, results, strict=True):
-            size = sum(len(data) for data, _ in by_partition)
-            if self._file is not None and self._file.size_bytes + size > self._staging.max_file_size:
-                self._end_file()
-                self._file_ended(pending)
+            self._make_room(pending, by_partition)
             for data, block in by_partition:
-                self._append(data, block)
+                self._append(data, block, pending.origin)
 
-    def _append(self, data: bytes, block: Block) -> None:
-        if self._file is None:
-            path = self._staging.destination.staged_name(self._number, len(self.files))
-            sink = self._stack.enter_context(self._store.create(path))
-            self._file = _OpenFile(path, sink, hashed=not self._store.reads_cheaply)
-        self._file.add(data, block)
+    def _make_room(self, pending: _PendingBlock, by_partition: Sequence[tuple[Any, Block]]) -> None:
+        """End the files that have no room for what they get of a block."""
+        full = [
+            block.partition
+            for data, block in by_partition
+            if block.partition in self._open and not self._open[block.partition].has_room(data)
+        ]
+        if not full:
+            return
+        # A checkpoint ends the files of all partitions, so it has to be worth that.
+        data_files = len(self._open.keys() - {INDEX_PARTITION})
+        if data_files == 1 or self._size >= data_files * self._staging.kind.max_file_size:
+            self._store_all()
+            self._checkpoint(pending.origin)
+            return
+        for partition in full:
+            self._store(partition)
 
-    def _end_file(self) -> None:
-        if self._file is not None:
-            staged = self._file.end()
-            self._stack.close()
-            self.files.append(staged)
-            self._file = None
+    def _append(self, data: Any, block: Block, origin: _Origin) -> None:
+        file = self._open.pop(block.partition, None)
+        if file is None:
+            if len(self._open) >= MOST_OPEN_FILES:
+                self._store(next(iter(self._open)))
+            number, self._file_count = self._file_count, self._file_count + 1
+            name = self._staging.destination.staged_name(self._number, number)
+            file = self._staging.kind.open(name, block.partition, self._is_first, number)
+        self._open[block.partition] = file
+        file.add(data, block)
+        self._size += block.size_bytes
+        if self._staging.kind.hold_back and isinstance(file, TextFile):
+            self._origins.append(origin)
+            while len(self._origins) > file.waiting_count:
+                self._origins.popleft()
+        if sum(one.memory_bytes for one in self._open.values()) > ROW_GROUP_BYTES:
+            max(self._open.values(), key=lambda one: one.memory_bytes).free_memory()
+
+    def _end(self) -> None:
+        """End the slice: what has not begun to go to the store waits for what comes from other slices."""
+        for file in self._open.values():
+            file.free_memory()
+        is_begun = bool(self._ended) or any(file.is_in_store for file in self._open.values())
+        if not is_begun and self._staging.may_hold(sum(file.size_bytes for file in self._open.values())):
+            self.held = [self._open.pop(partition).hold() for partition in sorted(self._open)]
+            return
+        last = next(iter(self._open.values()), None)
+        if self._origins and isinstance(last, TextFile) and last.is_in_store:
+            self._split(last)
+        else:
+            self._store_all()
+
+    def _split(self, file: TextFile) -> None:
+        """End the one open file; what waits of it may have to go into one part with what comes behind it."""
+        self._open.clear()
+        staged, held = file.split()
+        self.files.append(staged)
+        self.held = [held]
+        self._checkpoint(self._origins[0])
+
+    def _store(self, partition: str) -> None:
+        self._ended.append(self._open.pop(partition).store())
+
+    def _store_all(self) -> None:
+        while self._open:
+            self._store(next(iter(self._open)))
+        self.files += self._ended
+        self._ended = []
+
+    def _checkpoint(self, next_block: _Origin) -> None:
+        self._size = 0
+        self._on_file(next_block.position, next_block.keys[next_block.at :])
+
+    def _discard(self, error: BaseException) -> None:
+        for file in self._open.values():
+            file.discard(error)

@@ -15,11 +15,11 @@ from airflow_provider_honeyhive.events.raw import Scalar, read_head
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.compression import DECOMPRESS
 from airflow_provider_honeyhive.formats.temporary import temporary_space
-from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel, TimeText
+from airflow_provider_honeyhive.models.stored import Count, FileName, Items, Sha256, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, event_micros, format_time, from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 #: The ``start_time`` of each event, microseconds since 1970.
@@ -166,13 +166,30 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise ValueError("it ends in the middle of a line")
 
 
+class HashedPiece(StoredModel):
+    """A piece of a data file that the store has put together.
+
+    :param size_bytes: of the piece.
+    :param sha256: of its bytes.
+    """
+
+    size_bytes: Count
+    sha256: Sha256
+
+
+def hash_of_pieces(pieces: Sequence[HashedPiece]) -> str:
+    """Return the SHA-256 of the SHA-256 of each piece, one after the other in binary form."""
+    return sha256(b"".join(bytes.fromhex(piece.sha256) for piece in pieces)).hexdigest()
+
+
 class PartFile(StoredModel):
     """One data file.
 
     :param path: relative to the manifest.
     :param event_count: events in it.
     :param size_bytes: bytes on disk.
-    :param sha256: of the bytes on disk.
+    :param sha256: of the bytes on disk; where there are pieces, see :func:`hash_of_pieces`.
+    :param pieces: that the store has put the file together of; none where it was written in one piece.
     :param min_start_time: earliest ``start_time`` of its events, None where none has one.
     :param max_start_time: latest ``start_time`` of its events.
     :param events_without_time: events of it that have no usable ``start_time``.
@@ -182,9 +199,50 @@ class PartFile(StoredModel):
     event_count: Count
     size_bytes: Count
     sha256: Sha256
+    pieces: Items[HashedPiece] = []
     min_start_time: TimeText | None = None
     max_start_time: TimeText | None = None
     events_without_time: Count = 0
+
+
+class PartDigest:
+    """Compares the bytes of a data file with its facts.
+
+    :param part: the facts.
+    """
+
+    def __init__(self, part: PartFile) -> None:
+        self._part = part
+        self._found: list[HashedPiece] = []
+        self._digest = sha256()
+        self._piece_bytes = 0
+        self.size_bytes = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self.size_bytes += len(chunk)
+        view = memoryview(chunk)
+        while len(self._found) < len(self._part.pieces) and len(view) >= (left := self._left()):
+            self._digest.update(view[:left])
+            self._end_piece(left)
+            view = view[left:]
+        self._digest.update(view)
+        self._piece_bytes += len(view)
+
+    def _left(self) -> int:
+        return self._part.pieces[len(self._found)].size_bytes - self._piece_bytes
+
+    def _end_piece(self, added: int) -> None:
+        size = self._piece_bytes + added
+        self._found.append(HashedPiece(size_bytes=size, sha256=self._digest.hexdigest()))
+        self._digest, self._piece_bytes = sha256(), 0
+
+    def hexdigest(self) -> str:
+        """Return the hash of what has been taken, made as that of the file was."""
+        if not self._part.pieces:
+            return self._digest.hexdigest()
+        rest = [HashedPiece(size_bytes=self._piece_bytes, sha256=self._digest.hexdigest())] if self._piece_bytes else []
+        return hash_of_pieces([*self._found, *rest])
 
 
 class CorrectionFile(PartFile):
@@ -207,13 +265,11 @@ def problems_of(
     :param chunks: the bytes of the file.
     :param bounds: between which times its events must lie, microseconds since 1970; None: anywhere.
     """
-    digest, size = sha256(), 0
+    digest = PartDigest(part)
 
     def hashed() -> Iterator[bytes]:
-        nonlocal size
         for chunk in chunks:
             digest.update(chunk)
-            size += len(chunk)
             yield chunk
 
     count, first, last = 0, None, None
@@ -229,7 +285,7 @@ def problems_of(
     yield from (
         f"{what} is {found}, the manifest says {wanted}"
         for what, found, wanted in (
-            ("size", size, part.size_bytes),
+            ("size", digest.size_bytes, part.size_bytes),
             ("SHA-256", digest.hexdigest(), part.sha256),
             ("number of events", count, part.event_count),
             ("earliest start_time", _shown(first), part.min_start_time),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import starmap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Block(NamedTuple):
-    """One block, or what a partition has of it, in a staged file.
+    """One block, or what a partition has of it, or all the blocks of a file.
 
-    :param size_bytes: bytes it takes there.
+    :param size_bytes: bytes it takes.
     :param event_count: events in it.
     :param without_time: events of it that have no usable ``start_time``.
     :param min_us: earliest ``start_time``, microseconds since 1970, None where no event has one.
@@ -39,7 +40,7 @@ class Block(NamedTuple):
         :data:`~airflow_provider_honeyhive.models.layout.INDEX_PARTITION`, there are no events but records of them.
     :param misfits: values that did not fit their columns, by column.
     :param matched: numbers of the paths of what is to be taken out or replaced that led to something in these events,
-        or in others that were encoded together with them; None where an earlier release has staged them.
+        or in others that were encoded together with them.
     """
 
     size_bytes: Count
@@ -49,7 +50,24 @@ class Block(NamedTuple):
     max_us: Micros | None
     partition: str = ""
     misfits: dict[str, Count] = {}
-    matched: list[Count] | None = None
+    matched: list[Count] = []
+
+
+def sum_of(blocks: Sequence[Block]) -> Block:
+    """Return what some blocks of one partition hold together."""
+    misfits: Counter[str] = Counter()
+    for block in blocks:
+        misfits.update(block.misfits)
+    return Block(
+        sum(block.size_bytes for block in blocks),
+        sum(block.event_count for block in blocks),
+        sum(block.without_time for block in blocks),
+        min((block.min_us for block in blocks if block.min_us is not None), default=None),
+        max((block.max_us for block in blocks if block.max_us is not None), default=None),
+        blocks[0].partition,
+        dict(misfits),
+        sorted({number for block in blocks for number in block.matched}),
+    )
 
 
 #: What Hive, and whoever reads its partitions, calls the folder of NULL.
@@ -112,8 +130,8 @@ class BlockEncoder:
         self._index = index
         self._names_only = names_only
 
-    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[bytes, Block]]:
-        """Return the bytes of each partition's events, with what is known of them, and then their records."""
+    def __call__(self, raw_events: Sequence[RawEvent], times: Sequence[int | None]) -> list[tuple[Any, Block]]:
+        """Return what each partition gets of the events, with what is known of that, and then their records."""
         matched: set[int] = set()
         prepared = self._prepared(raw_events, matched)
         blocks = [
@@ -151,11 +169,11 @@ class BlockEncoder:
 
     def _block(
         self, partition: str, raw_events: Sequence[RawEvent], times: Sequence[int | None], matched: list[int]
-    ) -> tuple[bytes, Block]:
+    ) -> tuple[Any, Block]:
         data, misfits = self._serialize(raw_events)
         known = [time for time in times if time is not None]
         return data, Block(
-            len(data),
+            len(data) if isinstance(data, bytes) else data.nbytes,
             len(raw_events),
             len(raw_events) - len(known),
             min(known, default=None),
@@ -185,21 +203,20 @@ def _quoted(value: str) -> str:
     return quote(value, safe=" ", errors="replace")
 
 
-def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:
-    """Return what makes the bytes of a block.
+def serializer(layout: Layout) -> Serialize:
+    """Return what makes the bytes of a block; for Parquet its rows.
 
-    :param staged_cheaply: where blocks are staged, bytes cost little.
     :raises InvalidArgumentError: pyarrow is needed and not installed.
     """
     if layout.file_format == "parquet":
         try:
-            from airflow_provider_honeyhive.formats.parquet import staging_serializer  # noqa: PLC0415
+            from airflow_provider_honeyhive.formats.parquet import to_record_batch  # noqa: PLC0415
         except ImportError:
             raise InvalidArgumentError(
                 "file_format", "parquet", "it needs pyarrow: install airflow-provider-honeyhive[parquet]"
             ) from None
 
-        return staging_serializer(compressed=not staged_cheaply)
+        return to_record_batch
     to_text, compress = TEXT_FORMATS[layout.file_format].serialize, COMPRESS[layout.compression]
 
     def serialize(raw_events: Sequence[RawEvent]) -> Serialized:
@@ -209,11 +226,6 @@ def serializer(layout: Layout, *, staged_cheaply: bool) -> Serialize:
     return serialize
 
 
-def is_instant(layout: Layout, *, staged_cheaply: bool) -> bool:
-    """Return whether a block is ready sooner than another thread would begin: nothing is read or compressed.
-
-    :param staged_cheaply: where blocks are staged, bytes cost little.
-    """
-    if layout.file_format == "parquet":
-        return staged_cheaply
-    return layout.file_format in ("jsonl", "json") and layout.compression == "none"
+def is_instant(layout: Layout) -> bool:
+    """Return whether a block is ready sooner than another thread would begin, or keeps Python's lock all the time."""
+    return layout.file_format == "parquet" or (layout.file_format in ("jsonl", "json") and layout.compression == "none")

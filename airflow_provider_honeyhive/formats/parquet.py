@@ -1,28 +1,21 @@
-"""Parquet files, streamed: blocks are staged as lists of raw events, and become row groups when all are there.
-
-Taking events apart keeps Python's lock, compressing columns does not: so the one is done while the other is, and
-neither of them while answers are received, which needs the lock, too. Needs pyarrow, the extra ``parquet``.
-"""
+"""Parquet files, streamed: blocks become record batches, and these row groups. Needs pyarrow (extra ``parquet``)."""
 
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from msgspec import msgpack
 from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
-from airflow_provider_honeyhive.formats.compression import COMPRESS, DECOMPRESS
 from airflow_provider_honeyhive.formats.parquet_footer import footer_of
 from airflow_provider_honeyhive.formats.rows import Misfits, restore_event, to_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.formats.rows import Serialize, Serialized
 
 #: JSON is a plain string, not Arrow's JSON extension type. Tried with pyarrow 26: it makes Parquet's JSON type, for
 #: which Polars 2.1 has no ``.str`` functions, no comparison, no CSV and no concatenation with a file written by a
@@ -83,75 +76,14 @@ def _texts(texts: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 _MAKERS: dict[Kind, Callable[[Sequence[Any], pa.DataType], pa.Array]] = {Kind.JSON: _texts}
 
-T = TypeVar("T")
-
-#: Bytes in Arrow's memory at which a row group ends, at most, and as a share of a file.
-ROW_GROUP_BYTES = 16 * 1024**2
-
-ROW_GROUPS_IN_A_FILE = 4
-
 #: Bytes that the footer has for each column of a row group, about.
 FOOTER_BYTES = 150
 
 _COMPARED = (Kind.STRING, Kind.TIME, Kind.NUMBER)
 
-_decode_events = msgpack.Decoder(list[memoryview]).decode
 
-
-def _staged_compression(*, compressed: bool) -> str:
-    return "zstd" if compressed else "none"
-
-
-def staging_serializer(*, compressed: bool) -> Serialize:
-    """Return what makes blocks to be staged: events as they are, since a line break may be part of one.
-
-    :param compressed: which costs more than a local disk but less than a network.
-    """
-    compress = COMPRESS[_staged_compression(compressed=compressed)]
-
-    def serialize(raw_events: Sequence[RawEvent]) -> Serialized:
-        return compress(msgpack.encode(raw_events)), {}
-
-    return serialize
-
-
-def events_of(block: Iterable[bytes], *, compressed: bool) -> Sequence[RawEvent]:
-    """Return the events of a staged block.
-
-    :param block: its bytes, in pieces.
-    :param compressed: whether it was made so.
-    """
-    return _decode_events(b"".join(DECOMPRESS[_staged_compression(compressed=compressed)](block)))
-
-
-def row_groups(
-    blocks: Iterable[tuple[T, Sequence[RawEvent]]], max_file_size: int | None
-) -> Iterator[tuple[list[T], pa.Table, Misfits]]:
-    """Yield the row groups that blocks make, each with what the blocks in it are called, and its misfits.
-
-    :param blocks: what each is called, and its events.
-    :param max_file_size: bytes that a file should have at most; None: as many as it likes.
-    """
-    share = ROW_GROUP_BYTES if max_file_size is None else max_file_size // ROW_GROUPS_IN_A_FILE
-    most = min(ROW_GROUP_BYTES, share)
-    names: list[T] = []
-    waiting: list[pa.RecordBatch] = []
-    misfits = Misfits()
-    size = 0
-    for name, raw_events in blocks:
-        batch, found = to_record_batch(raw_events)
-        names.append(name)
-        waiting.append(batch)
-        misfits += found
-        size += batch.nbytes
-        if size >= most:
-            yield names, _in_one_piece(waiting), misfits
-            names, waiting, misfits, size = [], [], Misfits(), 0
-    if waiting:
-        yield names, _in_one_piece(waiting), misfits
-
-
-def _in_one_piece(batches: list[pa.RecordBatch]) -> pa.Table:
+def in_one_piece(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """Return the row group that blocks make."""
     # So that pages end where they would whatever the blocks were; also quicker to write.
     return pa.Table.from_batches(batches, SCHEMA).combine_chunks()
 
@@ -192,10 +124,14 @@ class ParquetFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:
-            self._sink.last = bytearray()
-            self._writer.close()
-            self.footer = footer_of(self._sink.last)
+            self.close()
         # Else the sink is thrown away, and a footer would be wasted on it.
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._sink.last = bytearray()
+        self._writer.close()
+        self.footer = footer_of(self._sink.last)
 
     @property
     def is_full(self) -> bool:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.events.raw import RawEvent
 
 
-#: Bytes of some events in a file format, and how many values did not fit their columns, by column.
-Serialized: TypeAlias = "tuple[bytes, Mapping[str, int]]"
+#: Bytes of some events in a file format, or rows of Arrow, and how many values did not fit their columns, by column.
+Serialized: TypeAlias = "tuple[Any, Mapping[str, int]]"
 
 #: Makes the bytes of some events in a file format.
 Serialize: TypeAlias = "Callable[[Sequence[RawEvent]], Serialized]"

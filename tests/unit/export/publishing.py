@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -28,7 +26,7 @@ from .test_exporter import DAY, event_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_honeyhive.export.checkpoint import Plan
+    from airflow_provider_honeyhive.export.checkpoint import Plan, StagedFile
     from airflow_provider_honeyhive.manifest import Manifest
 
 # ------------------------------------------------------------------------------------------------ what is exported
@@ -87,7 +85,7 @@ class Reading:
         staged = []
         for number, piece in slices.items():
             files = piece.files or self._stage(number, piece.start, piece.end)
-            taken = sum(file.event_count for file in files)
+            taken = sum(file.contents.event_count for file in files)
             checkpoints.write(number, (piece.start, piece.end), files, Cursor(upper=None, taken=taken, done=True))
             staged += files
         return plan, staged
@@ -101,13 +99,13 @@ class Reading:
             event_at(time // 1000, event_type=("model", "tool")[time // HOUR_US % 2], said=self._client.variant)
             for time in times
         ]
+        kind, found = self._staging.kind, []
         blocks = self._staging.encode_block([json.dumps(event).encode() for event in events], times)
-        place = self._staging.destination
-        with place.store.create(name := place.staged_name(number, 0)) as sink:
-            for data, _ in blocks:
-                sink.write(data)
-        digest = hashlib.sha256(b"".join(data for data, _ in blocks)).hexdigest()
-        return [StagedFile(path=name, sha256=digest, blocks=[block for _, block in blocks])]
+        for at, (data, block) in enumerate(blocks):
+            file = kind.open(kind.place.staged_name(number, at), block.partition, False, 0)
+            file.add(data, block)
+            found.append(file.store())
+        return found
 
 
 # ------------------------------------------------------------------------------------------------ where to

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_honeyhive.export import open_file
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Reason, sort_out
+from airflow_provider_honeyhive.export.open_file import FileKind
 from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.formats.content_index import (
@@ -20,6 +22,7 @@ from airflow_provider_honeyhive.formats.content_index import (
 )
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
+from airflow_provider_honeyhive.formats.text import Frame
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION, Layout
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
 from airflow_provider_honeyhive.storage.local import LocalStore
@@ -84,14 +87,16 @@ def test_without_an_index_there_is_none():
     assert sort_out([]).index is None
 
 
-def test_records_lie_at_the_end_of_a_staged_file_so_that_its_events_are_in_one_piece(tmp_path):
-    destination = Destination(LocalStore(tmp_path), Layout("jsonl", "none", None), "of a test")
-    staging = Staging(destination, BlockEncoder(lines, index=records_of), map, 10**9)
-    writer = SliceWriter(staging, 0, cell=Grid(0, 1).bounds)
+def test_records_have_a_file_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_file, "UPLOAD_BLOCK", 1)
+    place = Destination(LocalStore(tmp_path), Layout("csv", "none", None), "of a test")
+    kind = FileKind(place, Frame(head=b"head\n", tail=b"tail\n"), 10**9)
+    writer = SliceWriter(Staging(kind, BlockEncoder(lines, index=records_of), map), 0, cell=Grid(0, 1).bounds)
     with writer:
         for time in range(5):
             writer.write(Batch([KNOWN, LATE], [time, time], ["a", "b"], Cursor(upper=None)))
-    (file,) = writer.files
-    assert [block.partition for block in file.blocks] == [""] * 5 + [INDEX_PARTITION]
-    assert (file.event_count, file.blocks[-1].size_bytes) == (10, 10 * RECORD_BYTES)
-    assert (tmp_path / file.path).read_bytes() == (KNOWN + b"\n" + LATE + b"\n") * 5 + records_of([KNOWN, LATE]) * 5
+    events, index = writer.files
+    assert (events.contents.partition, index.contents.partition) == ("", INDEX_PARTITION)
+    assert (events.contents.event_count, index.contents.event_count) == (10, 0)
+    assert (tmp_path / events.path).read_bytes() == b"head\n" + (KNOWN + b"\n" + LATE + b"\n") * 5 + b"tail\n"
+    assert (tmp_path / index.path).read_bytes() == records_of([KNOWN, LATE]) * 5

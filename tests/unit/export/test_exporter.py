@@ -355,9 +355,9 @@ class FailingStore(LocalStore):
         self._maybe_fail()
         return super().swap(name, data, version)
 
-    def create(self, name: str) -> Any:
+    def create(self, name: str, **more: Any) -> Any:
         self._maybe_fail()
-        return super().create(name)
+        return super().create(name, **more)
 
 
 @pytest.mark.parametrize("name", ["out", "out/events.jsonl.gz"])

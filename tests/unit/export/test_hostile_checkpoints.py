@@ -92,7 +92,7 @@ def doubled(*path: Any) -> Callable[[Any], None]:
     return change
 
 
-BLOCK = ("files", 0, "members", 0)
+BLOCK = ("files", 0, "contents")
 
 #: Of a checkpoint.
 CHECKPOINT = {
@@ -134,7 +134,8 @@ CHECKPOINT = {
     "a staged file beside its folder": lambda facts: put("files", 0, "path", facts["files"][0]["path"][-20:])(facts),
     "a staged file by its absolute name": put("files", 0, "path", "/etc/passwd"),
     "no hash": put("files", 0, "sha256", "abc"),
-    "a block twice": doubled("files", 0, "members"),
+    "a file twice": doubled("files"),
+    "no footer": put("files", 0, "footer", "?"),
     "a block of negative size": put(*BLOCK, 0, -5),
     "a block of endless size": put(*BLOCK, 0, 10**400),
     "a block with more events": put(*BLOCK, 1, 999),
@@ -321,9 +322,10 @@ def test_what_overlaps_is_read_again_where_it_has_taken_events_of_both(tmp_path)
     checkpoints = Checkpoints(store, "s", "a")
     for number, bounds, lowest in ((0, (0, 100), 40), (1, (0, 50), 10)):
         store.put(path := f"s/{number:05d}-00000-ab", b"12345678")
-        files = [StagedFile(path=path, sha256=None, blocks=[Block(8, 2, 0, lowest, bounds[1] - 1)])]
+        files = [StagedFile(path=path, sha256="ab" * 32, contents=Block(8, 2, 0, lowest, bounds[1] - 1))]
         checkpoints.write(number, bounds, files, Cursor(upper=lowest, taken=2))
-    found = checkpoints.go_on(checkpoints.begin(datetime.now(UTC), None, None, [(0, 100)]))
+    plan = checkpoints.begin(datetime.now(UTC), None, None, [(0, 100)])
+    found = Checkpoints(store, "s", "a").go_on(plan)
     assert {number: ((one.start, one.end), len(one.files)) for number, one in found.items()} == {
         0: ((50, 100), 0),
         1: ((0, 50), 1),

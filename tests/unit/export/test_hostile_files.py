@@ -181,7 +181,7 @@ def test_a_manifest_of_a_newer_version_is_told_as_such_and_stays(sandbox, tmp_pa
     output = tmp_path / "out" / (name.removesuffix(".manifest.json") if "one" in name else "")
     export_events(client_of(sandbox), DEMO, output)
     path = tmp_path / "out" / name
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"schema_version": 2, "files": "elsewhere"}))
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"schema_version": 3, "files": "elsewhere"}))
     before = tree(tmp_path)
     message = "the manifest was written by a newer version of this provider: update it"
     with pytest.raises(DestinationTakenError, match=message):

@@ -1,29 +1,37 @@
-"""Blocks depend on the events alone; what is staged when can be gone on from; files are put together of blocks."""
+"""Blocks depend on the events alone; what is staged when can be gone on from; what waits becomes few files."""
 
 from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice, pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_honeyhive.export import open_file, staging
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.export.open_file import FileKind
 from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.formats.compression import COMPRESS
-from airflow_provider_honeyhive.formats.encoder import BlockEncoder
+from airflow_provider_honeyhive.formats.datafile import problems_of
+from airflow_provider_honeyhive.formats.encoder import Block, BlockEncoder, serializer
+from airflow_provider_honeyhive.formats.text import Frame, frame
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION, Layout
 from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
 from airflow_provider_honeyhive.sandbox import Behaviour
+from airflow_provider_honeyhive.storage.base import StoredPiece
 from airflow_provider_honeyhive.storage.local import LocalStore
 
-from .test_exporter import DAY, DEMO, GENERATED, contents, event_at, ids_of, tree
+from .test_exporter import DAY, DEMO, GENERATED, event_at, ids_of, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,21 +51,51 @@ def batches(sizes: list[int], events: list[tuple[bytes, int]] = EVENTS) -> Itera
         at, number = at + len(some), number + 1
 
 
-def staging_in(folder, map_blocks, max_file_size) -> Staging:
-    destination = Destination(LocalStore(folder), Layout("jsonl", "none", None), "of a test")
+def kind_in(place: Destination, max_file_size: int) -> FileKind:
+    return FileKind(place, Frame(), max_file_size)
+
+
+def staging_in(folder, map_blocks, max_file_size, object_name=None) -> Staging:
+    place = Destination(LocalStore(folder), Layout("jsonl", "none", object_name), "of a test")
     encoder = BlockEncoder(lambda raw_events: (b"\n".join(raw_events), {}))
-    return Staging(destination, encoder, map_blocks, max_file_size)
+    return Staging(kind_in(place, max_file_size), encoder, map_blocks)
+
+
+def split(partitions: int, raw_events: list[bytes], times: list[int]) -> list[tuple[bytes, Block]]:
+    """The blocks of events whose partitions come in turn."""
+    found = []
+    for number in range(partitions):
+        some = [(raw, time) for raw, time in zip(raw_events, times, strict=True) if time % partitions == number]
+        if some:
+            data = b"\n".join(raw for raw, _ in some)
+            low, high = some[-1][1], some[0][1]
+            found.append((data, Block(len(data), len(some), 0, low, high, f"event_type={number}")))
+    return found
+
+
+def in_order(blocks: list[Block]) -> list[Block]:
+    return sorted(blocks, key=lambda block: -(block.max_us or 0))
 
 
 @pytest.fixture
-def stage(tmp_path):
+def stage(tmp_path, monkeypatch):
     """Give a function that stages batches in a folder, and returns the writer and what it told."""
     with ThreadPoolExecutor(2) as pool:
 
-        def run(folder, given, max_file_size=10**9):
+        def run(folder, given, max_file_size=10**9, upload_block=0, object_name=None, partitions=0):
+            monkeypatch.setattr(open_file, "UPLOAD_BLOCK", upload_block)
             told: list = []
+            place = staging_in(tmp_path / folder, pool.map, max_file_size, object_name)
+            encoded: list = []
+
+            def encode(raw_events, times):
+                made = BlockEncoder(lambda some: (b"\n".join(some), {}))(raw_events, times)
+                encoded.extend(block for _, block in made)
+                return made
+
+            place.encode_block = partial(split, partitions) if partitions else encode
             writer = SliceWriter(
-                staging_in(tmp_path / folder, pool.map, max_file_size),
+                place,
                 0,
                 cell=Grid(0, CELL).bounds,
                 on_file=lambda position, pending: told.append((len(writer.files), position, list(pending))),
@@ -65,34 +103,76 @@ def stage(tmp_path):
             with writer:
                 for batch in given:
                     writer.write(batch)
-            return writer, told
+            return SimpleNamespace(files=writer.files, held=writer.held, encoded=in_order(encoded)), told
 
         yield run
 
 
 def test_blocks_are_the_same_whatever_the_batches(stage):
-    blocks = [stage(str(sizes), batches(sizes))[0].files[0].blocks for sizes in ([1_000], [1], [7, 300, 64])]
+    blocks = []
+    for sizes in ([1_000], [1], [7, 300, 64]):
+        writer, _ = stage(str(sizes), batches(sizes))
+        blocks.append(writer.encoded)
     assert blocks[0] == blocks[1] == blocks[2]
     assert all(block.max_us // CELL == block.min_us // CELL for block in blocks[0])
     assert sum(block.event_count for block in blocks[0]) == 1_000
 
 
 def test_blocks_end_at_a_number_of_bytes_where_a_cell_is_long(stage):
-    files = stage("long", batches([100]), max_file_size=20_000)[0].files
-    assert all(block.size_bytes <= 2_100 for file in files for block in file.blocks)
-    assert all(0.9 * 20_000 <= file.size_bytes <= 20_000 for file in files[:-1])
+    writer, _ = stage("long", batches([100]), max_file_size=20_000)
+    assert all(block.size_bytes <= 2_100 for block in writer.encoded)
+    assert all(0.9 * 20_000 <= file.size_bytes <= 20_000 for file in writer.files[:-1])
+
+
+@pytest.mark.parametrize("object_name", [None, "one.jsonl"])
+@pytest.mark.parametrize("sizes", [[1_000], [50], [3, 200]])
+def test_from_each_checkpoint_on_nothing_is_lost_and_nothing_doubled(stage, tmp_path, sizes, object_name):
+    writer, told = stage("resumed", batches(sizes), max_file_size=8_000, object_name=object_name)
+    assert len(told) >= len(writer.files) - 1 > 3
+    for whole, position, pending in told:
+        staged = [line for file in writer.files[:whole] for line in lines_of(tmp_path / "resumed" / file.path)]
+        assert staged + read_again(position, pending) == [raw for raw, _ in EVENTS]
+
+
+def read_again(position: Cursor, pending: list) -> list[bytes]:
+    """What a retry asks for: everything from the position down, of which it drops what is known."""
+    known = set(position.known) - set(pending)
+    return [raw for raw, time in EVENTS if time <= position.upper and raw not in known]
 
 
 @pytest.mark.parametrize("sizes", [[1_000], [50], [3, 200]])
-def test_from_each_whole_file_on_nothing_is_lost_and_nothing_doubled(stage, tmp_path, sizes):
-    writer, told = stage("resumed", batches(sizes), max_file_size=8_000)
-    assert len(told) == len(writer.files) - 1 > 3
+def test_a_checkpoint_of_several_partitions_has_the_files_of_all(stage, tmp_path, sizes):
+    writer, told = stage("resumed", batches(sizes), max_file_size=3_000, partitions=3)
+    assert len(told) > 1
     for whole, position, pending in told:
         staged = [line for file in writer.files[:whole] for line in lines_of(tmp_path / "resumed" / file.path)]
-        # What a retry asks for: everything from the position down, of which it drops what is known.
-        known = set(position.known) - set(pending)
-        again = [raw for raw, time in EVENTS if time <= position.upper and raw not in known]
-        assert staged + again == [raw for raw, _ in EVENTS]
+        assert sorted(staged + read_again(position, pending)) == sorted(raw for raw, _ in EVENTS)
+    # Not at the end of each: that would end the files of all the others, too.
+    assert len(told) < len(writer.files) / 3
+
+
+def test_more_partitions_than_files_that_may_be_open_lose_nothing(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "MOST_OPEN_FILES", 2)
+    writer, _ = stage("many", batches([64]), partitions=5)
+    staged = [line for file in writer.files for line in lines_of(tmp_path / "many" / file.path)]
+    assert sorted(staged) == sorted(raw for raw, _ in EVENTS)
+    assert {file.contents.partition for file in writer.files} == {f"event_type={number}" for number in range(5)}
+
+
+def test_what_is_less_than_a_part_of_an_upload_waits_here_until_all_has_been_read(stage, tmp_path):
+    writer, told = stage("small", batches([64]), upload_block=10**6)
+    assert (writer.files, told, tree(tmp_path)) == ([], [], {})
+    (held,) = writer.held
+    assert held.contents.event_count == 1_000
+    assert b"".join(held.chunks()).replace(b"\n", b"") == b"".join(raw for raw, _ in EVENTS)
+
+
+def test_more_than_may_wait_here_goes_to_the_store(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "MOST_HELD_BYTES", 10_000)
+    writer, _ = stage("small", batches([64]), upload_block=10**6)
+    (file,) = writer.files
+    assert not writer.held
+    assert file.contents.event_count == 1_000
 
 
 @pytest.mark.parametrize(
@@ -131,9 +211,7 @@ def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubl
     assert bool(whole) == bool(told)
     assert sorted(tree(tmp_path)) == [file.path for file in writer.files]
     for position, pending in told:
-        known = set(position.known) - set(pending)
-        again = [raw for raw, time in EVENTS if time <= position.upper and raw not in known]
-        assert whole + again == [raw for raw, _ in EVENTS]
+        assert whole + read_again(position, pending) == [raw for raw, _ in EVENTS]
     # Only a block that is not whole is read again: one of a cell, which has 28 events at most.
     assert len(whole) >= sum(len(batch.ids) for batch in islice(batches(sizes), given)) - 28
 
@@ -145,25 +223,116 @@ def lines_of(path: Path) -> list[bytes]:
     return [text.replace(b"\n", b"")[at : at + size] for at in range(0, len(text.replace(b"\n", b"")), size)]
 
 
-@pytest.mark.parametrize("max_file_size", [None, 5_000, 30_000])
-def test_files_are_the_same_however_the_events_were_shared(stage, tmp_path, max_file_size):
+CUTS = [[], [13_000], [20_000, 40_000], [15_000, 16_000, 30_000]]
+
+
+def shared(stage, tmp_path, number, **how):
+    """Stage the events in slices that are cut somewhere, and return what was read, in order."""
+    edges = [10**6, *sorted(CUTS[number], reverse=True), 0]
+    for high, low in pairwise(edges):
+        piece = [(raw, time) for raw, time in EVENTS if low <= time < high]
+        if piece:
+            writer, _ = stage(f"{number}-{low}", batches([90], piece), **how)
+            files = [file.model_copy(update={"path": f"{number}-{low}/{file.path}"}) for file in writer.files]
+            yield from [*files, *writer.held]
+
+
+def assembled(tmp_path, read, layout, max_file_size):
+    with ThreadPoolExecutor(2) as pool:
+        place = Destination(LocalStore(tmp_path), layout, "of a test")
+        return [file.part for file in Assembly(kind_in(place, max_file_size)).run(read, pool)]
+
+
+@pytest.mark.parametrize("upload_block", [0, 9_000, 10**6])
+def test_one_object_is_the_same_however_the_events_were_shared(stage, tmp_path, upload_block):
     found = set()
-    for number, cuts in enumerate([[], [13_000], [20_000, 40_000], [15_000, 16_000, 30_000]]):
-        edges = [10**6, *sorted(cuts, reverse=True), 0]
-        staged = []
-        for high, low in pairwise(edges):
+    for number in range(len(CUTS)):
+        read = list(
+            shared(stage, tmp_path, number, max_file_size=20_000, upload_block=upload_block, object_name="one.jsonl")
+        )
+        parts = assembled(tmp_path, read, Layout("jsonl", "none", "one.jsonl"), 20_000)
+        assert len(parts) == 1
+        found.add((parts[0].sha256, parts[0].event_count, parts[0].size_bytes))
+    assert len(found) == 1
+
+
+def as_event(raw: bytes, time: int) -> bytes:
+    return b'{"event_id":"%s","start_time":"%s"}' % (raw, format_time(from_micros(time)).encode())
+
+
+class JoiningStore(LocalStore):
+    """Puts pieces together by itself, as S3 does: of those that are in the store it gives no byte away."""
+
+    joins = True
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.smallest = 10**9
+
+    def join(self, target, pieces):
+        parts = []
+        for piece in pieces:
+            is_stored = isinstance(piece, StoredPiece)
+            data = (self._root / piece.name).read_bytes() if is_stored else b"".join(piece.chunks())
+            assert len(data) == piece.size_bytes
+            if parts and not parts[-1][0] and not is_stored:
+                parts[-1] = (False, parts[-1][1] + data)
+            else:
+                parts.append((is_stored, data))
+        self.smallest = min(self.smallest, *(len(data) for _, data in parts[:-1]), 10**9)
+        self.put(target, b"".join(data for _, data in parts))
+
+    def chunks(self, name, offset=0, length=None):
+        raise AssertionError(f"{name} is read back")
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "json", "csv"])
+@pytest.mark.parametrize("upload_block", [4_000, 9_000, 10**6])
+def test_an_object_that_the_store_puts_together_has_no_small_part_but_the_last(
+    stage, tmp_path, monkeypatch, upload_block, file_format
+):
+    monkeypatch.setattr(open_file, "HELD_BACK_BYTES", 3_000)
+    layout = Layout(file_format, "none", f"one.{file_format}")
+    found = set()
+    for number in range(len(CUTS)):
+        store = JoiningStore(tmp_path)
+        kind = FileKind(Destination(store, layout, "of a test"), frame(layout), 20_000)
+        read = []
+        edges = [10**6, *sorted(CUTS[number], reverse=True), 0]
+        monkeypatch.setattr(open_file, "UPLOAD_BLOCK", upload_block)
+        for at, (high, low) in enumerate(pairwise(edges)):
             piece = [(raw, time) for raw, time in EVENTS if low <= time < high]
-            if piece:
-                writer, _ = stage(f"{number}-{low}", batches([90], piece), max_file_size or 10**9)
-                staged += [file.model_copy(update={"path": f"{number}-{low}/{file.path}"}) for file in writer.files]
+            writer = SliceWriter(
+                Staging(kind, BlockEncoder(serializer(layout)), map), at, cell=Grid(0, CELL).bounds, is_first=not at
+            )
+            with writer:
+                for batch in batches([90], [(as_event(raw, time), time) for raw, time in piece]):
+                    writer.write(batch)
+            read += [*writer.files, *writer.held]
         with ThreadPoolExecutor(2) as pool:
-            layout = Layout("jsonl", "none", None if max_file_size else "one.jsonl")
-            place = Destination(LocalStore(tmp_path), layout, f"{number}")
-            files = Assembly(place, max_file_size or 1, {}).run(staged, pool)
-            parts = [file.part for file in files]
-        found.add(tuple((part.sha256, part.event_count, part.size_bytes) for part in parts))
-        assert max_file_size is None or all(part.size_bytes <= max_file_size for part in parts)
-        assert len(parts) == 1 or max_file_size
+            (file,) = Assembly(kind).run(read, pool)
+        data = (tmp_path / file.part.path).read_bytes()
+        found.add(data)
+        assert (len(data), file.part.event_count) == (file.part.size_bytes, 1_000)
+        assert list(problems_of(file.part, file_format, "none", [data], None)) == []
+        assert store.smallest >= 3_000
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("max_file_size", [5_000, 30_000])
+@pytest.mark.parametrize("upload_block", [0, 9_000, 10**6])
+def test_files_have_the_same_events_in_the_same_order_however_these_were_shared(
+    stage, tmp_path, upload_block, max_file_size
+):
+    found = set()
+    for number, cuts in enumerate(CUTS):
+        read = list(shared(stage, tmp_path, number, max_file_size=max_file_size, upload_block=upload_block))
+        parts = assembled(tmp_path, read, Layout("jsonl", "none", None), max_file_size)
+        assert all(part.size_bytes <= max_file_size for part in parts)
+        least = -(-sum(part.size_bytes for part in parts) // max_file_size)
+        # A file is full up to a block.
+        assert len(parts) <= 1.15 * least + len(cuts) + 1
+        found.add(b"".join((tmp_path / part.path).read_bytes() for part in parts))
     assert len(found) == 1
 
 
@@ -190,25 +359,25 @@ def test_a_staged_file_that_is_just_what_is_wanted_is_not_copied(stage, tmp_path
     before = tree(tmp_path / "whole")
     with ThreadPoolExecutor(1) as pool:
         place = Destination(LocalStore(tmp_path / "whole"), Layout("jsonl", "none", None), "of a test")
-        files = Assembly(place, 8_000, {}).run(writer.files, pool)
+        files = Assembly(kind_in(place, 8_000)).run(writer.files, pool)
     assert [file.part.path for file in files] == [file.path for file in writer.files]
     assert tree(tmp_path / "whole") == before
 
 
 @pytest.mark.parametrize("compression", COMPRESS)
-def test_the_bytes_of_an_export_do_not_depend_on_who_read_what(sandbox_with, client_of, tmp_path, compression):
+def test_events_and_their_order_do_not_depend_on_who_read_what(sandbox_with, client_of, tmp_path, compression):
     sandbox = sandbox_with(count=4_000, behaviour=Behaviour(latency=0.005), **GENERATED)
-    trees = []
+    written = []
     for concurrency, page_size in ((1, 700), (2, 150), (8, 60)):
         options = ExportOptions(
             compression=compression, concurrency=concurrency, page_size=page_size, max_file_size=900_000
         )
         manifest = export_events(client_of(sandbox), DEMO, tmp_path / str(concurrency), options)
-        trees.append(contents(manifest.files))
+        written.append(b"".join((tmp_path / str(concurrency) / part.path).read_bytes() for part in manifest.files))
         manifest = Manifest.read(tmp_path / str(concurrency))
         manifest.verify()
     assert manifest.slice_count > 1
-    assert trees[0] == trees[1] == trees[2]
+    assert written[0] == written[1] == written[2]
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
