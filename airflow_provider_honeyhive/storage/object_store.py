@@ -107,20 +107,20 @@ class FsspecStore:
     def create(self, name: str, *, piece_of: str | None = None) -> Iterator[Sink]:
         """Open an upload; an exception inside aborts it."""
         with self._failing("create", name):
-            file = self._open(name, piece_of)
+            file = self._open(name, piece_of, UPLOAD_BLOCK)
         with self._underway(file):
             yield GuardedSink(file, self.url(name), self._remedy("write"), UPLOAD_BLOCK)
             with self._failing("write", name):
                 self._check_underway(file, name)
                 file.close()
 
-    def _open(self, name: str, piece_of: str | None) -> Any:
+    def _open(self, name: str, piece_of: str | None, block: int) -> Any:
         """Return a file that is an upload: with ``write``, ``close``, ``discard`` and ``closed``."""
         key = self._key(name)
         return SmallFirst(
-            lambda: self._fs.open(key, "wb", block_size=UPLOAD_BLOCK),
+            lambda: self._fs.open(key, "wb", block_size=block),
             lambda data: self._write(key, data),
-            UPLOAD_BLOCK,
+            block,
         )
 
     @contextmanager
