@@ -108,6 +108,10 @@ class GcsStore(ConditionalStore):
         body = {"sourceObjects": names, "destination": {"contentType": kind}}
         await self._fs._call("POST", "b/{}/o/{}/compose", bucket, name, json=body)
 
+    def _size(self, key: str) -> int:
+        bucket, name, _ = self._fs.split_path(key)
+        return int(self._fs.call("GET", "b/{}/o/{}", bucket, name, fields="size", json_out=True)["size"])
+
     def _list(self, folder: str) -> list[Entry]:
         with self._failing("list", folder):
             objects, prefixes = self._run(self._walk, self._key(folder), delimiter="/")
