@@ -20,6 +20,9 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024**2
 
 LEAST_MAX_RESPONSE_BYTES, MOST_MAX_RESPONSE_BYTES = 1024**2, 1024**3
 
+#: The connection of tasks that name none.
+DEFAULT_CONNECTION = "honeyhive_default"
+
 HOOK_NAME = "HoneyHive"
 
 HOOK_CLASS = "airflow_provider_honeyhive.hooks.honeyhive.HoneyHiveHook"

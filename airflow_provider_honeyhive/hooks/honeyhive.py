@@ -69,7 +69,7 @@ class HoneyHiveHook(BaseHook):
     """
 
     conn_name_attr = "honeyhive_conn_id"
-    default_conn_name = "honeyhive_default"
+    default_conn_name = connection_form.DEFAULT_CONNECTION
     conn_type = connection_form.CONNECTION_TYPE
     hook_name = connection_form.HOOK_NAME
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import BaseOperator
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_CONNECTION
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client
 from airflow_provider_honeyhive.models.fields import check_fields, check_include_content, parse_paths
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import (
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.export.result import ExportResult
+    from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.tasks.watermark import Watermark
@@ -201,7 +202,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         lookback: int | None = None,
         trust_total: bool | None = None,
         xcom_max_bytes: int = DEFAULT_XCOM_MAX_BYTES,
-        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        honeyhive_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -268,6 +269,7 @@ class HoneyHiveExportEventsOperator(ExportResultMixin, BaseOperator):
         from airflow_provider_honeyhive.export.exporter import export_events  # noqa: PLC0415
         from airflow_provider_honeyhive.export.result import ExportResult, summarize  # noqa: PLC0415
         from airflow_provider_honeyhive.export.xcom import collect_events, fit_for_xcom  # noqa: PLC0415
+        from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client  # noqa: PLC0415
 
         options = self._options()
         check_no_shard(self.when_empty, self.output_path)

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import BaseOperator
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_CONNECTION
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.layout import choose_layout
 from airflow_provider_honeyhive.models.options import (
     FAIL,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive._compat import Context
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
+    from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
     from airflow_provider_honeyhive.models.window import Window
 
 DEFAULT_PARTS = 8
@@ -90,6 +91,9 @@ class _WholeWindowOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the task; what no retry can mend fails it at once."""
+        # Here, since DAG parsing needs none of what it brings.
+        from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook  # noqa: PLC0415
+
         with fail_if_permanent():
             settle_templates(self, self._templates, context)
             hook = HoneyHiveHook(self.honeyhive_conn_id)
@@ -173,7 +177,7 @@ class HoneyHiveSplitWindowOperator(_WholeWindowOperator):
         output_conn_id: str | None = None,
         parts: int = DEFAULT_PARTS,
         events_per_part: int | None = None,
-        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        honeyhive_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -276,7 +280,7 @@ class HoneyHiveCombineExportsOperator(ExportResultMixin, _WholeWindowOperator):
         when_empty: str = SUCCESS,
         on_unmatched: str = WARN,
         on_shrink: str = FAIL,
-        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        honeyhive_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(

@@ -16,9 +16,9 @@ from airflow_provider_honeyhive._compat import (
     conf,
     task_state_store,
 )
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_CONNECTION
 from airflow_provider_honeyhive.display import LONGEST_ERROR, described, get_logger, shown
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.window import format_time
@@ -103,7 +103,7 @@ class HoneyHiveEventsSensor(BaseSensorOperator):
         min_events: int = 1,
         settled_for: timedelta | float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        honeyhive_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive._compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
 from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import Fact, InvalidArgumentError
-from airflow_provider_honeyhive.models.export_facts import AirflowFacts
-from airflow_provider_honeyhive.models.filters import parse_filters
-from airflow_provider_honeyhive.models.request import ExportRequest, check_root_filters, check_sessions
 from airflow_provider_honeyhive.models.window import parse_bound
 from airflow_provider_honeyhive.storage.paths import LOCAL_PROTOCOLS, check_path
 from airflow_provider_honeyhive.tasks.templates import has_template
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.settings import ClientSettings
+    from airflow_provider_honeyhive.models.export_facts import AirflowFacts
+    from airflow_provider_honeyhive.models.request import ExportRequest
 
 log = get_logger(__name__)
 
@@ -70,6 +69,9 @@ def check_literals(*, filters: Any = (), times: Mapping[str, Any], texts: Mappin
         if is_literal(value):
             parse_bound(value, name)
     if is_literal(filters) and filters:
+        # Models are imported where there is something to check: making them is much of what DAG parsing would take.
+        from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
+
         parse_filters(filters)
 
 
@@ -102,6 +104,8 @@ def request_of(settings: ClientSettings, *, project: Any, **arguments: Any) -> E
     :param arguments: see :meth:`~airflow_provider_honeyhive.models.request.ExportRequest.parse`.
     :raises InvalidArgumentError: one of them cannot be right, or there is no project.
     """
+    from airflow_provider_honeyhive.models.request import ExportRequest  # noqa: PLC0415 - not for DAG parsing
+
     request = ExportRequest.parse(project=project or settings.project, **arguments)
     if request.project is None:
         raise InvalidArgumentError(
@@ -142,6 +146,8 @@ def _tell_filters(request: ExportRequest) -> None:
 
 def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
     """Return which task, run and try this is, as manifests name it."""
+    from airflow_provider_honeyhive.models.export_facts import AirflowFacts  # noqa: PLC0415 - not for DAG parsing
+
     ti = context["ti"]
     return AirflowFacts(
         dag_id=ti.dag_id,
@@ -230,8 +236,13 @@ def check_task(sessions: Any, filters: Any, output_path: Any) -> None:
     :param filters: as :func:`~airflow_provider_honeyhive.tasks.arguments.as_plain_data` gives them.
     :raises InvalidArgumentError: no such choice, roots cannot meet the filters, or the events would go to XCom.
     """
-    if check_sessions(sessions) is None:
+    if sessions is None:
         return
+    # Here, as above.
+    from airflow_provider_honeyhive.models.filters import parse_filters  # noqa: PLC0415
+    from airflow_provider_honeyhive.models.request import check_root_filters, check_sessions  # noqa: PLC0415
+
+    check_sessions(sessions)
     if output_path is None:
         raise InvalidArgumentError("sessions", sessions, "allowed only with output_path: whole sessions go to files")
     if filters and is_literal(filters):

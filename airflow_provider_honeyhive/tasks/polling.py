@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client
 from airflow_provider_honeyhive.models.window import format_time, parse_time
 from airflow_provider_honeyhive.tasks.arguments import request_of
 
@@ -75,6 +74,9 @@ class PollingClient:
             client.close()
 
     def _opened(self) -> tuple[HoneyHiveClient, ExportRequest]:
+        # Here, since DAG parsing needs none of what it brings.
+        from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook, make_client  # noqa: PLC0415
+
         hook = HoneyHiveHook(self._conn_id)
         request = request_of(hook.settings, **self._arguments)
         retries = min(hook.settings.max_retries, self._most_retries)

@@ -23,7 +23,6 @@ from airflow_provider_honeyhive.models.window import (
     to_micros,
 )
 from airflow_provider_honeyhive.tasks.schedule import partition_period, period_before
-from airflow_provider_honeyhive.tasks.watermark import NoWatermarkError, open_watermark
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,6 +57,9 @@ def choose_window(task: ExportTask, context: Context, project: str | None) -> tu
     :param project: that is exported.
     :raises InvalidArgumentError: there is no window; the message names the remedies.
     """
+    # Here, since DAG parsing needs none of what it brings.
+    from airflow_provider_honeyhive.tasks.watermark import NoWatermarkError, open_watermark  # noqa: PLC0415
+
     window = given_window(context)
     if window is not None:
         # The log has said where it comes from.
@@ -96,6 +98,8 @@ def _whole_milliseconds(moment: datetime) -> datetime:
 
 def _watermark_unless_scheduled(task: ExportTask, context: Context, project: str | None) -> Watermark | None:
     """Return the watermark that a run with given times starts or moves; none where runs have windows of their own."""
+    from airflow_provider_honeyhive.tasks.watermark import NoWatermarkError, open_watermark  # noqa: PLC0415 - as above
+
     try:
         return None if own_window(context) else open_watermark(task, context, project)
     except (InvalidArgumentError, NoWatermarkError):

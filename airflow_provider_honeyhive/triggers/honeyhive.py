@@ -16,10 +16,10 @@ from airflow_provider_honeyhive._compat import (
     BaseTrigger,
     TriggerEvent,
 )
+from airflow_provider_honeyhive.api.connection_form import DEFAULT_CONNECTION
 from airflow_provider_honeyhive.api.retries import pause_asked_by
 from airflow_provider_honeyhive.display import described, get_logger
 from airflow_provider_honeyhive.exceptions import HoneyHiveError, InvalidArgumentError
-from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.models.filters import parse_filters
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_bound, parse_time, to_micros
 from airflow_provider_honeyhive.tasks.arguments import as_plain_data, check_absolute, check_literals, seconds_of
@@ -200,7 +200,7 @@ class HoneyHiveNewEventsTrigger(BaseEventTrigger):
         lookback: timedelta | float = DEFAULT_LOOKBACK_S,
         poll_interval: timedelta | float = DEFAULT_POLL_INTERVAL_S,
         state_path: Any = None,
-        honeyhive_conn_id: str = HoneyHiveHook.default_conn_name,
+        honeyhive_conn_id: str = DEFAULT_CONNECTION,
     ) -> None:
         if not HAS_ASSET_WATCHERS:
             raise AirflowOptionalProviderFeatureException(

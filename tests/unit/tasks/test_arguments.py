@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.tasks.arguments import as_plain_data, is_literal
 from airflow_provider_honeyhive.tasks.run_window import run_window
 from airflow_provider_honeyhive.tasks.state import FileState
 from airflow_provider_honeyhive.triggers.honeyhive import HoneyHiveNewEventsTrigger
+from tests.unit.programs import modules_loaded_by
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -220,3 +221,16 @@ def test_a_request_without_a_project_names_the_connection():
 
     with pytest.raises(InvalidArgumentError, match="connection 'honeyhive_eu'"):
         request_of(settings, project=None)
+
+
+def test_importing_the_operators_brings_nothing_that_only_their_execution_needs():
+    loaded = modules_loaded_by(
+        "import airflow_provider_honeyhive.operators.honeyhive, airflow_provider_honeyhive.operators.mapped",
+        after="from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, ObjectStoragePath\n"
+        "import airflow.triggers.base",
+    )
+    package = "airflow_provider_honeyhive"
+    ours = {"api.pages", "api.settings", "events", "export", "hooks", "manifest", "models.filters", "models.request"}
+    ours |= {"models.stored", "reading", "storage.azure", "storage.object_store", "tasks.watermark"}
+    assert f"{package}.operators.honeyhive" in loaded
+    assert not ({"requests", "msgspec", "pyarrow", "sqlite3"} | {f"{package}.{name}" for name in ours}) & loaded
