@@ -35,9 +35,15 @@ LOWEST_EXTRAS = ("s3", "parquet", "report")
 OTHER_PYTHONS = {"3.3": "3.13", "3.1": "3.12"}
 #: Watchers that keep their state in a file are all that 3.1 has of its own: 3.3 has stores for it, 2.11 no watchers.
 LIVE = {"3.1": ["tests/live/test_examples.py", "tests/live/test_triggers.py"]}
-#: What is left out with the lowest of everything, and why.
-NOT_LOWEST = {
+#: What runs with the sources alone, and why neither the wheel, nor another Python, nor other versions of libraries can
+#: change its result.
+ONCE = {
     "tests/unit/export": "takes most of the time, and calls no library that the others do not; tests/system exports",
+    "tests/docs": "compares pages with code: both are the same everywhere; tests/system runs what pages say",
+    "tests/unit/benchmarks": "is about numbers, and nothing that is installed",
+}
+#: What is left out with the lowest of everything, and why.
+NOT_LOWEST = ONCE | {
     **dict.fromkeys(
         (
             "tests/unit/tasks/test_asset_events.py",
@@ -130,13 +136,14 @@ def build(session: nox.Session) -> None:
 def wheel(session: nox.Session, airflow: str) -> None:
     """Test the installed wheel on each Airflow.
 
-    On the newest one all tests run, which "test" has run, too: there with the sources, here with the wheel and another
-    Python; those that hypothesis drives are in "fuzz". On the others only what touches Airflow can differ.
+    On the newest one tests run that "test" has run, too: there with the sources, here with the wheel and another
+    Python, where that can matter; those that hypothesis drives are in "fuzz". On the others only what touches Airflow
+    can differ.
     """
     python = beside(session, airflow) / "python"
     session.chdir(APART)
     if airflow == NEWEST:
-        session.run(python, "-m", "pytest", *AT_ONCE, "-m", "not hypothesis", "tests/unit", "tests/docs")
+        session.run(python, "-m", "pytest", *AT_ONCE, "-m", "not hypothesis", *but(session, ONCE), "tests/unit")
     session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
 
 
@@ -146,10 +153,8 @@ def lowest(session: nox.Session) -> None:
     what = (f"{the_wheel()}[dev]", *LOWEST_AIRFLOW)
     python = environment(session, "wheel-lowest", *what, airflow=None, pins=("lowest",)) / "python"
     session.chdir(APART)
-    for test, reason in NOT_LOWEST.items():
-        session.log(f"left out: {test}: {reason}")
-    left_out = [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in NOT_LOWEST]
-    session.run(python, "-m", "pytest", *AT_ONCE, *left_out, "tests/unit")
+    # What hypothesis drives tries the same cases with the sources, and more of them in "fuzz".
+    session.run(python, "-m", "pytest", *AT_ONCE, "-m", "not hypothesis", *but(session, NOT_LOWEST), "tests/unit")
     session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
 
 
@@ -262,6 +267,16 @@ def environment(
         path = what[0].rpartition("[")[0]
         session.run(place / "bin" / "python", *PIP_INSTALL, "--no-deps", "--force-reinstall", path)
     return place / "bin"
+
+
+def but(session: nox.Session, left_out: dict[str, str]) -> list[str]:
+    """Return pytest's options that leave tests out, and log why.
+
+    :param left_out: test or folder -> reason.
+    """
+    for test, reason in left_out.items():
+        session.log(f"left out: {test}: {reason}")
+    return [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in left_out]
 
 
 def sources(session: nox.Session) -> Path:
