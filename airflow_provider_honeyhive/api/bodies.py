@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -12,18 +13,48 @@ _CHUNK = 128 * 1024
 
 _FIRST_BYTES = 1024 * 1024
 
+#: Memory of so many bytes, at most, is kept for the next body: more than most answers have, see ``TARGET_BYTES``.
+_MOST_KEPT = 32_000_000
+
 #: Linux's "use large pages", which spares most of the page faults of filling new memory; other systems lack it.
 _LARGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
 
 
-def read_body(raw: Any, most: int) -> BodyBuffer:
+class SpareMemory(threading.local):
+    """The memory of the last body that a thread has read, for its next one: new memory costs more than filling it.
+
+    It ends with the thread.
+    """
+
+    _memory: mmap.mmap | None = None
+
+    def keep(self, memory: mmap.mmap) -> None:
+        """Keep memory, which may still be looked at, unless it is large."""
+        self._memory = memory if len(memory) <= _MOST_KEPT else None
+
+    def take(self) -> mmap.mmap | None:
+        """Return what was kept, None where that is nothing, or some view of it is alive."""
+        memory, self._memory = self._memory, None
+        if memory is None:
+            return None
+        try:
+            memory.resize(len(memory))
+        except BufferError:
+            return None
+        except (SystemError, OSError):
+            pass  # Systems that cannot resize look for views first, too.
+        return memory
+
+
+def read_body(raw: Any, most: int, spare: SpareMemory | None = None) -> BodyBuffer:
     """Return a body, whole unless it is larger than it may be.
 
     :param raw: the response, as urllib3 has it.
     :param most: bytes; where the body has more, a little more than this comes back.
+    :param spare: gives memory, and gets it back.
     :raises MemoryError: there is no memory for it.
     """
-    body = BodyBuffer(min(raw.length_remaining or 0, most), most)
+    body = BodyBuffer(min(raw.length_remaining or 0, most), most, spare)
     try:
         while body.size <= most and (chunk := raw.read1(_CHUNK, decode_content=True)):
             body.append(chunk)
@@ -39,10 +70,14 @@ class BodyBuffer:
 
     :param announced: how many there will be, where that is known; more are fine.
     :param most: how many it is worth making room for in advance.
+    :param spare: gives memory, and gets it back.
     """
 
-    def __init__(self, announced: int = 0, most: int = 2**62) -> None:
-        self._memory = _new_memory(announced or _FIRST_BYTES)
+    def __init__(self, announced: int = 0, most: int = 2**62, spare: SpareMemory | None = None) -> None:
+        self._spare = spare
+        self._memory = (spare and spare.take()) or _new_memory(announced or _FIRST_BYTES)
+        if len(self._memory) < announced:
+            self._resize(announced)
         self._most = most
         self.size = 0
 
@@ -56,7 +91,9 @@ class BodyBuffer:
 
     def view(self) -> memoryview:
         """Return the bytes without a copy; the memory lives as long as any view of it. Nothing can follow them."""
-        if 0 < self.size < len(self._memory):
+        if self._spare is not None:
+            self._spare.keep(self._memory)
+        elif 0 < self.size < len(self._memory):
             self._resize(self.size)
         return memoryview(self._memory)[: self.size].toreadonly()
 

@@ -150,9 +150,9 @@ def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:
 
 
 def _has_line_breaks(body: bytes | memoryview) -> bool:
-    # In what the view is of: that can be searched without a copy.
+    # In what the view is of, from its beginning on: that can be searched without a copy.
     whole: Any = body.obj if isinstance(body, memoryview) else body
-    return bool(whole.find(b"\n") >= 0 or whole.find(b"\r") >= 0)
+    return any(whole.find(mark, 0, len(body)) >= 0 for mark in (b"\n", b"\r"))
 
 
 def _page(

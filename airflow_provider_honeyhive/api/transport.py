@@ -15,7 +15,7 @@ import requests
 from requests.utils import get_environ_proxies
 
 from airflow_provider_honeyhive import __version__
-from airflow_provider_honeyhive.api.bodies import read_body
+from airflow_provider_honeyhive.api.bodies import SpareMemory, read_body
 from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
 from airflow_provider_honeyhive.api.connections import BoundedAdapter, Budget, within
 from airflow_provider_honeyhive.api.failures import api_error, connection_error, redirect_target
@@ -75,6 +75,7 @@ class Transport:
         }
         # Connections are made when they are needed: this only says how many are kept.
         self._adapter = BoundedAdapter(pool_connections=2, pool_maxsize=MOST_CONNECTIONS)
+        self._spare = SpareMemory()
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -173,7 +174,7 @@ class Transport:
             return read_body(response.raw, LARGEST_ERROR_BODY).view()[:LARGEST_ERROR_BODY]
         announced = response.raw.length_remaining or 0
         if announced <= max_bytes:
-            body = read_body(response.raw, max_bytes)
+            body = read_body(response.raw, max_bytes, self._spare)
             if body.size <= max_bytes:
                 return body.view()
             body.close()
