@@ -180,8 +180,7 @@ def stores(session: nox.Session) -> None:
         session.skip("npm, of Node.js 18 or later, is not on this machine, and brings what plays Azure")
     what = (f"{the_wheel()}[all]", "-rtests/stores/requirements.txt")
     programs = environment(session, "wheel-stores", *what, pins=("stores",))
-    npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error")
-    session.run(*npm, "--prefix", programs.parent / "node", AZURITE)
+    install_azurite(session, programs)
     session.chdir(APART)
     session.run(programs / "python", "-m", "pytest", "tests/stores")
 
@@ -214,8 +213,12 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the export beside what users do instead."""
-    what = ("-e.", "-rbenchmarks/requirements.txt")
-    programs = environment(session, "bench", *what, pins=(f"airflow-{NEWEST}", "bench"))
+    what = ("-e.[all]", "-rbenchmarks/requirements.txt", "-rtests/stores/requirements.txt")
+    programs = environment(session, "bench", *what, pins=("stores", "bench"))
+    if shutil.which("npm"):
+        install_azurite(session, programs)
+    else:
+        session.warn("npm, of Node.js 18 or later, is not on this machine: exports to Azure are left out")
     session.run(programs / "python", "benchmarks/run.py", *session.posargs)
 
 
@@ -277,6 +280,12 @@ def but(session: nox.Session, left_out: dict[str, str]) -> list[str]:
     for test, reason in left_out.items():
         session.log(f"left out: {test}: {reason}")
     return [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in left_out]
+
+
+def install_azurite(session: nox.Session, programs: Path) -> None:
+    """Install what plays Azure beside an environment."""
+    npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error")
+    session.run(*npm, "--prefix", programs.parent / "node", AZURITE)
 
 
 def sources(session: nox.Session) -> Path:

@@ -6,16 +6,17 @@ import contextlib
 import itertools
 import json
 import os
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.stores.servers import SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.stores.gate import Gate, Headers
 
@@ -97,15 +98,22 @@ class ObjectStore:
             path.write_bytes(fs.cat_file(key))
 
     def _fs(self) -> Any:
-        import fsspec  # noqa: PLC0415 - after the variables that the drivers look at
+        os.environ.update(ENVIRONMENT)
+        # After these variables: drivers look at some when they are imported.
+        import fsspec  # noqa: PLC0415
 
         return fsspec.filesystem(self.scheme, **self.options, skip_instance_cache=True)
+
+
+def missing(name: str) -> str | None:
+    """Return the program that a store needs and is not there, None where all is there."""
+    azurite = Path(sys.prefix) / "node" / "node_modules" / ".bin" / "azurite-blob"
+    return str(azurite) if name == "azure" and not azurite.exists() else None
 
 
 @contextlib.contextmanager
 def playing(name: str) -> Iterator[ObjectStore]:
     """Start the server of a store, and end it."""
-    os.environ.update(ENVIRONMENT)
     server = SERVERS[name]()
     try:
         connection = server.connection()

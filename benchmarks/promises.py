@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.series import Results
+from benchmarks.stores import MB, allowed_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +106,42 @@ def _own_import_ms(results: Results) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
+def _start(results: Results) -> float | None:
+    spent = results.start.get("cpu_s")
+    return _ratio(*(median(spent[name]) for name in ("export", "imports"))) if spent else None
+
+
+def _traffic(direction: str) -> Callable[[Results], float | None]:
+    """Return the bytes beyond the first megabyte, relative to what was published; of the worst run."""
+
+    def measure(results: Results) -> float | None:
+        return max((max(0, run[direction] - MB) / run["published"] for run in results.stores), default=None)
+
+    return measure
+
+
+def _store_requests(results: Results) -> float | None:
+    runs = [run for run in results.stores if run["store"] == "s3"]
+    return max((run["requests"] / allowed_requests(run) for run in runs), default=None)
+
+
+def _store_files(results: Results) -> float | None:
+    return max((max(0, run["files_too_many"]) for run in results.stores), default=None)
+
+
+def _store_peak(*, parquet: bool) -> Callable[[Results], float | None]:
+    return lambda results: max((run["peak_mb"] for run in results.stores if run["parquet"] == parquet), default=None)
+
+
+def _tail_share(results: Results) -> float | None:
+    return _ratio(results.overlap.get("tail_s"), results.overlap.get("wall_s"))
+
+
+def _tail_excess(results: Results) -> float | None:
+    """Return the seconds between last answer and manifest, relative to a second and a twentieth for each file."""
+    return results.overlap["tail_s"] / (1 + 0.05 * results.overlap["files"]) if results.overlap else None
+
+
 PROMISES = (
     Promise("gzip: wall time / `curl \\| igzip -1`, 100k", _time_ratio("100k", "ours-gzip", "curl-igzip"), most=1.5),
     Promise("gzip: wall time / `curl \\| gzip -1`, 100k", _time_ratio("100k", "ours-gzip", "curl-gzip"), most=0.3),
@@ -123,6 +161,15 @@ PROMISES = (
     Promise("...and that of a page-number loop, for comparison", _growth("requests"), least=11),
     Promise("requests / (events / page size + slices): worst of all runs", _requests, most=1.05),
     Promise("most requests at once, beyond the concurrency asked for", _in_flight, most=0),
+    Promise("object stores: (bytes uploaded - 1 MB) / bytes published: worst", _traffic("uploaded"), most=1.05),
+    Promise("...(bytes downloaded - 1 MB) / bytes published: worst", _traffic("downloaded"), most=0.05),
+    Promise("...requests / (12 + 6 a file + one for 8 MB), S3: worst", _store_requests, most=1),
+    Promise("...files in a folder beyond what its bytes need and one a slice: worst", _store_files, most=0),
+    Promise("...peak memory in MB, JSONL, events of 1 MB included: worst", _store_peak(parquet=False), most=150),
+    Promise("...peak memory in MB, Parquet, events of 1 MB included: worst", _store_peak(parquet=True), most=300),
+    Promise("store far away, 1 GB: time from last answer to manifest / wall time", _tail_share, most=0.1),
+    Promise("...and / (1.0 s + 0.05 s a file)", _tail_excess, most=1),
+    Promise("ten events: CPU time / that of importing `requests` and `pydantic`", _start, most=1.4),
     Promise("operator's module, beside what Airflow imports: ms", _own_import_ms, most=30),
     Promise("peak memory in MB, JSONL, events of 4.3 kB, concurrency 4, any number: largest of all", _peak, most=150),
     Promise("peak memory, 1M events / 100k events", _memory_growth, most=1.15),

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import plot, profiling
 from benchmarks.promises import PROMISES, excess
 from benchmarks.series import Results
+from benchmarks.store_tables import STORE_TABLES
+from benchmarks.tables import origin, table
 
 HERE = Path(__file__).resolve().parent
 
@@ -60,10 +62,11 @@ def write(measured: dict[str, Any], directory: Path) -> None:
     parts = [HEAD]
     if measured.get("quick"):
         parts.append("**A quick run: a tenth of the events, once each. The ratios mean little.**\n\n")
-    parts += ["## What was promised\n\n", _table(["promise", "limit", "measured", ""], _promised(results)), METHOD]
+    parts += ["## What was promised\n\n", table(["promise", "limit", "measured", ""], _promised(results)), METHOD]
     parts += ["\n", _machine(measured["machine"])]
     parts += [_case(results, name) for name in measured["cases"]]
     parts += [_requests_table(results)]
+    parts += [tables(measured[name]) for name, tables in STORE_TABLES.items() if name in measured]
     if "fields" in measured:
         parts.append(_fields(measured["fields"]))
     if "imports" in measured:
@@ -84,7 +87,7 @@ def _promised(results: Results) -> list[list[str]]:
 
 
 def _machine(facts: dict[str, str]) -> str:
-    return "## Machine and versions\n\n" + _table(["what", "which"], [[name, fact] for name, fact in facts.items()])
+    return "## Machine and versions\n\n" + table(["what", "which"], [[name, fact] for name, fact in facts.items()])
 
 
 def _case(results: Results, name: str) -> str:
@@ -109,11 +112,7 @@ def _case(results: Results, name: str) -> str:
         cells += [each.range("peak_mb", 0), f"{each.megabytes / wall:,.0f}" if wall else ""]
         cells += [each.range_served("requests"), str(each.most_served("peak_in_flight")), str(each.runs)]
         rows.append(cells)
-    return f"## {results.title(name)}\n\n{_origin(name, results.commit(name))}{_table(head, rows)}"
-
-
-def _origin(case: str, commit: str) -> str:
-    return f"`python benchmarks/run.py --case {case}`, at commit {commit}\n\n"
+    return f"## {results.title(name)}\n\n{origin(name, results.commit(name))}{table(head, rows)}"
 
 
 def _requests_table(results: Results) -> str:
@@ -130,7 +129,7 @@ def _requests_table(results: Results) -> str:
         if each.name.startswith("ours-gzip") and each.events > each.page_size
     ]
     head = ["case", "readers", "events / page size", "slices", "requests", "requests / (events / page size + slices)"]
-    return "## Requests\n\n" + _table(head, rows)
+    return "## Requests\n\n" + table(head, rows)
 
 
 def _fields(measured: dict[str, Any]) -> str:
@@ -153,14 +152,14 @@ def _fields(measured: dict[str, Any]) -> str:
         for name, seconds in measured["seconds"].items()
     ]
     return (
-        f"{head}{_origin('fields', measured['commit'])}"
+        f"{head}{origin('fields', measured['commit'])}"
         f"{measured['events']:,} of the sandbox's events, as files in memory (`benchmarks/new_fields.py`): processor"
         " time of an event, and relative to events without such fields. On "
         + ", ".join(
             f"{name} {measured['machine'][name]}" for name in ("Processor", "Python", "msgspec", "pyarrow", "isal")
         )
         + ".\n\n"
-        + _table(["more fields", "Parquet with zstd, µs", "", "CSV with gzip, µs", ""], rows)
+        + table(["more fields", "Parquet with zstd, µs", "", "CSV with gzip, µs", ""], rows)
     )
 
 
@@ -180,10 +179,10 @@ def _imports(imports: dict[str, Any]) -> str:
     head = ["module", "Airflow's base class, ms", "on top, ms", "of that our own files, ms", "heavy packages loaded"]
     parse = imports["parse"]
     return (
-        f"## Parsing DAG files\n\n{_origin('imports', imports['commit'])}"
+        f"## Parsing DAG files\n\n{origin('imports', imports['commit'])}"
         "Importing a module after what any DAG file imports from Airflow anyway; own files by"
         " `-X importtime`.\n\n"
-        + _table(head, rows)
+        + table(head, rows)
         + f"Parsing {len(parse['dags'])} example DAGs in a fresh process, imports of the provider included, takes"
         f" {parse['examples_s'] * 1000:.0f} ms; one DAG with a single empty task"
         f" {parse['empty_s'] * 1000:.0f} ms.\n\n"
@@ -202,13 +201,13 @@ def _profiles(measured: dict[str, Any]) -> str:
         for line, seconds in next(iter(profiles.values()))["lines"].items()
     ]
     return (
-        f"## Where the time goes\n\n{_origin('profile', measured['commit'])}"
+        f"## Where the time goes\n\n{origin('profile', measured['commit'])}"
         f"{measured['title']}, sampled every 2 ms (`benchmarks/profiling.py`): the share of"
         " the processor time of all threads, and the seconds that threads spent there, waiting for the server or for"
         " the interpreter's lock included.\n\n"
-        + _table(["phase", *profiles], [*rows, ["**in all**", *totals]])
+        + table(["phase", *profiles], [*rows, ["**in all**", *totals]])
         + "The busiest lines of the first:\n\n"
-        + _table(["line", "CPU, s"], lines)
+        + table(["line", "CPU, s"], lines)
     )
 
 
@@ -217,12 +216,6 @@ def _share(profile: dict[str, Any], phase: str) -> str:
     total = sum(each["cpu_s"] for each in profile["phases"].values())
     wall = "" if phase == profiling.IDLE else f", {spent['wall_s']:.2f} s"
     return f"{spent['cpu_s'] / total:.0%}{wall}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join([*row, *[""] * (len(head) - len(row))]) + " |" for row in rows]
-    return "\n".join(lines) + "\n\n"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
 from airflow_provider_honeyhive.reading.page_size import PageSizer
-from benchmarks import import_cost, new_fields, profiling, report
+from benchmarks import import_cost, new_fields, overlap, profiling, report, start, stores
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
 from benchmarks.commands import NAMES, contender
@@ -65,7 +65,7 @@ def main() -> int:
             results[name] = {"commit": commit(), **SPECIAL[name](options)}
         except subprocess.CalledProcessError as error:
             results[name] = {"error": end_of(error.stderr)}
-    file.write_text(json.dumps(results, indent=1) + "\n")
+        file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, directory)
     sys.stdout.write(report.summary(results) + f"The rest is in {directory}/RESULTS.md\n")
     failed = any(run["error"] for case in results["cases"].values() for run in case["runs"])
@@ -190,8 +190,30 @@ def measure_fields(options: argparse.Namespace) -> dict[str, Any]:
     return {**new_fields.measure(*((1, 2_000) if options.quick else (7,))), "machine": describe(options.scratch)}
 
 
+def measure_stores(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what exports into object stores take."""
+    return stores.measure(options.scratch, quick=options.quick)
+
+
+def measure_overlap(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how much is left to do when the last event has come."""
+    return overlap.measure(options.scratch, quick=options.quick)
+
+
+def measure_start(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what it costs to start."""
+    return start.measure(options.scratch, runs=5 if options.quick else 21)
+
+
 #: Cases that are no race between contenders.
-SPECIAL = {"fields": measure_fields, "imports": measure_imports, "profile": measure_profile}
+SPECIAL = {
+    "stores": measure_stores,
+    "overlap": measure_overlap,
+    "start": measure_start,
+    "fields": measure_fields,
+    "imports": measure_imports,
+    "profile": measure_profile,
+}
 
 
 def _wrong(output: Path, served: set[bytes], *, ours: bool) -> str | None:

@@ -77,12 +77,25 @@ def _range(values: list[float], digits: int) -> str:
     return median if low == high else f"{median} ({low} to {high})"
 
 
+def _good(measured: dict[str, Any]) -> dict[str, Any]:
+    """Return a measurement, or nothing where it failed."""
+    return {} if measured.get("error") else measured
+
+
 class Results:
     """What ``results.json`` holds."""
 
     def __init__(self, measured: dict[str, Any]) -> None:
         self._cases = measured["cases"]
         self._fields = measured.get("fields", {}).get("seconds", {})
+        self.stores: list[dict[str, Any]] = [
+            run for run in measured.get("stores", {}).get("runs", []) if run["error"] is None
+        ]
+        self.overlap: dict[str, Any] = _good(measured.get("overlap", {}))
+        self.start: dict[str, Any] = _good(measured.get("start", {}))
+        self._failed_elsewhere = sum(
+            run["error"] is not None for run in measured.get("stores", {}).get("runs", [])
+        ) + sum(not _good(measured[name]) for name in ("overlap", "start") if name in measured)
         self._imports = measured.get("imports", {}).get("modules", {})
 
     def title(self, case: str) -> str:
@@ -123,6 +136,6 @@ class Results:
         return next((each.median(key) for each in self.of(case, contender)), None)
 
     def our_failures(self) -> float:
-        """Return how many runs of our export went wrong."""
+        """Return how many runs of our export went wrong, those into stores and the short ones included."""
         runs = [run for case in self._cases.values() for run in case["runs"] if run["contender"].startswith("ours")]
-        return sum(run["error"] is not None for run in runs)
+        return self._failed_elsewhere + sum(run["error"] is not None for run in runs)

@@ -87,6 +87,9 @@ def measure(scratch: Path, *, quick: bool) -> dict[str, Any]:
     shapes = [shape.quick() if quick else shape for shape in SHAPES]
     runs = []
     for name in object_stores.NAMES:
+        if missing := object_stores.missing(name):
+            sys.stderr.write(f"left out: {name}: {missing} is not installed\n")
+            continue
         for dataset in dict.fromkeys(shape.dataset for shape in shapes):
             wanted = [shape for shape in shapes if shape.dataset == dataset and name in shape.stores]
             if wanted:
