@@ -54,7 +54,7 @@ build: $(NOX) ## make wheel and sdist in dist/
 check-wheel: $(NOX) ## install the wheel into clean environments beside each Airflow, and look for the provider
 	$(NOX) -s check_wheel
 
-bench: $(NOX) ## measure the export beside curl, the vendor's client, dlt and others (over an hour; BENCH=--quick: minutes)
+bench: $(NOX) ## measure the export beside curl, the vendor's client, dlt and others (most of an hour; BENCH=--quick: minutes)
 	$(NOX) -s bench -- $(BENCH)
 
 constraints: $(NOX) ## pin anew what a fresh install brings today

@@ -40,7 +40,8 @@ METHOD = """\
 - **Events**: `benchmarks/dataset.py`. Texts with the word frequencies of a language in the shape of LLM traces;
   `gzip -1` makes 4.3 kB events 2.8 times smaller, its texts alone 2.3 times.
 - **Contenders** are commands, each in its own process: start of the interpreter and imports included. `curl` fetches
-  page after page over one connection. All loops ask for as many events a page as the larger pages of ours have (16 MB,
+  page after page over one connection; with `igzip -1` behind it, which is ISA-L's compressor, it is the limit of what
+  one connection can do. All loops ask for as many events a page as the larger pages of ours have (16 MB,
   at most 7500 events). Whoever compresses uses gzip level 1, except dlt, which has no setting for it (and is also shown
   uncompressed). The scripts are in `benchmarks/contenders/`; `HttpOperator` runs by its `execute()`, without a
   scheduler or database, and dlt keeps nested objects in one table (`max_table_nesting=0`).

@@ -1,8 +1,8 @@
 """Measure our export side by side with what a user would do instead, and write the results.
 
-    python benchmarks/run.py                     all cases, into benchmarks/ (takes over an hour)
+    python benchmarks/run.py                     all cases, into benchmarks/ (takes most of an hour)
     python benchmarks/run.py --case 100k         one case, into build/bench/
-    python benchmarks/run.py --quick             all cases with a tenth of the events, once each
+    python benchmarks/run.py --quick             all cases with a tenth of the events, once each (some minutes)
     python benchmarks/run.py --case 100k --contender ours-gzip@4 --contender curl-gzip --runs 5
 
 Runs of the contenders alternate, so that noise of the machine hits all alike; what each has written is checked.
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
 from airflow_provider_honeyhive.reading.page_size import PageSizer
-from benchmarks import import_cost, new_fields, overlap, profiling, report, start, stores
+from benchmarks import import_cost, new_fields, object_stores, overlap, profiling, report, start, stores
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
 from benchmarks.commands import NAMES, contender
@@ -45,7 +45,7 @@ def main() -> int:
     options = _options()
     cases = [_chosen(case, options) for case in CASES if not options.case or case.name in options.case]
     special = [name for name in SPECIAL if not options.case or name in options.case]
-    partial = bool(options.case or options.quick or options.contender or options.runs)
+    partial = bool(options.case or options.quick or options.contender or options.store or options.runs)
     directory = BUILD if partial and not options.update else HERE
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "results.json"
@@ -68,8 +68,9 @@ def main() -> int:
         file.write_text(json.dumps(results, indent=1) + "\n")
     report.write(results, directory)
     sys.stdout.write(report.summary(results) + f"The rest is in {directory}/RESULTS.md\n")
-    failed = any(run["error"] for case in results["cases"].values() for run in case["runs"])
-    return 1 if failed or any("error" in results.get(name, {}) for name in SPECIAL) else 0
+    runs = [run for case in [*results["cases"].values(), results.get("stores", {})] for run in case.get("runs", [])]
+    failed = any(run["error"] for run in runs)
+    return 1 if failed or any(results.get(name, {}).get("error") for name in SPECIAL) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -83,7 +84,10 @@ def _options() -> argparse.Namespace:
         metavar="NAME",
         help=f"only this one in each case; may be given again: {', '.join(NAMES)}; ours also with @CONCURRENCY",
     )
-    parser.add_argument("--runs", type=int, help="how often each is measured (default: 3; 1 with --quick)")
+    parser.add_argument("--runs", type=int, help="how often each is measured (default: 1 to 3, by case)")
+    parser.add_argument(
+        "--store", action="append", choices=object_stores.NAMES, help="only this object store; may be given again"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the events, one run")
     parser.add_argument("--update", action="store_true", help="measure the cases anew in benchmarks/, keep the others")
     parser.add_argument(
@@ -182,7 +186,7 @@ def measure_profile(options: argparse.Namespace) -> dict[str, Any]:
 
 def measure_imports(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the provider costs where DAG files are parsed."""
-    return import_cost.measure(options.scratch, runs=1 if options.quick else 7)
+    return import_cost.measure(options.scratch, runs=3 if options.quick else 7)
 
 
 def measure_fields(options: argparse.Namespace) -> dict[str, Any]:
@@ -192,7 +196,7 @@ def measure_fields(options: argparse.Namespace) -> dict[str, Any]:
 
 def measure_stores(options: argparse.Namespace) -> dict[str, Any]:
     """Return what exports into object stores take."""
-    return stores.measure(options.scratch, quick=options.quick)
+    return stores.measure(options.scratch, quick=options.quick, names=options.store or object_stores.NAMES)
 
 
 def measure_overlap(options: argparse.Namespace) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def stores(measured: dict[str, Any]) -> str:
     columns += ["downloaded / size", "requests", "allowed", "files", "slices"]
     return (
         f"{head}{origin('stores', measured['commit'])}"
-        "25,000 events of 4.3 kB, or 300 of 1 MB, into S3 played by moto, Google Cloud Storage played by"
+        "25,000 events of 4.3 kB, 300 of 1 MB, or as it says, into S3 played by moto, Google Cloud Storage played by"
         " fake-gcs-server and Azure played by Azurite, each behind a proxy that counts requests and the bytes of their"
         " bodies. Server, store and proxy share the processors with the export, so the wall time says little. Allowed"
         " are 12 requests, 6 for each file and one for each 8 MB (on S3). Each export was read back from the store and"

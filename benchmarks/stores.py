@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import object_stores
-from benchmarks.cases import HUGE, USUAL, Case
+from benchmarks.cases import HUGE, KILO, USUAL, Case
 from benchmarks.check import WrongResultError, check_ids, data_files
 from benchmarks.dataset import Dataset, render
 from benchmarks.running import ask, empty, errand_to, run_measured, serving, slices_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from benchmarks.commands import Errand
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 MB = 1_000_000
 #: What the command writes a part of by default.
 DEFAULT_PART = 128 * 1024**2
-USUAL_EVENTS, HUGE_EVENTS = Dataset(25_000, USUAL), Dataset(300, HUGE)
+USUAL_EVENTS, HUGE_EVENTS, MANY_EVENTS = Dataset(25_000, USUAL), Dataset(300, HUGE), Dataset(5_000_000, KILO)
+YEAR, MOMENT = Dataset(365, USUAL, spread="year"), Dataset(200_000, KILO, spread="moment")
+#: Most events of a quick run.
+FEW = 20_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Shape:
     def quick(self) -> Shape:
         """Return a smaller one of the same kind."""
         part = self.part if self.part in (None, DEFAULT_PART) else MB
-        dataset = replace(self.dataset, count=max(50, self.dataset.count // 5))
+        dataset = replace(self.dataset, count=min(FEW, max(50, self.dataset.count // 5)))
         stores = self.stores if self.concurrency == 4 and self.name == "out/" and not self.options else ("s3",)
         return replace(self, part=part, dataset=dataset, stores=stores)
 
@@ -77,16 +80,27 @@ SHAPES = (
     Shape("Parquet, parts of 5 MB", PARQUET),
     Shape("JSONL gzip, by type, parts of 5 MB", ("--partition-by", "event_type")),
     Shape("JSONL gzip, one object", (), part=None, name="events.jsonl.gz"),
-    Shape("JSONL gzip, events of 1 MB", (), part=DEFAULT_PART, dataset=HUGE_EVENTS, stores=("s3",)),
-    Shape("Parquet, events of 1 MB", PARQUET, part=DEFAULT_PART, dataset=HUGE_EVENTS, stores=("s3",)),
+    *(
+        Shape(label, options, part=DEFAULT_PART, dataset=dataset, stores=("s3",))
+        for label, options, dataset in (
+            ("JSONL gzip, events of 1 MB", (), HUGE_EVENTS),
+            ("Parquet, events of 1 MB", PARQUET, HUGE_EVENTS),
+            ("JSONL gzip, a year with an event a day", (), YEAR),
+            ("JSONL gzip, 200,000 events in one millisecond", (), MOMENT),
+            ("JSONL gzip, 5,000,000 events of 1 kB", (), MANY_EVENTS),
+        )
+    ),
 )
 
 
-def measure(scratch: Path, *, quick: bool) -> dict[str, Any]:
-    """Return what each shape took on each store."""
+def measure(scratch: Path, *, quick: bool, names: Sequence[str] = object_stores.NAMES) -> dict[str, Any]:
+    """Return what each shape took on each store.
+
+    :param names: of the stores.
+    """
     shapes = [shape.quick() if quick else shape for shape in SHAPES]
     runs = []
-    for name in object_stores.NAMES:
+    for name in names:
         if missing := object_stores.missing(name):
             sys.stderr.write(f"left out: {name}: {missing} is not installed\n")
             continue

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GOOD = {
     "store": "s3",
     "parquet": False,
+    "concurrency": 4,
     "peak_mb": 100.0,
     "published": 100_000_000,
     "uploaded": 104_000_000,
