@@ -95,4 +95,4 @@ def to_rows(raw_events: Sequence[RawEvent]) -> Rows:
         column.name: read_column(column, tokens, left) for column, tokens in zip(FIELD_COLUMNS, columns, strict=True)
     }
     count = len(raw_events)
-    return Rows(count, {**values, EXTRA: left.texts(count)}, Counter(name for _, name in left.misfits))
+    return Rows(count, {**values, EXTRA: left.texts(count)}, left.misfits_by_column)

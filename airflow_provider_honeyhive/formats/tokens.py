@@ -80,6 +80,11 @@ class Leftovers:
         self.misfits.add((row, name))
         self.keep(row, name, token)
 
+    @property
+    def misfits_by_column(self) -> Counter[str]:
+        """How many values each column cannot hold, but for columns that hold all."""
+        return Counter(name for _, name in self.misfits)
+
     def texts(self, count: int) -> list[bytes | None]:
         """Return the texts of ``extra``.
 
@@ -139,29 +144,31 @@ class Tokens:
         self.tokens[row], self.sizes[row] = token, len(token)
 
 
-def split_events(raw_events: Sequence[RawEvent]) -> tuple[list[Tokens], Leftovers]:
+def split_events(raw_events: Sequence[RawEvent], *, is_utf8: bool = False) -> tuple[list[Tokens], Leftovers]:
     """Take events apart.
 
     :param raw_events: their JSON texts, as :mod:`~airflow_provider_honeyhive.api.pages` gives them.
+    :param is_utf8: the events are UTF-8, or the caller finds that out by the texts: whole columns are checked sooner.
     :return: one for each of :data:`.columns.FIELD_COLUMNS`, and what is left.
     """
     left = Leftovers()
-    columns = _split_together(raw_events, left)
+    columns = _split_together(raw_events, left, is_utf8=is_utf8)
     if columns is None:
         rows = [_split_one(bytes(raw), row, left) for row, raw in enumerate(raw_events)]
         columns = [Tokens.of(tokens) for tokens in zip(*rows, strict=True)]
     return columns, left
 
 
-def _split_together(raw_events: Sequence[RawEvent], left: Leftovers) -> list[Tokens] | None:
+def _split_together(raw_events: Sequence[RawEvent], left: Leftovers, *, is_utf8: bool) -> list[Tokens] | None:
     """Split all events at once, but for those that hold something else than most; None: too many do."""
     names = _learn_names(raw_events[::_SAMPLED])
     if names is None:
         return None
     decode, find = _reader(names)
     try:
-        for raw in raw_events:
-            check_utf8(raw)
+        if not is_utf8:
+            for raw in raw_events:
+                check_utf8(raw)
         events = list(map(decode, raw_events))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None

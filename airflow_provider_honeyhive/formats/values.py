@@ -72,10 +72,11 @@ def time_text(micros: int) -> str:
 
 Reader: TypeAlias = "Callable[[str, Tokens, Leftovers], Sequence[Any]]"
 
-_NULL = b"null"
+#: The JSON text of no value.
+NULL = b"null"
 
 #: Texts of a field that is not there, or null.
-_NOTHING = (b"", _NULL)
+_NOTHING = (b"", NULL)
 
 #: Numbers of so few digits come back from a double as they were.
 _EXACT_DIGITS = 15
@@ -104,7 +105,7 @@ def read_column(column: Column, tokens: Tokens, left: Leftovers) -> Sequence[Any
 def _list_of(tokens: Tokens) -> bytes:
     present: Iterable[Any] = tokens.tokens
     if 0 in tokens.sizes:
-        present = [token if size else _NULL for token, size in zip(tokens.tokens, tokens.sizes, strict=True)]
+        present = [token if size else NULL for token, size in zip(tokens.tokens, tokens.sizes, strict=True)]
     return b"[" + b",".join(present) + b"]"
 
 
@@ -125,7 +126,7 @@ def _one_by_one(decode: Callable[[bytes], Any], name: str, tokens: Tokens, left:
     values: list[Any] = []
     for row, token in enumerate(tokens.tokens):
         try:
-            values.append(decode(bytes(token) or _NULL))
+            values.append(decode(bytes(token) or NULL))
         except msgspec.MsgspecError:
             values.append(None)
             left.leave_out(row, name, token)
@@ -177,10 +178,10 @@ def _read_times(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
 
 
 def _read_json(name: str, tokens: Tokens, left: Leftovers) -> Sequence[Any]:
-    if 0 not in tokens.sizes and len(_NULL) not in tokens.sizes:
+    if 0 not in tokens.sizes and len(NULL) not in tokens.sizes:
         return tokens.tokens
     return [
-        token if size and (size != len(_NULL) or bytes(token) != _NULL) else None
+        token if size and (size != len(NULL) or bytes(token) != NULL) else None
         for token, size in zip(tokens.tokens, tokens.sizes, strict=True)
     ]
 
