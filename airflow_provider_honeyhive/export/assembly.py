@@ -134,7 +134,6 @@ class Assembly:
             for piece in self._pieces(files, around):
                 for chunk in piece.chunks() if isinstance(piece, _Bytes | HeldFile) else self._read(piece):
                     counted.write(chunk)
-        _close(files)
         return _described(files, name, counted.digest.hexdigest(), counted.size)
 
     def _read(self, piece: StagedFile) -> Iterator[bytes]:
@@ -158,7 +157,6 @@ class Assembly:
                 hashed.append(HashedPiece(size_bytes=piece.size_bytes, sha256=digest.hexdigest()))
                 to_join.append(piece)
         self._store.join(name, to_join)
-        _close(files)
         size = sum(piece.size_bytes for piece in hashed)
         if len(hashed) == 1:
             return _described(files, name, hashed[0].sha256, size)
@@ -185,12 +183,6 @@ def _footer(files: Sequence[ReadFile]) -> bytes:
         parts.append((file.footer or b"", at))
         at += file.size_bytes
     return joined_footer(parts)
-
-
-def _close(files: Sequence[ReadFile]) -> None:
-    for file in files:
-        if isinstance(file, HeldFile):
-            file.spool.close()
 
 
 def _partition_key(file: ReadFile) -> tuple[bool, str]:

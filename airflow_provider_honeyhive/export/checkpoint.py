@@ -215,16 +215,17 @@ class Checkpoints:
     :param store: the destination's folder.
     :param folder: name of the staging folder in it.
     :param writer: who writes them.
+    :param is_new: the folder is not there yet.
     """
 
-    def __init__(self, store: Store, folder: str, writer: str) -> None:
+    def __init__(self, store: Store, folder: str, writer: str, *, is_new: bool = False) -> None:
         self._store = store
         self._folder = folder
         self._writer = writer
         #: Held while a slice is split: no checkpoint may show less of a slice before another shows the rest.
         self.lock = threading.Lock()
         #: The files of the folder, as they were found; None: nobody has looked.
-        self._there: Mapping[str, int] | None = None
+        self._there: Mapping[str, int] | None = {} if is_new else None
 
     @property
     def is_empty(self) -> bool:

@@ -87,7 +87,8 @@ class Destination:
     @property
     def checkpoints(self) -> Checkpoints:
         """What is staged so far."""
-        return Checkpoints(self.store, self.staging, self.writer)
+        is_new = self.staging not in self._claimed.there
+        return Checkpoints(self.store, self.staging, self.writer, is_new=is_new)
 
     @property
     def replaced(self) -> Manifest | None:

@@ -139,6 +139,7 @@ class _Export:
         self._airflow = airflow
         self._exports_folder = exports_folder
         self._is_shard = is_shard
+        self._extraction: WindowExtraction | SessionsExtraction | None = None
         self._lookback: Lookback | None = None
         self._replaced: ReplacedFacts | None = None
         self._stats = ReadStats()
@@ -231,13 +232,18 @@ class _Export:
                 if options.lookback_windows:
                     staged += self._read_again(destination, encoder, pool)
                 self._look_for_unmatched(staged)
+                # May take as long as reading, so whoever watches should know.
+                log.info("Read %s events; putting the data files together", f"{event_count:,}")
                 files = Assembly(self._file_kind(destination)).run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
             count_kept = None if self._lookback is None else self._lookback.count_kept
             self._replaced = check_shrink(destination, files, self._facts([]), options.on_shrink, count_kept)
             return publish(destination, files, self._facts)
         except BaseException as error:
-            destination.abandon(error, keep_staged=_retry_goes_on(error))
+            goes_on = _retry_goes_on(error)
+            if goes_on and self._extraction is not None:
+                self._extraction.put_down()
+            destination.abandon(error, keep_staged=goes_on)
             raise
 
     def _file_kind(self, place: Destination) -> FileKind:
@@ -268,6 +274,7 @@ class _Export:
 
     def _read(self, destination: Destination, encoder: BlockEncoder, pool: Executor) -> list[ReadFile]:
         reading = self._reading(self._request.window, destination, encoder, pool, self._progress)
+        self._extraction = reading
         plan, staged = reading.run()
         self._total, self._endpoint, self._slice_count = plan.total, plan.endpoint, reading.slice_count
         self._repeated_ids = reading.repeated_ids

@@ -29,6 +29,8 @@ from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 from airflow_provider_honeyhive.reading.stream import ProvedReader, read_again
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_honeyhive.export.assembly import ReadFile
     from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint, StagedFile
     from airflow_provider_honeyhive.export.open_file import HeldFile
@@ -104,8 +106,7 @@ class SessionsExtraction(Extraction):
         self._waiting.extend(group for group in self._groups if not group.done)
         self._progress.begin(None, sum(group.tally.event_count for group in self._groups))
         try:
-            with self._putting_down(self._put_down, lambda: [group for group in self._groups if group.held]):
-                self._in_threads([self._work] * self._options.concurrency)
+            self._in_threads([self._work] * self._options.concurrency)
         finally:
             self._progress.end()
         log.info(
@@ -207,8 +208,10 @@ class SessionsExtraction(Extraction):
         if not group.held:
             self._record(group)
 
+    def _waiting_here(self) -> list[Callable[[], None]]:
+        return [partial(self._put_down, group) for group in self._groups if group.held]
+
     def _put_down(self, group: _Group) -> None:
-        """Let a retry go on from a group that waits on this machine."""
         group.files = [
             self._staging.store(held, group.number, number, is_first=not group.number)
             for number, held in enumerate(group.held)

@@ -108,26 +108,17 @@ class Extraction(ABC):
         self._stop = threading.Event()
         return run_in_threads(jobs, self._stop, lambda: self._client.is_stopped, self._progress.show)
 
-    @contextmanager
-    def _putting_down(self, put_down: Callable[[T], None], held: Callable[[], Sequence[T]]) -> Iterator[None]:
-        """Let a retry go on from what waits on this machine, where reading breaks off.
+    def put_down(self) -> None:
+        """Let a retry go on from what has been read and waits on this machine."""
+        waiting = self._waiting_here()
+        shares = [waiting[number :: self._options.concurrency] for number in range(self._options.concurrency)]
+        # What cannot be put down is read again.
+        with suppress(DestinationError, ExportStoppedError):
+            self._in_threads([partial(_run_all, share) for share in shares if share])
 
-        :param put_down: does so for one of what is held.
-        :param held: gives all of it.
-        """
-
-        def put_down_all(some: Sequence[T]) -> None:
-            for one in some:
-                put_down(one)
-
-        try:
-            yield
-        except INTERRUPTIONS:
-            shares = [held()[number :: self._options.concurrency] for number in range(self._options.concurrency)]
-            # What cannot be put down is read again.
-            with suppress(DestinationError, ExportStoppedError):
-                self._in_threads([partial(put_down_all, share) for share in shares if share])
-            raise
+    @abstractmethod
+    def _waiting_here(self) -> list[Callable[[], None]]:
+        """Return what puts down each part that has been read and waits on this machine."""
 
     def _write(self, batch: Batch, writer: SliceWriter, number: int) -> None:
         writer.write(batch)
@@ -167,10 +158,9 @@ class WindowExtraction(Extraction):
         readers = 1 if self._window is None else self._options.concurrency
         proof = Proof(self._fetcher, *self._span, plan.total)
         try:
-            with self._putting_down(self._put_down, lambda: [piece for piece in self._queue.slices if piece.held]):
+            self._in_threads([self._work] * readers)
+            while any(self._in_threads([partial(self._begin_again, proof)])):
                 self._in_threads([self._work] * readers)
-                while any(self._in_threads([partial(self._begin_again, proof)])):
-                    self._in_threads([self._work] * readers)
         finally:
             self._progress.end()
         in_order = sorted(self._queue.slices, key=lambda piece: piece.end or 0, reverse=True)
@@ -286,8 +276,10 @@ class WindowExtraction(Extraction):
             if piece.files and not piece.held:
                 self._record(piece, piece.reader.cursor)
 
+    def _waiting_here(self) -> list[Callable[[], None]]:
+        return [partial(self._put_down, piece) for piece in self._queue.slices if piece.held]
+
     def _put_down(self, piece: Slice) -> None:
-        """Let a retry go on from a slice that waits on this machine."""
         for number, held in enumerate(piece.held, len(piece.files)):
             piece.files.append(self._staging.store(held, piece.number, number, is_first=self._is_first(piece)))
         piece.held = []
@@ -336,6 +328,11 @@ class WindowExtraction(Extraction):
                 self._checkpoints.write(cut.number, cut.bounds)
                 del self._cut_since[0]
             self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending)
+
+
+def _run_all(jobs: Sequence[Callable[[], None]]) -> None:
+    for job in jobs:
+        job()
 
 
 class StoppedError(Exception):

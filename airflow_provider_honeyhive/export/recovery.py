@@ -80,7 +80,7 @@ class Current:
     :param data: its bytes, None where there is none.
     :param version: to swap it.
     :param manifest: what it says.
-    :param there: names of the files that were in the folder just before.
+    :param there: names of the files and folders that were in the folder just before.
     """
 
     data: bytes | None
@@ -107,7 +107,7 @@ def recover(store: Store, layout: Layout) -> Current:
     """
     # Before the manifest is read: a folder that is made later may be to replace a later manifest.
     files, folders = store.listing()
-    current = Current.read(store, layout.manifest_name, files)
+    current = Current.read(store, layout.manifest_name, (*files, *folders))
     folders = [name for name in folders if layout.stages_in(name)]
     dead = [folder for folder in folders if layout.is_dead(folder, current.data)]
     finish(store, layout.manifest_name, dead, current)

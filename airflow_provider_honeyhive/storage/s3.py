@@ -16,7 +16,7 @@ from airflow_provider_honeyhive.storage.object_store import ConditionalStore, En
 from airflow_provider_honeyhive.storage.s3_parts import MOST_PARTS, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from airflow_provider_honeyhive.storage.base import Piece, Version
@@ -59,6 +59,10 @@ class S3Store(ConditionalStore):
         super().__init__(fs, root, url)
         # Where all parts must have the same size, only files of whole blocks could be put together.
         self.joins = not getattr(fs, "fixed_upload_size", False)
+
+    def _open(self, name: str, piece_of: str | None, block: int) -> _S3File:
+        key = self._key(name)
+        return _S3File(self._fs, key, lambda data: self._write(key, data), block)
 
     def join(self, target: str, pieces: Sequence[Piece]) -> None:
         """Copy and upload the parts of a multipart upload, several at a time."""
@@ -224,6 +228,64 @@ class _NoCopiesError(DestinationError):
     """The store does not know how to copy an object into an upload."""
 
 
+class _S3File:
+    """A file that goes out in one request where it is small, else in parts of one size.
+
+    The driver's own holds three copies of each part.
+
+    :param fs: the file system.
+    :param key: of the object.
+    :param put_small: writes all in one request.
+    :param block: bytes of a part.
+    """
+
+    def __init__(self, fs: Any, key: str, put_small: Callable[[bytes], Any], block: int) -> None:
+        self.closed = False
+        self._fs = fs
+        self._key = key
+        self._put_small = put_small
+        self._block = block
+        self._held = bytearray()
+        self._upload: _MultipartUpload | None = None
+        self._sent: list[dict[str, Any]] = []
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append ``data``."""
+        view = memoryview(data)
+        while view:
+            if self.closed:
+                raise ValueError("the upload was aborted")
+            room = self._block - len(self._held)
+            self._held += view[:room]
+            view = view[room:]
+            if len(self._held) == self._block:
+                self._send()
+
+    def _send(self) -> None:
+        if self._upload is None:
+            self._upload = _MultipartUpload(self._fs, self._key)
+        self._sent.append(self._upload.send(len(self._sent) + 1, self._held))
+        self._held = bytearray()
+
+    def close(self) -> None:
+        """Complete the upload."""
+        if self._upload is None:
+            self._put_small(bytes(self._held))
+        else:
+            if self._held:
+                self._send()
+            if self.closed:
+                raise ValueError("the upload was aborted")
+            self._upload.complete(self._sent)
+        self.closed = True
+
+    def discard(self) -> None:
+        """Abort the upload."""
+        self.closed = True
+        if self._upload is not None:
+            self._upload.discard()
+
+
 class _MultipartUpload:
     """An upload in parts, which the store keeps until it is completed or aborted.
 
@@ -253,7 +315,7 @@ class _MultipartUpload:
             raise
         return _part(number, answer["CopyPartResult"])
 
-    def send(self, number: int, data: bytes) -> dict[str, Any]:
+    def send(self, number: int, data: bytes | bytearray) -> dict[str, Any]:
         """Upload a part, and return what completes the upload."""
         return _part(number, self._fs.call_s3("upload_part", **self._where, PartNumber=number, Body=data))
 

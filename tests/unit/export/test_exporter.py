@@ -26,6 +26,7 @@ from airflow_provider_honeyhive.exceptions import (
     TooLargeForXComError,
     WrongProjectError,
 )
+from airflow_provider_honeyhive.export import spool
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.xcom import collect_events
 from airflow_provider_honeyhive.manifest import Manifest
@@ -391,7 +392,8 @@ def ids_of(path: Path) -> list[str]:
     return [json.loads(line)["event_id"] for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
-def test_a_full_disk_is_told_with_its_path_and_leaves_the_earlier_result(sandbox, client_of, tmp_path):
+def test_a_full_disk_is_told_with_its_path_and_leaves_the_earlier_result(sandbox, client_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "BYTES_IN_MEMORY", 10**9)
     export_events(client_of(sandbox), DEMO, tmp_path / "out")
     before = published(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

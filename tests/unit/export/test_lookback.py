@@ -29,6 +29,7 @@ from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, parse_time
 from airflow_provider_honeyhive.sandbox import Fault
+from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK
 
 from . import killed
 from .test_exporter import FailingStore, contents, tree
@@ -382,13 +383,19 @@ def test_a_try_goes_on_with_the_index_of_what_was_staged(sandbox_with, client_of
     exporter.assert_sound()
 
 
-@pytest.mark.parametrize("die_at", range(1, 33, 3))
-def test_killed_at_any_step_the_next_try_has_all_corrections_once(sandbox, exporter, die_at):
+@pytest.mark.parametrize(
+    ("die_at", "upload_block"),
+    # What is read goes to the store at once, or waits until all has been read, which takes less steps.
+    [*((step, 1) for step in range(1, 31, 3)), *((step, UPLOAD_BLOCK) for step in range(1, 20, 3))],
+)
+def test_killed_at_any_step_the_next_try_has_all_corrections_once(sandbox, exporter, die_at, upload_block):
     exporter.run(0)
     sandbox.add([event("late", 0.55)])
     change(sandbox, event("0-3", 0.3, feedback={"rating": True}))
     before = tree(exporter.folder)
-    process = killed.start(sandbox.url, *exporter.export_of(1), exports_folder=exporter.folder, die_at=die_at)
+    process = killed.start(
+        sandbox.url, *exporter.export_of(1), exports_folder=exporter.folder, die_at=die_at, upload_block=upload_block
+    )
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     after = tree(exporter.folder)

@@ -36,6 +36,7 @@ from airflow_provider_honeyhive.reading.slice_reader import READ_ATTEMPTS
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault
 from airflow_provider_honeyhive.sandbox import paging as sandbox_paging
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
+from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK
 from airflow_provider_honeyhive.storage.local import LocalStore
 from tests.unit.ways import asking, by_every_way
 
@@ -535,10 +536,12 @@ def test_killed_at_any_step_of_writing_the_retry_is_whole(sandbox_with, client_o
     sandbox = sandbox_with(traffic())
     wanted = Counter(expected(sandbox, MINUTES))
     # The plan, groups and their records, the first and last steps of publishing.
-    for die_at in [1, 2, 3, 4, 6, 11, 15, 17, 19, 21]:
-        folder = tmp_path / str(die_at)
+    # Each group goes to the store at once, or waits until all have been read, which takes less steps.
+    early, late = [1, 2, 3, 4, 6, 11, 15, 17, 19, 21], [1, 2, 3, 4, 5, 6, 7]
+    for die_at, upload_block in [*((step, 1) for step in early), *((step, UPLOAD_BLOCK) for step in late)]:
+        folder = tmp_path / f"{die_at}-{upload_block}"
         folder.mkdir()
-        process = start(sandbox.url, WHOLE, folder / name, die_at=die_at)
+        process = start(sandbox.url, WHOLE, folder / name, die_at=die_at, upload_block=upload_block)
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         manifest = export_events(client_of(sandbox), WHOLE, folder / name)

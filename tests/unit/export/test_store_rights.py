@@ -62,8 +62,8 @@ def deny_writes(method: str, *_: Any) -> int | None:
     return 403 if method in ("PUT", "POST") else None
 
 
-def deny_deletes(method: str, *_: Any) -> int | None:
-    return 403 if method == "DELETE" else None
+def deny_deletes(method: str, target: str, *_: Any) -> int | None:
+    return 403 if method == "DELETE" or (method == "POST" and target.endswith("?delete")) else None
 
 
 @pytest.mark.parametrize(

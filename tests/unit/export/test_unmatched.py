@@ -19,8 +19,6 @@ from airflow_provider_honeyhive.export import exporter
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.xcom import collect_events
-from airflow_provider_honeyhive.formats import encoder
-from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -239,16 +237,6 @@ def test_on_unmatched_decides_nothing_of_what_is_staged(speaking, tmp_path, monk
         export_events(speaking, request, tmp_path, ExportOptions(on_unmatched="fail"))
     # The same staging folder, so it is this one that the failure has removed.
     assert tree(tmp_path) == {}
-
-
-def test_where_an_earlier_release_has_staged_events_nothing_is_known_of_them(speaking, tmp_path, monkeypatch, caplog):
-    request = request_of(exclude_fields=["inputz"])
-    with monkeypatch.context() as earlier:
-        earlier.setattr(encoder, "Block", lambda *facts: Block(*facts[:7]))
-        staged_only(monkeypatch, speaking, request, tmp_path, ExportOptions())
-    caplog.clear()
-    manifest = export_events(speaking, request, tmp_path, ExportOptions(on_unmatched="fail"))
-    assert (manifest.event_count, manifest.unmatched_fields, warnings_of(caplog)) == (40, [], [])
 
 
 @pytest.mark.parametrize("value", ["error", "", None, True, "Fail", ["warn"]])
