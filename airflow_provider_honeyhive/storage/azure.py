@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.storage.azure_blocks import SIZE_MARK, Block, BlockFile, Receipt, extents_of
 from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK, GuardedSink, StoredPiece, check_small
 from airflow_provider_honeyhive.storage.joining import join_by_writing, side_by_side
@@ -124,7 +124,9 @@ class AzureStore(ConditionalStore):
                     if getattr(error, "error_code", None) not in _BLOCKS_GONE:
                         raise
                     self._tell_gone(whole, receipts)
-        self._container.delete_all(blob.partition("/")[2] for blob in others)
+        # Where they must stay, the file is whole all the same.
+        with suppress(DestinationAccessError):
+            self._container.delete_all(blob.partition("/")[2] for blob in others)
 
     @property
     def _container(self) -> AzureStore:

@@ -30,11 +30,13 @@ class SmallFirst:
         if self.closed:
             raise ValueError("the upload was aborted")
         if self._large is None:
-            self._held += data
-            if len(self._held) < self._block:
+            if len(self._held) + len(data) < self._block:
+                self._held += data
                 return
             self._large = self._open_large()
-            data, self._held = memoryview(self._held), bytearray()
+            # Less than a block: the driver sends nothing yet, and what is held is gone from memory before it does.
+            self._large.write(self._held)
+            self._held = bytearray()
         self._large.write(data)
 
     def close(self) -> None:
