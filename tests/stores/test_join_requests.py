@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
-from airflow_provider_honeyhive.storage.base import StoredPiece
+from airflow_provider_honeyhive.exceptions import DestinationAccessError
 from airflow_provider_honeyhive.storage.paths import open_store
 
 from .places import make_bucket
-from .test_join import MIB, RANDOM, Held, made, store_piece
-
-if TYPE_CHECKING:
-    from airflow_provider_honeyhive.storage.base import Store
+from .test_join import MIB, RANDOM, made
 
 #: Of requests and answers themselves, each.
 OVERHEAD = 3_000
@@ -177,77 +171,3 @@ def test_a_join_that_is_refused_at_any_step_shows_nothing_and_can_be_repeated(st
     # Of Google, what deletes temporary objects may be refused.
     assert step > (bucket.gate.writes - first) - (2 if bucket.conn_id == "gcs" else 0)
     assert b"".join(store.chunks("file")) == content
-
-
-def commit_another(store: Store, name: str) -> None:
-    """Write a file of that name, which throws away what was staged on it."""
-    with store.create(name) as sink:
-        sink.write(RANDOM[: 8 * MIB])
-
-
-class TestAzure:
-    """Blocks that wait for being committed."""
-
-    @pytest.fixture
-    def bucket(self, server_of):
-        return make_bucket(server_of("azure"), "azure")
-
-    @pytest.fixture
-    def store(self, bucket):
-        return open_store(bucket.path("out"))
-
-    def test_blocks_that_are_gone_are_told_and_their_pieces_go(self, store, bucket):
-        pieces, _ = made(store, "S6 S1")
-        (other,) = [store_piece(store, "other", RANDOM[:10], "elsewhere")]
-        commit_another(store, "file")
-        with pytest.raises(
-            DestinationError, match=r"^try again, which reads .*\nblocks of .*/out/file are gone"
-        ) as caught:
-            store.join("file", [*pieces, other])
-        assert caught.value.retryable
-        assert store.files() == {"file": 8 * MIB, "other": 10, "elsewhere": 10}
-        assert store.files("pieces") == {}
-
-    @pytest.mark.parametrize("there", [True, False])
-    def test_blocks_that_are_gone_from_another_blob_are_told_and_their_pieces_go(self, store, bucket, there):
-        pieces, _ = made(store, "S6")
-        other = store_piece(store, "other", RANDOM[:10], "elsewhere")
-        commit_another(store, "elsewhere")
-        if not there:
-            store.delete("elsewhere")
-        with pytest.raises(DestinationError, match=r"^try again, .*\nblocks of abfs://.*/out/elsewhere are gone"):
-            store.join("file", [*pieces, other])
-        assert store.files("pieces") == {"0": 6 * MIB}
-        assert "other" not in store.files()
-        assert store.get("file") is None
-
-    def test_what_another_writer_staged_travels_once_and_its_blob_goes(self, store, bucket):
-        mine, content = made(store, "S6 S1")
-        theirs = [store_piece(store, f"{number}", RANDOM[number : 9 * MIB], "dead/file") for number in range(3)]
-        pieces = [theirs[0], mine[0], Held(b"between"), theirs[1], theirs[2], mine[1]]
-        traffic = Traffic(bucket.gate)
-        store.below("").join("file", pieces)
-        assert 27 * MIB - 3 <= traffic.downloaded < 27 * MIB + OVERHEAD * len(traffic.requests)
-        assert 27 * MIB <= traffic.uploaded < 27 * MIB + OVERHEAD * len(traffic.requests)
-        expected = RANDOM[: 9 * MIB], content[: 6 * MIB], b"between", RANDOM[1 : 9 * MIB], RANDOM[2 : 9 * MIB]
-        assert b"".join(store.chunks("file")) == b"".join(expected) + content[6 * MIB :]
-        assert store.files("dead") == {}
-
-    def test_a_join_that_failed_after_it_made_anothers_blob_readable_can_be_repeated(self, store, bucket):
-        theirs = store_piece(store, "piece", RANDOM[: 9 * MIB], "dead/file")
-        bucket.gate.deny = lambda method, target, _: 403 if method == "PUT" and "/out/file?" in target else None
-        with pytest.raises(DestinationAccessError):
-            store.join("file", [theirs])
-        bucket.gate.let_all_through()
-        store.join("file", [theirs])
-        assert b"".join(store.chunks("file")) == RANDOM[: 9 * MIB]
-        assert bucket.names() == {"out/file", "out/piece"}
-
-    def test_what_is_no_receipt_is_told(self, store):
-        pieces, _ = made(store, "S6")
-        store.put("odd", b"[]")
-        with pytest.raises(
-            DestinationError, match="^remove a file that is no piece .*\nabfs://.*/out/odd does not say"
-        ):
-            store.join("file", [*pieces, StoredPiece("odd", 2)])
-        assert store.get("file") is None
