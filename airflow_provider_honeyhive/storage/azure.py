@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.storage.azure_blocks import SIZE_MARK, Block, BlockFile, Receipt, extents_of
 from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK, GuardedSink, StoredPiece, check_small
-from airflow_provider_honeyhive.storage.joining import join_by_writing, side_by_side
+from airflow_provider_honeyhive.storage.joining import bytes_of, join_by_writing, side_by_side
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
 from airflow_provider_honeyhive.storage.uploads import Pending, SmallFirst
 
@@ -92,7 +92,7 @@ class AzureStore(ConditionalStore):
 
         def chunks_of(piece: Piece) -> Iterator[bytes]:
             if not isinstance(piece, StoredPiece):
-                yield from piece.chunks()
+                yield from bytes_of(self, piece)
                 return
             blob = receipts[piece].blob
             for offset, size in extents_of(receipts[piece].blocks, there[blob]) or ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.base import StoredPiece
 
 if TYPE_CHECKING:
@@ -20,10 +21,30 @@ _Result = TypeVar("_Result")
 
 
 def bytes_of(store: Store, piece: Piece) -> Iterator[bytes]:
-    """Yield the bytes of a piece, wherever it is."""
+    """Yield the bytes of a piece, wherever it is.
+
+    :raises DestinationError: they are more or fewer than its size.
+    """
     if isinstance(piece, StoredPiece):
-        return store.chunks(piece.name, 0, piece.size_bytes)
-    return piece.chunks()
+        yield from store.chunks(piece.name, 0, piece.size_bytes)
+        return
+    size = 0
+    for chunk in piece.chunks():
+        size += len(chunk)
+        yield chunk
+    check_size(size, piece.size_bytes)
+
+
+def check_size(size_bytes: int, expected_bytes: int) -> None:
+    """Refuse to put a file together of what is not all there.
+
+    :raises DestinationError: the sizes differ.
+    """
+    if size_bytes != expected_bytes:
+        raise DestinationError(
+            "try again, which writes the file anew: a piece of it on this machine is not what it was",
+            f"it has {size_bytes:,} bytes, not {expected_bytes:,}",
+        )
 
 
 def join_by_writing(store: Store, target: str, pieces: Sequence[Piece]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE, StoredPiece
-from airflow_provider_honeyhive.storage.joining import join_by_writing, side_by_side
+from airflow_provider_honeyhive.storage.joining import check_size, join_by_writing, side_by_side
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
 from airflow_provider_honeyhive.storage.s3_parts import MOST_PARTS, parts_of
 
@@ -95,6 +95,7 @@ class S3Store(ConditionalStore):
                     return upload.copy(number, self._key(part.source.name), part.extents[0])
             with carrying:
                 data = b"".join(chunk for extent in part.extents for chunk in self._bytes_of(extent))
+                check_size(len(data), sum(extent.size_bytes for extent in part.extents))
                 with self._failing("write", target):
                     return upload.send(number, data)
 

@@ -161,6 +161,21 @@ class TestJoin:
         assert place.names() == before
         assert place.uploads() == []
 
+    @pytest.mark.parametrize("plan", ["", "S6"])
+    def test_a_local_piece_that_lost_bytes_is_told(self, store, place, plan):
+        class Short(Held):
+            def chunks(self) -> Iterator[bytes]:
+                yield self.data[1:]
+
+        store.put("file", b"earlier")
+        pieces, _ = made(store, plan)
+        before = place.names()
+        with pytest.raises(DestinationError, match=r"^try again, .*\nit has 1,048,575 bytes, not 1,048,576"):
+            store.join("file", [*pieces, Short(RANDOM[:MIB])])
+        assert store.get("file") == b"earlier"
+        assert place.names() == before
+        assert place.uploads() == []
+
     def test_a_join_that_others_abort_leaves_the_earlier_file(self, store, place):
         class Aborting(Held):
             def chunks(self) -> Iterator[bytes]:
