@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 NOX := .venv/tools/bin/nox
 
-.PHONY: help demo test test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live fuzz docs lint format build \
+.PHONY: help demo test test-units test-all test-3.3 test-3.1 test-2.11 test-lowest test-stores test-live fuzz docs lint format build \
 	check-wheel bench constraints clean
 
 help: ## say what there is
@@ -14,6 +14,9 @@ demo: $(NOX) ## export a day of a stand-in HoneyHive (or, with HH_PROJECT_API_KE
 
 test: $(NOX) ## test the sources: units, pages, and tasks in Airflow 3.3 (some minutes)
 	$(NOX) -s test
+
+test-units: $(NOX) ## test the sources, but no tasks in Airflow: those run with the wheel, too
+	$(NOX) -s units
 
 test-all: $(NOX) ## test the wheel: all of that with other Pythons, Airflow 3.1 and 2.11, the lowest of everything, many cases, stores, live (most of an hour)
 	$(NOX) -s wheel lowest fuzz stores live

@@ -98,12 +98,16 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def units(session: nox.Session) -> None:
+    """Test the units of the sources, and the pages, on the newest Airflow."""
+    session.run(sources(session) / "python", "-m", "pytest", *AT_ONCE, "tests/unit", "tests/docs")
+
+
+@nox.session(requires=["units"])
 def test(session: nox.Session) -> None:
-    """Test the sources on the newest Airflow."""
-    python = sources(session) / "python"
-    session.run(python, "-m", "pytest", *AT_ONCE, "tests/unit", "tests/docs")
+    """Test the sources on the newest Airflow: "units", and tasks in Airflow."""
     # A process of its own: there Airflow has another home.
-    session.run(python, "-m", "pytest", *AT_ONCE, "tests/system")
+    session.run(sources(session) / "python", "-m", "pytest", *AT_ONCE, "tests/system")
 
 
 @nox.session
@@ -136,7 +140,7 @@ def build(session: nox.Session) -> None:
 def wheel(session: nox.Session, airflow: str) -> None:
     """Test the installed wheel on each Airflow.
 
-    On the newest one tests run that "test" has run, too: there with the sources, here with the wheel and another
+    On the newest one tests run that "units" has run, too: there with the sources, here with the wheel and another
     Python, where that can matter; those that hypothesis drives are in "fuzz". On the others only what touches Airflow
     can differ.
     """
