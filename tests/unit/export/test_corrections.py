@@ -9,7 +9,8 @@ import pytest
 
 from airflow_provider_honeyhive.export import open_file
 from airflow_provider_honeyhive.export.destination import Destination
-from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Reason, sort_out
+from airflow_provider_honeyhive.export.file_kinds import sort_out
+from airflow_provider_honeyhive.export.lookback import CorrectionEncoder, Reason
 from airflow_provider_honeyhive.export.open_file import FileKind
 from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
