@@ -12,10 +12,10 @@ import threading
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError
 
@@ -34,8 +34,7 @@ LARGEST_HEAD = 256 * 1024
 _BUFFER = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True):
     """What one response, with the redirects to it, may take.
 
     :param host: who sends it, as errors are to name it.
@@ -46,7 +45,7 @@ class Budget:
     host: str
     seconds: float
     body_bytes: int
-    _began: float = field(default_factory=time.monotonic)
+    _began: float = msgspec.field(default_factory=time.monotonic)
 
     def time_left(self) -> float:
         """Return the seconds that are left.

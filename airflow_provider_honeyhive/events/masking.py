@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from airflow_provider_honeyhive.events.keyed_hash import key_id, redacted
 from airflow_provider_honeyhive.events.scan import (
@@ -46,8 +47,7 @@ class Action(Enum):
     REDACT = auto()
 
 
-@dataclass(eq=False, slots=True)
-class _Node:
+class _Node(msgspec.Struct, eq=False):
     """A name on the way down.
 
     :param action: what happens to the value.
@@ -57,7 +57,7 @@ class _Node:
 
     action: Action | None = None
     number: int | None = None
-    children: dict[str, _Node] = field(default_factory=dict)
+    children: dict[str, _Node] = msgspec.field(default_factory=dict)
 
     def plant(self, path: str, action: Action, number: int) -> None:
         node = self
@@ -269,8 +269,7 @@ class Masker:
         return frozenset(ended) or nodes
 
 
-@dataclass(slots=True)
-class _Event:
+class _Event(msgspec.Struct):
     """One event, its edits from left to right, and the numbers of the paths that led to something."""
 
     raw: bytes

@@ -6,11 +6,13 @@ where it can do that: no byte travels twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.export.open_file import HeldFile
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 ReadFile: TypeAlias = StagedFile | HeldFile
 
 
-@dataclass(frozen=True, slots=True)
-class AssembledFile:
+class AssembledFile(msgspec.Struct, frozen=True):
     """A data file that has no final name yet.
 
     :param part: its facts, under its present name.
@@ -204,12 +205,11 @@ class _Bytes:
         yield self.data
 
 
-@dataclass(slots=True)
-class _Hashed:
+class _Hashed(msgspec.Struct):
     """A sink that hashes and counts what it gets."""
 
     sink: Sink
-    digest: Any = field(default_factory=sha256)
+    digest: Any = msgspec.field(default_factory=sha256)
     size: int = 0
 
     def write(self, data: bytes) -> None:

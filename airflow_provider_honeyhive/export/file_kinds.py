@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_provider_honeyhive.formats.content_index import IndexFile
 from airflow_provider_honeyhive.formats.datafile import CorrectionFile, PartFile
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """The files of an export by what they are.
 
     :param events: of the window.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, DestinationTakenError
@@ -73,8 +74,7 @@ class Commit(StoredFile):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(msgspec.Struct, frozen=True):
     """The manifest of a place as it was read.
 
     :param data: its bytes, None where there is none.

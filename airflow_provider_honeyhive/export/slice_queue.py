@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_provider_honeyhive.api.concurrency import TICK_S
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
@@ -30,8 +31,7 @@ MOST_CELLS = 4096
 CELLS_OF_UNKNOWN = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(msgspec.Struct, frozen=True):
     """Lines at ``origin_us + n * width_us``, in microseconds since 1970."""
 
     origin_us: int
@@ -91,8 +91,7 @@ PAGES_WORTH_CUTTING = 3
 FULL = 0.97
 
 
-@dataclass(eq=False)
-class Slice:
+class Slice(msgspec.Struct, eq=False):
     """A part of the window that one thread reads.
 
     :param number: names it in the checkpoints.
@@ -105,8 +104,8 @@ class Slice:
     number: int
     end: int | None
     reader: SliceReader
-    files: list[StagedFile] = field(default_factory=list)
-    held: list[HeldFile] = field(default_factory=list)
+    files: list[StagedFile] = msgspec.field(default_factory=list)
+    held: list[HeldFile] = msgspec.field(default_factory=list)
 
     @property
     def bounds(self) -> tuple[int | None, int | None]:

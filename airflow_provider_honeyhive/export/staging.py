@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from airflow_provider_honeyhive.export.open_file import ROW_GROUP_BYTES, TextFile
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
@@ -43,8 +44,7 @@ MOST_HELD_BYTES = 128 * 1024**2
 MOST_OPEN_FILES = 32
 
 
-@dataclass(slots=True)
-class _Origin:
+class _Origin(msgspec.Struct):
     """Where the first event of a block came from: a batch, and its place in there."""
 
     position: Cursor
@@ -52,11 +52,10 @@ class _Origin:
     at: int
 
 
-@dataclass(slots=True)
-class _PendingBlock:
+class _PendingBlock(msgspec.Struct):
     origin: _Origin
-    raw_events: list[RawEvent] = field(default_factory=list)
-    times: list[int | None] = field(default_factory=list)
+    raw_events: list[RawEvent] = msgspec.field(default_factory=list)
+    times: list[int | None] = msgspec.field(default_factory=list)
     size_bytes: int = 0
 
     def let_go(self) -> None:
@@ -81,8 +80,7 @@ def _extended(block: _PendingBlock | None, batch: Batch, first: int, end: int, s
 EncodeBlock: TypeAlias = "Callable[[list[RawEvent], list[int | None]], list[tuple[Any, Block]]]"
 
 
-@dataclass(slots=True)
-class Staging:
+class Staging(msgspec.Struct):
     """Where and how the slices of one export are staged.
 
     :param kind: how files are written, and where to.
@@ -94,7 +92,7 @@ class Staging:
     encode_block: EncodeBlock
     map_blocks: Callable[..., Iterable[list[tuple[Any, Block]]]]
     _held_bytes: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     @property
     def destination(self) -> Destination:

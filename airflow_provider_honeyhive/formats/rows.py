@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -70,8 +69,7 @@ _WRITERS: dict[Kind, Callable[[Any], bytes]] = {
 Misfits: TypeAlias = Counter[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True):
     """A batch of events by columns.
 
     :param count: of events.

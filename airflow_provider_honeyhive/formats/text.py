@@ -5,7 +5,6 @@ The text formats are here; Parquet, which cannot be put together of blocks, is i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -56,8 +55,7 @@ _CELLS: dict[Kind, Callable[[Any], bytes]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """What stands around the blocks of a file, compressed like them."""
 
     head: bytes = b""
@@ -69,8 +67,7 @@ class Frame:
         return len(self.head) + len(self.between) * max(0, blocks - 1) + len(self.tail)
 
 
-@dataclass(frozen=True, slots=True)
-class _TextFormat:
+class _TextFormat(msgspec.Struct, frozen=True):
     serialize: Serialize
     frame: Frame = Frame()
     empty: bytes = b""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import attrgetter
@@ -51,8 +50,7 @@ _AROUND_MEMBER = 4
 _OPENING_BRACKET = 1
 
 
-@dataclass(slots=True)
-class Leftovers:
+class Leftovers(msgspec.Struct):
     """What the columns of a batch cannot hold, by the number of the row.
 
     :param members: names and JSON texts for ``extra``.
@@ -61,10 +59,10 @@ class Leftovers:
     :param misfits: number of the row, and name of the column that cannot hold its value.
     """
 
-    unknown: list[bytes | None] = field(default_factory=list)
-    members: dict[int, dict[str, list[bytes]]] = field(default_factory=dict)
-    whole: dict[int, bytes] = field(default_factory=dict)
-    misfits: set[tuple[int, str]] = field(default_factory=set)
+    unknown: list[bytes | None] = msgspec.field(default_factory=list)
+    members: dict[int, dict[str, list[bytes]]] = msgspec.field(default_factory=dict)
+    whole: dict[int, bytes] = msgspec.field(default_factory=dict)
+    misfits: set[tuple[int, str]] = msgspec.field(default_factory=set)
 
     def keep(self, row: int, name: str, *tokens: Token, strict: bool = True) -> None:
         """Keep the values of one name as they were written, unless that has been done.
@@ -126,8 +124,7 @@ def unwrapped(text: bytes) -> bytes | None:
     return decoded
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """The JSON texts of one field, of all events of a batch, and their sizes."""
 
     tokens: list[Token]

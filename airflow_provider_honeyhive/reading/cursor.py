@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from airflow_provider_honeyhive.exceptions import IncompleteExportError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.rows import has_twins, row_keys
@@ -67,8 +69,7 @@ class Cursor:
         return [time for _, time, *_ in self.known if time is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Events of one answer that had not been taken before, all of them inside the slice.
 
     :param keys: of their rows.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from copy import copy
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_provider_honeyhive.api.concurrency import ConcurrencyLimit
 from airflow_provider_honeyhive.api.endpoints import DateRange
@@ -33,8 +34,7 @@ log = get_logger(__name__)
 MEGABYTE = 1_000_000
 
 
-@dataclass
-class ReadStats:
+class ReadStats(msgspec.Struct):
     """What reading cost and showed; shared by all readers of an export."""
 
     page_count: int = 0
@@ -42,8 +42,8 @@ class ReadStats:
     duplicates_dropped: int = 0
     largest_page: int = 0
     largest_answer: int = 0
-    project_names: set[tuple[str | None, str | None]] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    project_names: set[tuple[str | None, str | None]] = msgspec.field(default_factory=set)
+    lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def add(self, page: Page) -> None:
         """Count one answer."""
