@@ -117,6 +117,9 @@ class FarStore(ThreadingHTTPServer):
         """Base URL, without a slash at its end."""
         return f"http://127.0.0.1:{self.server_port}"
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: clients that are gone hang up."""
+
     def number(self) -> str:
         """Return what no object and no upload was called before."""
         return f"{next(self._numbers):032x}"
@@ -167,6 +170,8 @@ class FarStore(ThreadingHTTPServer):
         if parts is None:
             raise S3Error(404, "NoSuchUpload")
         wanted = [int(node.text or 0) for node in ElementTree.fromstring(body).iter() if node.tag.endswith("Number")]  # noqa: S314
+        if not parts.keys() >= set(wanted):
+            raise S3Error(400, "InvalidPart")
         chosen = [parts[number] for number in wanted]
         if any(part.size < SMALLEST_PART for part in chosen[:-1]):
             raise S3Error(400, "EntityTooSmall")
@@ -194,8 +199,8 @@ class FarStore(ThreadingHTTPServer):
                 f"<Contents><Key>{escape(name)}</Key><LastModified>{MODIFIED}</LastModified><ETag>&quot;{stored.etag}"
                 f"&quot;</ETag><Size>{stored.size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
             )
-        most = int(query.get("max-keys", 1000))
-        contents = contents[:most]
+        # Whoever asks for so many wants to know whether there are any; all others get all in one answer.
+        contents = contents[: int(query["max-keys"])] if "max-keys" in query else contents
         common = [f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in sorted(folders)]
         facts = (
             f"<Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(contents) + len(common)}</KeyCount>"

@@ -72,6 +72,18 @@ def test_parts_and_ranges_of_objects_become_one_object(s3: Any) -> None:
     assert s3.cat_file("bucket/whole") == body + body[10:20]
 
 
+def test_an_object_of_small_parts_or_of_parts_that_are_not_there_is_refused(s3: Any) -> None:
+    place = {"Bucket": "bucket", "Key": "whole"}
+    upload = s3.call_s3("create_multipart_upload", **place)["UploadId"]
+    etag = s3.call_s3("upload_part", **place, UploadId=upload, PartNumber=1, Body=b"small")["ETag"]
+    s3.call_s3("upload_part", **place, UploadId=upload, PartNumber=2, Body=b"small")
+    for numbers, code in (((1, 2), "EntityTooSmall"), ((1, 3), "InvalidPart")):
+        listed = {"Parts": [{"ETag": etag, "PartNumber": number} for number in numbers]}
+        with pytest.raises(OSError, match=code):
+            s3.call_s3("complete_multipart_upload", **place, UploadId=upload, MultipartUpload=listed)
+    assert s3.find("bucket") == []
+
+
 def test_a_write_that_expects_something_else_is_refused(s3: Any, server: FarStore) -> None:
     def put(body: bytes, **headers: str) -> requests.Response:
         names = {"missing": "If-None-Match", "etag": "If-Match"}
