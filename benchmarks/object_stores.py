@@ -7,9 +7,8 @@ import itertools
 import json
 import os
 import sys
-import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from tests.stores.servers import SERVERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.stores.gate import Gate, Headers
+    from tests.stores.gate import Gate
 
 ENVIRONMENT = {
     # What Google's driver asks servers of another kind than the one that plays here would never be answered.
@@ -30,37 +29,31 @@ NAMES = tuple(SERVERS)
 _numbers = itertools.count(1)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Traffic:
     """What went through a gate: bytes are those of the bodies, requests are by their methods."""
 
-    uploaded: int = 0
-    downloaded: int = 0
-    requests: Counter[str] = field(default_factory=Counter)
+    uploaded: int
+    downloaded: int
+    requests: Counter[str]
 
 
 class Meter:
-    """Counts what goes through a gate from now on."""
+    """Says what goes through a gate.
+
+    :param gate: it counts by itself, from its beginning on.
+    """
 
     def __init__(self, gate: Gate) -> None:
-        self._traffic = Traffic()
-        self._lock = threading.Lock()
-        self._pass_on = gate.pass_on
-        gate.pass_on = self._counted  # type: ignore[method-assign]
-
-    def _counted(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, Headers, bytes]:
-        answer = self._pass_on(method, target, headers, body)
-        with self._lock:
-            self._traffic.requests[method] += 1
-            self._traffic.uploaded += len(body)
-            self._traffic.downloaded += len(answer[2])
-        return answer
+        self._gate = gate
+        self._begun = (0, 0, 0)
 
     def take(self) -> Traffic:
-        """Return what was counted since this was last asked, and count from zero again."""
-        with self._lock:
-            taken, self._traffic = self._traffic, Traffic()
-        return taken
+        """Return what came since this was last asked."""
+        before, self._begun = self._begun, (self._gate.uploaded, self._gate.downloaded, len(self._gate.requests))
+        (uploaded, downloaded, first), (uploaded_now, downloaded_now, end) = before, self._begun
+        methods = Counter(method for method, _ in self._gate.requests[first:end])
+        return Traffic(uploaded_now - uploaded, downloaded_now - downloaded, methods)
 
 
 @dataclass(frozen=True)
