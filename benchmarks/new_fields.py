@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.export.open_file import ROW_GROUP_BYTES
 from airflow_provider_honeyhive.formats.encoder import serializer
-from airflow_provider_honeyhive.formats.parquet import ParquetFile, in_one_piece, to_record_batch
+from airflow_provider_honeyhive.formats.parquet import ParquetFile, to_record_batch
 from airflow_provider_honeyhive.models.layout import Layout
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 
@@ -78,10 +78,10 @@ def _write_parquet(blocks: list[list[bytes]]) -> None:
         for block in blocks:
             batches.append(to_record_batch(block)[0])
             if sum(batch.nbytes for batch in batches) >= ROW_GROUP_BYTES:
-                file.write(in_one_piece(batches))
+                file.write(batches)
                 batches = []
         if batches:
-            file.write(in_one_piece(batches))
+            file.write(batches)
 
 
 def _write_csv(blocks: list[list[bytes]]) -> None:

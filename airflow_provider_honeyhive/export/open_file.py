@@ -300,7 +300,6 @@ class ParquetFile(OpenFile):
         super().__init__(kind, name)
         self._batches: list[Any] = []
         self._is_held = False
-        self._make_row_group = parquet.in_one_piece
         self._row_group_bytes = min(ROW_GROUP_BYTES, kind.max_file_size // ROW_GROUPS_IN_A_FILE)
         self._file = parquet.ParquetFile(self, kind.compression, kind.metadata, kind.max_file_size)
 
@@ -324,7 +323,7 @@ class ParquetFile(OpenFile):
         """Write a row group."""
         if self._batches:
             batches, self._batches = self._batches, []
-            self._file.write(self._make_row_group(batches))
+            self._file.write(batches)
 
     def write(self, data: bytes) -> None:
         """Take bytes of the file."""

@@ -63,12 +63,6 @@ FOOTER_BYTES = 150
 _COMPARED = (Kind.STRING, Kind.TIME, Kind.NUMBER)
 
 
-def in_one_piece(batches: Sequence[pa.RecordBatch]) -> pa.Table:
-    """Return the row group that blocks make."""
-    # So that pages end where they would whatever the blocks were; also quicker to write.
-    return pa.Table.from_batches(batches, SCHEMA).combine_chunks()
-
-
 class ParquetFile:
     """A Parquet file being written, as a context manager.
 
@@ -87,8 +81,8 @@ class ParquetFile:
             pa.PythonFile(self._sink, mode="w"),
             SCHEMA,
             compression=compression,
-            # JSON texts seldom repeat.
-            use_dictionary=[column.name for column in COLUMNS if column.kind is Kind.STRING],
+            # Ids of events never repeat, and JSON texts seldom.
+            use_dictionary=[c.name for c in COLUMNS if c.kind is Kind.STRING and c.name != "event_id"],
             # Engines other than Arrow's own read no extension of the schema that they do not know.
             store_schema=False,
             # The least and the greatest JSON text help nobody, and each takes its length in the footer twice.
@@ -122,9 +116,14 @@ class ParquetFile:
         footer = FOOTER_BYTES * len(COLUMNS) * (self._group_count + 1)
         return bool(self._group_count) and self._sink.size + self._last_group_bytes + footer > self._max_file_size
 
-    def write(self, row_group: pa.Table) -> None:
-        """Append a row group."""
+    def write(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Append a row group.
+
+        :param batches: of :data:`SCHEMA`.
+        """
         before = self._sink.size
+        # Not in one piece, which would need the memory twice.
+        row_group = pa.Table.from_batches(batches, SCHEMA)
         self._writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
         self._last_group_bytes = self._sink.size - before
         self._group_count += 1

@@ -291,7 +291,7 @@ def test_a_file_of_events_knows_its_footer(compression: str) -> None:
         with ParquetFile(whole, compression, {"part": str(part)}) as file:
             for number in range(part):
                 batch, _ = to_record_batch(RAW[part * 10 + number * 2 :][:2])
-                file.write(pa.Table.from_batches([batch]))
+                file.write([batch])
         assert file.footer == footer_of(whole.getvalue()[begin:])
         parts.append((file.footer, begin))
     whole.write(joined_footer(parts))
@@ -301,6 +301,21 @@ def test_a_file_of_events_knows_its_footer(compression: str) -> None:
     assert found.metadata.metadata == {b"part": b"0"}
     wanted = [RAW[part * 10 + row] for part in range(5) for row in range(part * 2)]
     assert list(to_events(found.read())) == wanted
+
+
+def test_batches_written_together_are_one_row_group() -> None:
+    sink = io.BytesIO()
+    with ParquetFile(sink, "zstd", {}) as file:
+        file.write([to_record_batch(RAW[first:last])[0] for first, last in ((0, 10), (10, 11), (11, 50))])
+    found = pq.ParquetFile(sink)
+
+    assert found.metadata.num_row_groups == 1
+    assert list(to_events(found.read())) == RAW
+    has_dictionary = {
+        name: found.metadata.row_group(0).column(SCHEMA.names.index(name)).has_dictionary_page
+        for name in ("event_id", "session_id", "event_type", "inputs")
+    }
+    assert has_dictionary == {"event_id": False, "session_id": True, "event_type": True, "inputs": False}
 
 
 def test_a_file_that_failed_has_no_footer() -> None:
