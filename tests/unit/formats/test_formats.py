@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError, HoneyHiveRat
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.columns import FIELD_NAMES
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
-from airflow_provider_honeyhive.formats.parquet import SCHEMA, events_of, staging_serializer, to_events
+from airflow_provider_honeyhive.formats.parquet import SCHEMA, to_events
 from airflow_provider_honeyhive.formats.rows import restore_event
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import FORMATS
@@ -157,14 +157,6 @@ def test_parts_keep_to_max_file_size_and_are_the_same_whoever_read_what(served, 
         assert all(part.size_bytes <= 1.1 * size for part in manifest.files)
         found.append([part.sha256 for part in manifest.files])
     assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-def test_events_staged_for_parquet_are_any_bytes(compressed):
-    raw_events = [*map(memoryview, ODD_EVENTS.values()), b'{"error":"a raw\nline break"}', b""]
-    data, misfits = staging_serializer(compressed=compressed)(raw_events)
-    pieces = [data[at : at + 1000] for at in range(0, len(data), 1000)]
-    assert (list(map(bytes, events_of(pieces, compressed=compressed))), misfits) == (list(map(bytes, raw_events)), {})
 
 
 @pytest.mark.parametrize(("name", "compression"), KINDS)
