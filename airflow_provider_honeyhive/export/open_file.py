@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.storage.base import Sink
 
 #: Bytes in Arrow's memory at which a row group ends, at most, and as a share of a file.
-ROW_GROUP_BYTES = 16 * 1024**2
+ROW_GROUP_BYTES = 8 * 1024**2
 
 ROW_GROUPS_IN_A_FILE = 4
 

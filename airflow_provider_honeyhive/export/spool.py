@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ PIECE_BYTES = 1024**2
 class Spool:
     """Bytes in their order: some are added at the end, others are taken from the beginning.
 
-    Every method raises DestinationError where there is no room for a temporary file.
+    Every method raises DestinationError where there is no room for a temporary file. Threads may read at the same time.
     """
 
     def __init__(self) -> None:
@@ -29,10 +30,11 @@ class Spool:
         # After a failure nobody else does.
         self.close = weakref.finalize(self, self._file.close)
         self.size_bytes = 0
+        self._lock = threading.Lock()
 
     def write(self, data: bytes) -> None:
         """Add bytes."""
-        with temporary_space():
+        with temporary_space(), self._lock:
             self._file.seek(self.size_bytes)
             self._file.write(data)
         self.size_bytes += len(data)
@@ -40,7 +42,7 @@ class Spool:
     def take(self, count: int) -> Iterator[bytes]:
         """Yield the first bytes in pieces; they are forgotten at the end."""
         yield from self._chunks(0, count)
-        with temporary_space():
+        with temporary_space(), self._lock:
             self._file.seek(count)
             rest = self._file.read(self.size_bytes - count)
             self._file.seek(0)
@@ -54,7 +56,7 @@ class Spool:
 
     def _chunks(self, start: int, end: int) -> Iterator[bytes]:
         for at in range(start, end, PIECE_BYTES):
-            with temporary_space():
+            with temporary_space(), self._lock:
                 self._file.seek(at)
                 chunk = self._file.read(min(PIECE_BYTES, end - at))
             yield chunk
