@@ -3,7 +3,8 @@
 Page numbers over a list that is sorted newest first and changes while it is read lose and repeat events.
 So each request asks for ``[start, cursor]``, where the cursor is the oldest time seen: the events at the
 cursor (the *seam*) must come again, which shows that nothing lies between two answers. The slice has ended
-where a request for what lies below the seam gives an empty answer. What needs care is written at the method
+where a request for what lies below the seam gives an empty answer, or where an answer has as many events as the
+server counts in what was asked for. What needs care is written at the method
 that takes it; whether everything was seen is for :mod:`.proof` to say. Knows nothing of HTTP and of files.
 """
 
@@ -61,6 +62,8 @@ class SliceReader:
         self.state.cursor.by_content |= by_content
         self._unordered = UnorderedReader(fetcher, self.state)
         self._readings = 1
+        # Who can read again finds out at the latest when the rows of all slices are counted.
+        self._trusts_totals = not by_content
         self._lost_at: int | None = None
 
     @property
@@ -79,6 +82,7 @@ class SliceReader:
     def start_over(self) -> None:
         """Forget what was read; the last reading trusts no order."""
         self._readings += 1
+        self._trusts_totals = False
         self._lost_at = None
         unsorted = self._readings == READ_ATTEMPTS and self.state.high is not None
         self.state.start_over(any_order=self.cursor.any_order or unsorted)
@@ -116,11 +120,14 @@ class SliceReader:
 
         A short answer alone is no end, since a server may cut it by bytes. That it hides nothing is for the server's
         total to say, else, also where the total may be what the server gives at once, for a request by page number.
+        At the first reading such a total does for what lies below, too: the proof of the whole would miss it.
         """
         fetcher = self._fetcher
         is_counted = fetcher.totals_hold and page.total == len(page)
         if len(page) == page.limit or not (is_counted or not fetcher.may_hide_more(page)):
             return False
+        if is_counted and self._trusts_totals and not fetcher.is_long(page):
+            return True
         below = self._round_up(oldest) - self.cursor.unit
         if (FIRST_US if low is None else low) <= below and len(fetcher.fetch(low, below)):
             goes_on = True
