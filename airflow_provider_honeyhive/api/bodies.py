@@ -8,8 +8,13 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from airflow_provider_honeyhive.api.connections import BoundedResponse
+
 #: Small enough for a processor's cache, and for what decompression copies again and again of what it has not read yet.
 _CHUNK = 128 * 1024
+
+#: What is asked for at once where nothing is copied: few calls, and few enough to look at the clock now and then.
+_LARGE_CHUNK = 1024 * 1024
 
 _FIRST_BYTES = 1024 * 1024
 
@@ -56,6 +61,7 @@ def read_body(raw: Any, most: int, spare: SpareMemory | None = None) -> BodyBuff
     """
     body = BodyBuffer(min(raw.length_remaining or 0, most), most, spare)
     try:
+        _read_in_place(raw, body)
         while body.size <= most and (chunk := raw.read1(_CHUNK, decode_content=True)):
             body.append(chunk)
     except BaseException:
@@ -63,6 +69,22 @@ def read_body(raw: Any, most: int, spare: SpareMemory | None = None) -> BodyBuff
         body.close()
         raise
     return body
+
+
+def _read_in_place(raw: Any, body: BodyBuffer) -> None:
+    """Read a body whose length is known, and which is not compressed, to where it is to be; no other one."""
+    response = getattr(raw, "_original_response", None)
+    is_plain = raw.headers.get("Content-Encoding", "").strip().lower() in ("", "identity")
+    if not isinstance(response, BoundedResponse) or not is_plain:
+        return
+    with body.room() as room:
+        if not 0 < (raw.length_remaining or 0) <= len(room):
+            return
+        with response.reading_into(room):
+            # The layers between count what comes, and let the connection go at the end.
+            while piece := raw.read1(_LARGE_CHUNK, decode_content=False):
+                body.size += len(piece)
+                piece.release()
 
 
 class BodyBuffer:
@@ -81,6 +103,10 @@ class BodyBuffer:
         self._most = most
         self.size = 0
 
+    def room(self) -> memoryview:
+        """Return where the next bytes can be put; to be released before any are appended."""
+        return memoryview(self._memory)[self.size :]
+
     def append(self, chunk: bytes) -> None:
         """Add bytes at the end."""
         end = self.size + len(chunk)
@@ -98,8 +124,9 @@ class BodyBuffer:
         return memoryview(self._memory)[: self.size].toreadonly()
 
     def close(self) -> None:
-        """Give the memory back at once."""
-        self._memory.close()
+        """Give the memory back at once, or with the last view of it."""
+        with suppress(BufferError):
+            self._memory.close()
 
     def _resize(self, size: int) -> None:
         try:

@@ -197,6 +197,7 @@ class BoundedResponse(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         self._bounded = _BoundedSocket(sock, _budget.get())
         super().__init__(self._bounded, *args, **kwargs)  # type: ignore[arg-type]
+        self._place: memoryview | None = None
 
     def begin(self) -> None:
         """Read the head."""
@@ -206,3 +207,24 @@ class BoundedResponse(http.client.HTTPResponse):
         self.headers.defects.clear()
         if not self.headers.is_multipart():
             self.headers.set_payload("")
+
+    @contextmanager
+    def reading_into(self, place: memoryview) -> Iterator[None]:
+        """Let :meth:`read1` put what it reads there, one piece behind the other, and return views of that."""
+        self._place = place
+        try:
+            yield
+        finally:
+            self._place = None
+
+    def read1(self, n: int = -1) -> Any:
+        """Read what comes next."""
+        if self._place is None:
+            return super().read1(n)
+        # No longer than the body, so that nobody below needs another view of it: an error would keep that.
+        with self._place[: n if self.length is None else min(n, self.length)] as free:
+            count = self.readinto(free)
+        if not count:
+            return b""
+        piece, self._place = self._place[:count], self._place[count:]
+        return piece

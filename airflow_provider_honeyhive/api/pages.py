@@ -97,6 +97,9 @@ _NOTHING = msgspec.Raw()
 #: An answer of at most so many bytes may be split into a list: whatever is in it, that takes some 5 MB.
 _SMALL_ANSWER_BYTES = 2**17
 
+#: Structures of so many fields: each takes time to make, and to fill. Most answers fit one of the smaller.
+_PLACES = (1_024, 4_096, MOST_EVENTS)
+
 
 def _decoder(events: Any) -> Any:
     members: list[Any] = [("events", events), ("totalEvents", msgspec.Raw, _NOTHING), ("count", msgspec.Raw, _NOTHING)]
@@ -107,13 +110,13 @@ _small_decoder = _decoder(Annotated[list[msgspec.Raw], msgspec.Meta(max_length=M
 
 
 @cache
-def _large_decoder() -> Any:
+def _large_decoder(most: int) -> Any:
     """Return what splits an answer of any size, and refuses it at the event that is too many.
 
     So not with a list, which is built to its end before its length is looked at, but with a structure of so many
-    fields, which a list that is shorter fills from the front. Making that takes as long as some thousand events do.
+    fields, which a list that is shorter fills from the front.
     """
-    places: list[Any] = [(f"event_{number}", msgspec.Raw, None) for number in range(MOST_EVENTS)]
+    places: list[Any] = [(f"event_{number}", msgspec.Raw, None) for number in range(most)]
     return _decoder(msgspec.defstruct("_Events", places, array_like=True, forbid_unknown_fields=True, gc=False))
 
 
@@ -138,7 +141,7 @@ def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:
         envelope = _small_decoder.decode(body)
         texts = envelope.events
     else:
-        envelope = _large_decoder().decode(body)
+        envelope = _split_strictly(body, limit)
         texts = msgspec.structs.astuple(envelope.events)
         if texts[-1] is None:
             texts = texts[: texts.index(None)]
@@ -147,6 +150,17 @@ def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:
     if _has_line_breaks(body):
         raws = [on_one_line(raw) for raw in raws]
     return _page(raws, heads, (envelope.totalEvents, envelope.count), len(body), limit)
+
+
+def _split_strictly(body: bytes | memoryview, limit: int) -> Any:
+    places = next((places for places in _PLACES if limit < places), MOST_EVENTS)
+    try:
+        return _large_decoder(places).decode(body)
+    except msgspec.ValidationError:
+        if places == MOST_EVENTS:
+            raise
+        # Perhaps there are more events than were asked for.
+        return _large_decoder(MOST_EVENTS).decode(body)
 
 
 def _has_line_breaks(body: bytes | memoryview) -> bool:

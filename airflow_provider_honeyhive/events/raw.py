@@ -120,7 +120,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 Scalar: TypeAlias = str | int | float | bool | None
 
 
-class Head(msgspec.Struct):
+class Head(msgspec.Struct, gc=False):
     """What reading needs to know of each event; None where that is a list or an object."""
 
     event_id: Scalar = None
