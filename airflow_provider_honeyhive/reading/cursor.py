@@ -135,6 +135,11 @@ class SliceState:
             old = self.cursor
             self.cursor = Cursor(upper=self.high, unit=old.unit, any_order=any_order, by_content=old.by_content)
 
+    def finish(self) -> None:
+        """Note that the slice has been read: no answer will show its rows again, but those without a time."""
+        self.cursor.known = set(self._own_untimed())
+        self.cursor.done = True
+
     # ------------------------------------------------------------------------------- what is left
 
     @property

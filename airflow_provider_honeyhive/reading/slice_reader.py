@@ -77,7 +77,7 @@ class SliceReader:
         :raises ReadAgainError: what was yielded is not whole; call :meth:`start_over` and read again.
         """
         yield from self._unordered.halve() if self.cursor.any_order else self._seek()
-        self.cursor.done = True
+        self.state.finish()
 
     def start_over(self) -> None:
         """Forget what was read; the last reading trusts no order."""

@@ -5,6 +5,7 @@ Slower than seeking, and only what is left of a slice is read so. Knows nothing 
 
 from __future__ import annotations
 
+from array import array
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.reading.cursor import Batch, SliceState
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
-    from airflow_provider_honeyhive.reading.rows import RowKey
 
 
 #: Passes in the same order that bring nothing new and show fewer different rows than places, before the rows are told
@@ -60,19 +60,20 @@ class UnorderedReader:
         :raises HoneyHiveRequestError: the server refuses page numbers that lie within the range.
         """
         state = self._state
-        seen: set[RowKey] = set()
-        last_pass: list[RowKey] = []
+        # Hashes of keys: of all that is held for each row here, keys themselves would be the larger part.
+        seen: set[int] = set()
+        last_pass = array("q")
         same = 0
         for _ in range(MOST_PASSES):
-            this_pass: list[RowKey] = []
+            this_pass = array("q")
             before, pages = len(seen), 0
             self._refusal = None
             for page, again in self._pages(low, high, seen):
                 pages += 1
                 fresh = state.take(page, low)
-                keys = state.keys(page)
-                this_pass.extend(keys[again:])
-                seen.update(keys)
+                hashes = self._hashes(page)
+                this_pass.extend(hashes[again:])
+                seen.update(hashes)
                 del page
                 if fresh:
                     yield fresh
@@ -89,10 +90,10 @@ class UnorderedReader:
                 raise state.again("several events have the same id and time")
         if self._refusal is not None:
             rows = len(this_pass)
-            if not seen.issuperset(state.keys(_around(self._fetcher, rows, low, high))):
+            if not seen.issuperset(self._hashes(_around(self._fetcher, rows, low, high))):
                 raise self._refusal
 
-    def _pages(self, low: int | None, high: int | None, seen: set[RowKey]) -> Iterator[tuple[Page, int]]:
+    def _pages(self, low: int | None, high: int | None, seen: set[int]) -> Iterator[tuple[Page, int]]:
         """Yield the pages of one pass, each with how many of its rows the page before has shown.
 
         The caller adds their rows to ``seen``.
@@ -113,7 +114,7 @@ class UnorderedReader:
                 limit = longest = self._fetcher.shrink(limit)
                 continue
             # So many rows, and nothing new: the last page again, or others in another order.
-            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(self._state.keys(page))
+            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(self._hashes(page))
             if not len(page) or (
                 is_known and (shown >= 2 * len(seen) or _has_ended(self._fetcher, shown, longest, low, high))
             ):
@@ -129,6 +130,9 @@ class UnorderedReader:
                 again, shown = shown - number * size, reached
                 yield page, again
             del page
+
+    def _hashes(self, page: Page) -> list[int]:
+        return list(map(hash, self._state.keys(page)))
 
     def halve(self) -> Iterator[Batch]:
         """Read the slice in any order.

@@ -10,8 +10,9 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.proof import A_FEW
+from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 from airflow_provider_honeyhive.reading.stream import ProvedReader
-from tests.unit.model_server import ModelClient
+from tests.unit.model_server import ModelClient, Oddities
 from tests.unit.reading.test_slice_reader_properties import BASE, WINDOW, assert_whole, read
 
 EVENTS = {f"event-{number}": BASE + number * 100_000 for number in range(125)}
@@ -50,3 +51,11 @@ def test_whoever_cannot_read_again_asks_for_what_lies_below_such_an_answer():
     fetcher = RangeFetcher(client, ExportRequest(), ReadStats(), 100)  # type: ignore[arg-type]
     reader = ProvedReader(fetcher, *WINDOW, by_content=True)
     assert_whole(client, EVENTS, [raw.decode() for batch in reader.read() for raw in batch.raw_events])
+
+
+def test_a_slice_that_has_been_read_keeps_only_rows_without_a_time_in_mind():
+    client = ModelClient({**EVENTS, "untimed": None}, Oddities(untimed_everywhere="last"))
+    reader = SliceReader(RangeFetcher(client, ExportRequest(), ReadStats(), 50), *WINDOW)  # type: ignore[arg-type]
+    assert sum(len(batch.raw_events) for batch in reader.read()) == len(EVENTS) + 1
+    assert reader.cursor.done
+    assert {id_ for id_, *_ in reader.cursor.known} == {"untimed"}
