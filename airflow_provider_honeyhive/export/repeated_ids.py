@@ -7,18 +7,18 @@ import threading
 from array import array
 from bisect import bisect_left
 from contextlib import ExitStack
-from itertools import chain, pairwise
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Self
 
 from airflow_provider_honeyhive.formats.temporary import temporary_space
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterable
 
 #: Hashes that are looked at in one go: what bounds the memory that counting takes, at about 100 bytes for each.
 IN_ONE_GO = 100_000
 
-#: Temporary files that are open at the same time while more than that are counted.
+#: Parts that more than that are looked at in: for each batch of ids it is remembered where the parts begin.
 MOST_SHARES = 256
 
 #: A hash of 64 bits.
@@ -52,7 +52,8 @@ class RepeatedIds:
         :raises DestinationError: there is no room for them.
         """
         # As tuples, because whole numbers alone have hashes that are not spread.
-        hashes = array("q", map(hash, zip(ids, strict=False)))
+        # Sorted here, while other threads wait for the server: at the end nothing else goes on.
+        hashes = array("q", sorted(map(hash, zip(ids, strict=False))))
         if not hashes:
             return
         with temporary_space(), self._lock:
@@ -70,33 +71,31 @@ class RepeatedIds:
     def count(self) -> int:
         """Return how many events have an id that one before them had.
 
-        :raises DestinationError: there is no room for temporary files.
+        :raises DestinationError: the temporary file cannot be read.
         """
-        total = sum(size for pieces in self._pieces.values() for _, size in pieces)
-        shares = min(-(-total // IN_ONE_GO), MOST_SHARES)
-        if shares <= 1:
-            return sum(map(_repeated, self._hashes(total)))
+        pieces = list(chain.from_iterable(self._pieces.values()))
+        shares = min(-(-sum(size for _, size in pieces) // IN_ONE_GO), MOST_SHARES)
         bounds = [-(2**63) + number * 2**64 // shares for number in range(1, shares)]
-        with temporary_space(), ExitStack() as stack:
-            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(shares)]
-            for hashes in self._hashes(IN_ONE_GO):
-                ordered = array("q", sorted(hashes))
-                places = [0, *(bisect_left(ordered, bound) for bound in bounds), len(ordered)]
-                for file, (begin, end) in zip(files, pairwise(places), strict=True):
-                    file.write(ordered[begin:end].tobytes())
-            return sum(_repeated(_read(file, 0, file.tell() // _HASH_BYTES)) for file in files)
-
-    def _hashes(self, enough: int) -> Iterator[array[int]]:
-        """Yield all hashes, as soon as there are enough."""
-        found = array("q")
+        if self._file is None:
+            return 0
         with temporary_space():
-            for begin, size in chain.from_iterable(self._pieces.values()):
-                if self._file is not None:
-                    found += _read(self._file, begin, size)
-                if len(found) >= enough:
-                    yield found
-                    found = array("q")
-            yield found
+            places = [_places(self._file, begin, size, bounds) for begin, size in pieces]
+            return sum(_repeated(self._share(pieces, places, number)) for number in range(shares))
+
+    def _share(self, pieces: list[tuple[int, int]], places: list[array[int]], number: int) -> array[int]:
+        """Return the hashes between two bounds."""
+        found = array("q")
+        for (begin, _), ends in zip(pieces, places, strict=True):
+            first, end = ends[number], ends[number + 1]
+            if self._file is not None and first < end:
+                found += _read(self._file, begin + first * _HASH_BYTES, end - first)
+        return found
+
+
+def _places(file: IO[bytes], begin: int, size: int, bounds: list[int]) -> array[int]:
+    """Return where each share of some hashes, which are sorted, begins, and where the last one ends."""
+    hashes = _read(file, begin, size)
+    return array("I", (0, *(bisect_left(hashes, bound) for bound in bounds), size))
 
 
 def _read(file: IO[bytes], begin: int, size: int) -> array[int]:
