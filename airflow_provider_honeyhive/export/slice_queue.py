@@ -85,7 +85,7 @@ def _power_of_two(number: int) -> int:
 
 #: Pages that a reader must have left, the one under way included, before another one takes some of them: each
 #: slice has a last page that is not full, and may cost a request that shows its end.
-PAGES_WORTH_CUTTING = 3
+PAGES_WORTH_CUTTING = 2
 
 #: How full the pages of a piece should be by what is known: were there a few events more, it would need one more.
 FULL = 0.97

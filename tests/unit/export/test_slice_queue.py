@@ -127,7 +127,8 @@ def never() -> threading.Event:
 
 
 @pytest.mark.parametrize(
-    ("left", "pages"), [(3 * 20, 1), (3 * 20 + 1, 2), (4 * 20, 2), (5 * 20, 2), (5 * 20 + 1, 3), (1_000, 25)]
+    ("left", "pages"),
+    [(2 * 20, 1), (3 * 20, 1), (3 * 20 + 1, 2), (4 * 20, 2), (5 * 20, 2), (5 * 20 + 1, 3), (1_000, 25)],
 )
 def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(never, left, pages):
     cuts = []
@@ -136,7 +137,7 @@ def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(neve
         cuts.append((busy.number, time))
         return slice_of(9, busy.reader.state.start, time, 10)
 
-    share = SliceQueue([slice_of(0, 500_000, 900_000, 50), slice_of(1, 0, 500_000, left)], Grid(0, 1), cut, lambda: 20)
+    share = SliceQueue([slice_of(0, 500_000, 900_000, 30), slice_of(1, 0, 500_000, left)], Grid(0, 1), cut, lambda: 20)
     assert [share.next(never).number for _ in range(3)] == [0, 1, 9]
     ((number, line),) = cuts
     assert number == 1
@@ -146,7 +147,7 @@ def test_of_the_largest_rest_half_of_the_pages_are_given_away_as_whole_ones(neve
 
 
 def test_what_is_not_worth_it_is_not_cut_and_the_end_is_told(never):
-    share = SliceQueue([slice_of(0, 0, 500, 59)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
+    share = SliceQueue([slice_of(0, 0, 500, 39)], Grid(0, 10), lambda *_: pytest.fail("cut"), lambda: 20)
     piece = share.next(never)
     thread = threading.Timer(0.05, share.finished, [piece])
     thread.start()
