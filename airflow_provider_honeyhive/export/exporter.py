@@ -234,7 +234,7 @@ class _Export:
                 self._look_for_unmatched(staged)
                 # May take as long as reading, so whoever watches should know.
                 log.info("Read %s events; putting the data files together", f"{event_count:,}")
-                files = Assembly(self._file_kind(destination)).run(staged, pool)
+                files = Assembly(self._file_kind(destination, pool)).run(staged, pool)
             self._misfits = sum((Counter(file.misfits) for file in files), Counter())
             count_kept = None if self._lookback is None else self._lookback.count_kept
             self._replaced = check_shrink(destination, files, self._facts([]), options.on_shrink, count_kept)
@@ -246,13 +246,14 @@ class _Export:
             destination.abandon(error, keep_staged=goes_on)
             raise
 
-    def _file_kind(self, place: Destination) -> FileKind:
+    def _file_kind(self, place: Destination, pool: Executor) -> FileKind:
         return FileKind(
             place,
             None if self._layout.file_format == "parquet" else frame(self._layout),
             self._options.max_file_size,
             self._layout.compression,
             self._footer(),
+            compress=lambda job: pool.submit(job).result(),
         )
 
     def _make_encoder(self) -> BlockEncoder:
@@ -303,7 +304,9 @@ class _Export:
         common = {
             "client": self._client,
             "fetcher": self._fetcher,
-            "staging": Staging(self._file_kind(destination), encoder, map if is_instant(self._layout) else pool.map),
+            "staging": Staging(
+                self._file_kind(destination, pool), encoder, map if is_instant(self._layout) else pool.map
+            ),
             "options": self._options,
             "progress": progress,
         }

@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.formats.encoder import Block
@@ -65,6 +65,10 @@ class HeldFile:
         return self.spool.chunks()
 
 
+def _at_once(job: Callable[[], None]) -> None:
+    job()
+
+
 @dataclass(frozen=True, slots=True)
 class FileKind:
     """How the files of one export are written.
@@ -75,6 +79,7 @@ class FileKind:
     :param compression: of Parquet's columns.
     :param metadata: for the footers of formats that have one.
     :param sending: who sends bytes to the store holds it.
+    :param compress: runs what compresses row groups: memory is bounded where few threads do.
     """
 
     place: Destination
@@ -83,6 +88,7 @@ class FileKind:
     compression: str = "none"
     metadata: Mapping[str, str] = field(default_factory=dict)
     sending: Semaphore = field(default_factory=lambda: Semaphore(SENDERS))
+    compress: Callable[[Callable[[], None]], None] = _at_once
 
     @property
     def piece_of(self) -> str | None:
@@ -299,14 +305,8 @@ class ParquetFile(OpenFile):
 
         super().__init__(kind, name)
         self._batches: list[Any] = []
-        self._is_held = False
         self._row_group_bytes = min(ROW_GROUP_BYTES, kind.max_file_size // ROW_GROUPS_IN_A_FILE)
         self._file = parquet.ParquetFile(self, kind.compression, kind.metadata, kind.max_file_size)
-
-    @property
-    def memory_bytes(self) -> int:  # type: ignore[override]
-        """Bytes of the blocks that are in no row group yet."""
-        return sum(batch.nbytes for batch in self._batches)
 
     def has_room(self, data: Any) -> bool:
         """Return whether another row group fits in: how many bytes it takes shows when it is written."""
@@ -316,24 +316,24 @@ class ParquetFile(OpenFile):
         """Append a block."""
         self._blocks.append(block)
         self._batches.append(data)
+        self.memory_bytes += block.size_bytes
         if self.memory_bytes >= self._row_group_bytes:
             self.free_memory()
 
     def free_memory(self) -> None:
         """Write a row group."""
         if self._batches:
-            batches, self._batches = self._batches, []
-            self._file.write(batches)
+            batches, self._batches, self.memory_bytes = self._batches, [], 0
+            self._kind.compress(lambda: self._file.write(batches))
+            if self._spool.size_bytes >= UPLOAD_BLOCK:
+                self._send_waiting()
 
     def write(self, data: bytes) -> None:
-        """Take bytes of the file."""
-        self._write(data)
-        if self._spool.size_bytes >= UPLOAD_BLOCK and not self._is_held:
-            self._send_waiting()
+        """Take bytes of the file, which go to the store by the thread that has asked for the row group."""
+        self._spool.write(data)
 
     def hold(self) -> HeldFile:
         """End the file on this machine."""
-        self._is_held = True
         self._end()
         return HeldFile(sum_of(self._blocks), self._spool, self._file.footer)
 

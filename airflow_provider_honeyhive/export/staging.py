@@ -35,7 +35,7 @@ BLOCK_BYTES = 1024**2
 BLOCKS_IN_A_FILE = 10
 
 #: Blocks of one reader that may wait to be compressed and written: what bounds the memory they take.
-BLOCKS_UNDER_WAY = 8
+BLOCKS_UNDER_WAY = 2
 
 #: Bytes of all slices that wait on this machine for their neighbours, at most.
 MOST_HELD_BYTES = 128 * 1024**2

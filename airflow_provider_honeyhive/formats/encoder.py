@@ -227,5 +227,5 @@ def serializer(layout: Layout) -> Serialize:
 
 
 def is_instant(layout: Layout) -> bool:
-    """Return whether a block is ready sooner than another thread would begin, or keeps Python's lock all the time."""
-    return layout.file_format == "parquet" or (layout.file_format in ("jsonl", "json") and layout.compression == "none")
+    """Return whether a block is ready sooner than another thread would begin: nothing is taken apart or compressed."""
+    return layout.file_format in ("jsonl", "json") and layout.compression == "none"
