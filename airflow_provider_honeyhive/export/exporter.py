@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive import __version__
@@ -58,6 +60,9 @@ if TYPE_CHECKING:
 
 
 log = get_logger(__name__)
+
+#: Threads that send to an object store at the same time: its driver holds copies of what each of them sends.
+SENDERS = 2
 
 
 def export_events(
@@ -156,6 +161,7 @@ class _Export:
         self._misfits: Counter[str] = Counter()
         self._unmatched: list[str] = []
         self._progress = progress or Progress()
+        self._sending = Semaphore(SENDERS)
 
     def fingerprint(self) -> str:
         """Return a short digest of all that decides which events are read, by whom."""
@@ -185,6 +191,8 @@ class _Export:
         options = self._options
         destination.claim(self._facts([]), replace=options.replace, on_shrink=options.on_shrink)
         destination.check_can_replace()
+        if not destination.store.reads_cheaply:
+            self._fetcher.leave_room_for_uploads()
         try:
             manifest = self._publish(destination)
         except ExportWouldShrinkError as error:
@@ -253,6 +261,7 @@ class _Export:
             self._options.max_file_size,
             self._layout.compression,
             self._footer(),
+            sending=nullcontext() if place.store.reads_cheaply else self._sending,
             compress=lambda job: pool.submit(job).result(),
         )
 

@@ -12,7 +12,6 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
-from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.export.checkpoint import StagedFile
@@ -24,6 +23,7 @@ from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.formats.encoder import Block
@@ -37,9 +37,6 @@ ROW_GROUPS_IN_A_FILE = 4
 #: Bytes of one object that wait at the end of each slice. As many as S3 wants of a part of an upload that is not its
 #: last one: together with these, whatever comes behind them is one.
 HELD_BACK_BYTES = 5 * 1024**2
-
-#: Parts of uploads that are under way at the same time: what bounds the memory that they take.
-SENDERS = 2
 
 
 @dataclass(slots=True)
@@ -78,7 +75,7 @@ class FileKind:
     :param max_file_size: most bytes of a file, unless a single block has more.
     :param compression: of Parquet's columns.
     :param metadata: for the footers of formats that have one.
-    :param sending: who sends bytes to the store holds it.
+    :param sending: who sends bytes to the store holds it: memory is bounded where few do.
     :param compress: runs what compresses row groups: memory is bounded where few threads do.
     """
 
@@ -87,7 +84,7 @@ class FileKind:
     max_file_size: int
     compression: str = "none"
     metadata: Mapping[str, str] = field(default_factory=dict)
-    sending: Semaphore = field(default_factory=lambda: Semaphore(SENDERS))
+    sending: AbstractContextManager[Any] = field(default_factory=nullcontext)
     compress: Callable[[Callable[[], None]], None] = _at_once
 
     @property
@@ -209,8 +206,7 @@ class OpenFile(ABC):
 
     def _send(self, pieces: Iterable[bytes]) -> None:
         place = self._kind.place
-        # Drivers hold some copies of what they send.
-        with nullcontext() if place.store.reads_cheaply else self._kind.sending:
+        with self._kind.sending:
             if self._sink is None:
                 self._sink = self._stack.enter_context(place.store.create(self._name, piece_of=self._kind.piece_of))
             for data in pieces:
@@ -223,7 +219,8 @@ class OpenFile(ABC):
 
     def _stored(self, blocks: Sequence[Block], **facts: Any) -> StagedFile:
         """End what has been sent."""
-        self._stack.close()
+        with self._kind.sending:
+            self._stack.close()
         contents = sum_of(blocks)._replace(size_bytes=self._sent)
         return StagedFile(path=self._name, sha256=self._digest.hexdigest(), contents=contents, **facts)
 

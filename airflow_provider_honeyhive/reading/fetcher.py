@@ -143,6 +143,10 @@ class RangeFetcher:
         other._request, other.untimed = request, SharedKeys()
         return other
 
+    def leave_room_for_uploads(self) -> None:
+        """Ask for smaller answers than where nothing is uploaded at the same time."""
+        self._sizer.leave_room_for_uploads()
+
     @property
     def project(self) -> str | None:
         """The project asked for."""

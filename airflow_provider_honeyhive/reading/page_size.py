@@ -24,6 +24,9 @@ TARGET_BYTES = 16_000_000
 #: Bytes that the answers of all readers together aim for, and the least that each of them may have of it.
 TOGETHER_BYTES, LEAST_TARGET_BYTES = 40_000_000, 4_000_000
 
+#: The same beside uploads, whose drivers need about as much memory as the difference.
+TOGETHER_BESIDE_UPLOADS_BYTES = 20_000_000
+
 #: Large events share an answer with so many others, while it has no more than the target: each answer shows the last
 #: event of the one before again, which is not to be a large part of it.
 LARGE_EVENTS = 16
@@ -50,11 +53,19 @@ class PageSizer:
 
     def __init__(self, page_size: int | None = None, readers: int = 1) -> None:
         self._lock = threading.Lock()
-        self.target_bytes = max(LEAST_TARGET_BYTES, min(TARGET_BYTES, TOGETHER_BYTES // readers))
+        self._readers = readers
+        self.target_bytes = self._share_of(TOGETHER_BYTES)
         self._ceiling = page_size
         self._cautious = 0
         self._growth = FIRST_GROWTH
         self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
+
+    def leave_room_for_uploads(self) -> None:
+        """Aim for smaller answers, before any has come."""
+        self.target_bytes = self._share_of(TOGETHER_BESIDE_UPLOADS_BYTES)
+
+    def _share_of(self, together_bytes: int) -> int:
+        return max(LEAST_TARGET_BYTES, min(TARGET_BYTES, together_bytes // self._readers))
 
     def suiting(self, event_bytes: float) -> int:
         """Return how many events of a mean size an answer should have.
