@@ -20,10 +20,7 @@ from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.columns import COLUMNS, Kind
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.formats.encoder import NULL_PARTITION, BlockEncoder
-from airflow_provider_honeyhive.formats.parquet import (
-    staging_serializer,
-    to_record_batch,
-)
+from airflow_provider_honeyhive.formats.parquet import to_record_batch
 from airflow_provider_honeyhive.formats.text import to_csv
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models import layout
@@ -254,7 +251,7 @@ def test_the_partitions_are_called_as_the_page_says():
     (tree,) = (one.text for one in PAGE.snippets("text"))
     names = re.findall(r"(event_date=\S+?)/|(event_type=\S+?)/", tree)
     dates, types = {date for date, _ in names if date}, {kind for _, kind in names if kind}
-    encoder = BlockEncoder(staging_serializer(compressed=True), partition_by=layout.PARTITION_KEYS)
+    encoder = BlockEncoder(to_record_batch, partition_by=layout.PARTITION_KEYS)
     raw_events = [b"{}", *(b'{"event_type":"%s"}' % kind for kind in (b"model", b"tool", b"a/b"))]
     made = encoder(raw_events, [int(DAY.timestamp() * 1_000_000)] * 4)
     folders = {block.partition for _, block in made}

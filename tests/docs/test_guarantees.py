@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 
 from airflow_provider_honeyhive.api import pages, retries
 from airflow_provider_honeyhive.api.settings import ClientSettings
-from airflow_provider_honeyhive.export import checkpoint
+from airflow_provider_honeyhive.export import checkpoint, staging
 from airflow_provider_honeyhive.models import options
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.reading import slice_reader
 from airflow_provider_honeyhive.storage import paths
 from airflow_provider_honeyhive.storage.azure import AzureStore
+from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK
 from airflow_provider_honeyhive.storage.gcs import GcsStore
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, FsspecStore
@@ -37,6 +39,7 @@ BOUNDS = {
     "Events in one response": pages.MOST_EVENTS,
     "Requests at once": OPTIONS.concurrency,
     "A data file": OPTIONS.max_file_size,
+    "Bytes that wait in temporary files to become larger files": staging.MOST_HELD_BYTES,
     "Age of staged files that a retry uses": checkpoint.LONGEST_AGE,
     "Parts of a mapped export": options.MOST_SHARDS,
 }
@@ -55,8 +58,13 @@ def test_the_lines_are_numbered_through_so_that_they_can_be_cited():
     assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
 
 
+def store_named(place: tuple[str, str]) -> type:
+    module, name = place
+    return getattr(import_module(f"airflow_provider_honeyhive.storage.{module}"), name)
+
+
 def test_what_the_lines_say_of_stores_is_what_these_do(tmp_path):
-    conditional = {kind for kind in paths._STORES.values() if issubclass(kind, ConditionalStore)}
+    conditional = {kind for kind in map(store_named, paths._STORES.values()) if issubclass(kind, ConditionalStore)}
     assert conditional == {S3Store, GcsStore, AzureStore}
     assert not FsspecStore(None, "", "").can_swap()
     assert LocalStore(tmp_path).can_swap()
@@ -83,6 +91,7 @@ def test_numbers_in_sentences_are_those_of_the_code():
         [
             "it reads them again, three readings in all",
             f"continues from files staged less than {lasting(checkpoint.LONGEST_AGE)} ago",
+            f"had fewer than {UPLOAD_BLOCK // 1024**2} MB of a time range",
             f"by default {lasting((SETTINGS.max_retries + 1) * SETTINGS.timeout)}.",
         ]
     )
