@@ -47,8 +47,8 @@ class _Group:
 
     :param number: names it in the checkpoints.
     :param bounds: of the times of their roots, half open.
-    :param files: what is staged of them: all or nothing.
-    :param held: the same on this machine.
+    :param files: what is staged of them: with what is held, all or nothing.
+    :param held: what follows them on this machine.
     :param names: digests of the sessions' ids, once they have been read.
     """
 
@@ -212,10 +212,8 @@ class SessionsExtraction(Extraction):
         return [partial(self._put_down, group) for group in self._groups if group.held]
 
     def _put_down(self, group: _Group) -> None:
-        group.files = [
-            self._staging.store(held, group.number, number, is_first=not group.number)
-            for number, held in enumerate(group.held)
-        ]
+        for number, held in enumerate(group.held, len(group.files)):
+            group.files.append(self._staging.store(held, group.number, number, is_first=not group.number))
         group.held = []
         self._record(group)
 

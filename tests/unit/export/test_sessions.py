@@ -20,6 +20,7 @@ from airflow_provider_honeyhive.exceptions import (
     IncompleteExportError,
     InvalidArgumentError,
 )
+from airflow_provider_honeyhive.export import open_file
 from airflow_provider_honeyhive.export.catalog import Timeline, verify_exports
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -43,6 +44,7 @@ from tests.unit.ways import asking, by_every_way
 from .killed import start
 from .test_combine import export_part
 from .test_exporter import DAY, event_at, ids, ids_of, lines, published, tree
+from .test_staging import JoiningStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -529,6 +531,29 @@ def test_a_retry_that_only_has_to_publish_asks_for_nothing(sandbox_with, client_
     assert len(sandbox.requests) == requests
     assert manifest.event_count == manifest.reported_total == len(expected(sandbox, MINUTES))
     assert manifest.request.endpoint == "export"
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "json", "csv"])
+def test_a_retry_has_a_group_both_of_the_store_and_of_what_waited_behind_it(
+    sandbox_with, client_of, tmp_path, monkeypatch, file_format
+):
+    sandbox = sandbox_with(traffic(600))
+    monkeypatch.setattr("airflow_provider_honeyhive.export.exporter.open_store", JoiningStore)
+    monkeypatch.setattr(open_file, "UPLOAD_BLOCK", 9_000)
+    monkeypatch.setattr(open_file, "HELD_BACK_BYTES", 3_000)
+    options = ExportOptions(max_file_size=20_000, compression="none")
+    target = tmp_path / f"one.{file_format}"
+    # What is read is put together, then it cannot be published.
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "swap", lambda *_: False)
+        with pytest.raises(DestinationError):
+            export_events(client_of(sandbox), WHOLE, target, options)
+    requests = len(sandbox.requests)
+    export_events(client_of(sandbox), WHOLE, target, options)
+    assert len(sandbox.requests) == requests
+    manifest = Manifest.read(target)
+    manifest.verify()
+    assert manifest.event_count == len(expected(sandbox, MINUTES))
 
 
 @pytest.mark.parametrize("name", ["out", "one.jsonl.gz"])
