@@ -81,7 +81,7 @@ class StagedFile(StagingModel):
     :param sha256: of its bytes.
     :param contents: the sum of its blocks, and the bytes of the file.
     :param has_before: of a piece of one object: what stands before its first event is in it.
-    :param footer: of a Parquet file, as it stands in there.
+    :param footer: of a Parquet file that is a piece of one object, as it stands in there.
     """
 
     path: FileName

@@ -138,8 +138,12 @@ class FileKind:
             sha256=digest.hexdigest(),
             contents=held.contents._replace(size_bytes=size),
             has_before=before is not None,
-            footer=held.footer,
+            footer=self.kept(held.footer),
         )
+
+    def kept(self, footer: bytes | None) -> bytes | None:
+        """Return what a checkpoint keeps of a Parquet file's footer: all of a piece's, since it has to be joined."""
+        return None if self.piece_of is None else footer
 
 
 class OpenFile(ABC):
@@ -340,7 +344,7 @@ class ParquetFile(OpenFile):
         if not self.is_in_store or self._spool.size_bytes:
             self._send_waiting()
         self._spool.close()
-        return self._stored(self._blocks, footer=self._file.footer)
+        return self._stored(self._blocks, footer=self._kind.kept(self._file.footer))
 
     def _end(self) -> None:
         self.free_memory()

@@ -336,6 +336,24 @@ def test_files_have_the_same_events_in_the_same_order_however_these_were_shared(
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("is_held", [False, True])
+@pytest.mark.parametrize("object_name", [None, "one.parquet"])
+def test_checkpoints_keep_footers_of_files_that_are_to_be_joined_and_of_no_others(
+    tmp_path, monkeypatch, object_name, is_held
+):
+    monkeypatch.setattr(open_file, "UPLOAD_BLOCK", 10**6 if is_held else 0)
+    layout = Layout("parquet", "zstd", object_name)
+    kind = FileKind(Destination(LocalStore(tmp_path), layout, "of a test"), None, 10**6, "zstd")
+    held_or_not = Staging(kind, BlockEncoder(serializer(layout)), map)
+    writer = SliceWriter(held_or_not, 0, cell=Grid(0, CELL).bounds)
+    with writer:
+        for batch in batches([64], [(as_event(raw, time), time) for raw, time in EVENTS]):
+            writer.write(batch)
+    files = [*writer.files, *(held_or_not.store(held, 0, 0, is_first=True) for held in writer.held)]
+    assert bool(writer.held) == is_held
+    assert [file.footer is not None for file in files] == [object_name is not None]
+
+
 def test_no_two_writers_of_a_try_give_a_file_the_same_name(tmp_path):
     layout = Layout("jsonl", "none", None)
     one, other = (Destination(LocalStore(tmp_path), layout, "ab") for _ in range(2))
