@@ -249,9 +249,11 @@ class _Export:
             return publish(destination, files, self._facts)
         except BaseException as error:
             goes_on = _retry_goes_on(error)
-            if goes_on and self._extraction is not None:
-                self._extraction.put_down()
-            destination.abandon(error, keep_staged=goes_on)
+            try:
+                if goes_on and self._extraction is not None:
+                    self._extraction.put_down()
+            finally:
+                destination.abandon(error, keep_staged=goes_on)
             raise
 
     def _file_kind(self, place: Destination, pool: Executor) -> FileKind:

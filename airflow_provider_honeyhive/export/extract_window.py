@@ -112,9 +112,11 @@ class Extraction(ABC):
         """Let a retry go on from what has been read and waits on this machine."""
         waiting = self._waiting_here()
         shares = [waiting[number :: self._options.concurrency] for number in range(self._options.concurrency)]
+        jobs = [partial(_run_all, share) for share in shares if share]
         # What cannot be put down is read again.
         with suppress(DestinationError, ExportStoppedError):
-            self._in_threads([partial(_run_all, share) for share in shares if share])
+            # A reader that gets its answer only now still finds that it is over.
+            run_in_threads(jobs, threading.Event(), lambda: self._client.is_stopped, self._progress.show)
 
     @abstractmethod
     def _waiting_here(self) -> list[Callable[[], None]]:
@@ -323,10 +325,11 @@ class WindowExtraction(Extraction):
     def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[RowKey] = ()) -> None:
         with self._checkpoints.lock:
             # A slice may not be recorded without what it gave away, or that would be in no checkpoint.
+            # The oldest first, since it may be cut off another one of them: what is below the first is in no other.
+            self._cut_since.sort(key=lambda cut: cut.end or 0, reverse=True)
             while self._cut_since:
-                cut = self._cut_since[0]
-                self._checkpoints.write(cut.number, cut.bounds)
-                del self._cut_since[0]
+                self._checkpoints.write(self._cut_since[-1].number, self._cut_since[-1].bounds)
+                self._cut_since.pop()
             self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending)
 
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
-from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile, _side_by_side
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.export.extract_window import WindowExtraction
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts
@@ -86,6 +87,63 @@ def test_a_retry_reads_only_what_was_not_staged(sandbox_with, client_of, tmp_pat
     assert manifest.event_count == manifest.reported_total == 4_000
     assert manifest.request.endpoint == "export"
     assert_whole_and_alone(tmp_path / name, tmp_path, sandbox.event_ids(DAY.start, DAY.end))
+
+
+def test_whoever_dies_between_two_checkpoints_has_left_some_that_cover_the_window(
+    sandbox_with, client_of, tmp_path, monkeypatch
+):
+    sandbox = sandbox_with(count=4_000, behaviour=Behaviour(latency=0.005), **GENERATED)
+    sandbox.fault_at[70] = Fault.answer(503)
+    found: dict[int, SliceCheckpoint] = {}
+    covered: list[bool] = []
+    write, begin = Checkpoints.write, Checkpoints.begin
+
+    def begun(self, started_at, total, endpoint, slices):
+        found.update({number: SliceCheckpoint(start=low, end=high) for number, (low, high) in enumerate(slices)})
+        return begin(self, started_at, total, endpoint, slices)
+
+    def written(self, number, bounds, *args, **more):
+        write(self, number, bounds, *args, **more)
+        found[number] = SliceCheckpoint(start=bounds[0], end=bounds[1])
+        covered.append(_side_by_side(dict(found), (DAY.start_us, DAY.end_us)) is not None)
+
+    monkeypatch.setattr(Checkpoints, "begin", begun)
+    monkeypatch.setattr(Checkpoints, "write", written)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(
+            client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", ExportOptions(page_size=60, concurrency=8)
+        )
+    assert len(covered) > 8
+    assert all(covered)
+
+
+def test_what_interrupts_putting_down_takes_back_what_was_placed(sandbox, client_of, tmp_path, monkeypatch):
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def denied(*_: Any) -> None:
+        raise DestinationError("the store denies it")
+
+    monkeypatch.setattr(LocalStore, "swap", denied)
+    monkeypatch.setattr(WindowExtraction, "put_down", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_events(client_of(sandbox), DEMO, tmp_path / "out")
+    assert published(tmp_path) == {}
+
+
+def test_a_reader_that_gets_its_answer_while_others_are_put_down_finds_that_it_is_over(
+    sandbox, client_of, tmp_path, monkeypatch
+):
+    found: list[bool] = []
+
+    def waiting(self: WindowExtraction) -> list[Callable[[], None]]:
+        return [lambda: found.append(self._stop.is_set())]
+
+    monkeypatch.setattr(WindowExtraction, "_waiting_here", waiting)
+    sandbox.fault_at[2] = Fault.answer(503)
+    with pytest.raises(HoneyHiveServerError):
+        export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out")
+    assert found == [True]
 
 
 def test_a_changed_request_begins_afresh(half_staged, client_of, tmp_path):
