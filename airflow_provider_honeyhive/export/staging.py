@@ -281,14 +281,16 @@ class SliceWriter:
 
     def _split(self, file: TextFile) -> None:
         """End the one open file; what waits of it may have to go into one part with what comes behind it."""
-        self._open.clear()
         staged, held = file.split()
+        self._open.clear()
         self.files.append(staged)
         self.held = [held]
         self._checkpoint(self._origins[0])
 
     def _store(self, partition: str) -> None:
-        self._ended.append(self._open.pop(partition).store())
+        # It is open until it has ended: an upload that fails is to be thrown away.
+        self._ended.append(self._open[partition].store())
+        del self._open[partition]
 
     def _store_all(self) -> None:
         while self._open:

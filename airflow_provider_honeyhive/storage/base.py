@@ -272,7 +272,10 @@ class Store(Protocol):
         """Return when a file in ``folder`` or below it was last modified (UTC), None where there is no file."""
 
     def abort(self) -> None:
-        """Throw away what is being written, for those who cannot do it themselves any more."""
+        """Throw away what is being written, for those who cannot do it themselves any more.
+
+        Object stores begin no upload after that; files may be copied, put and deleted.
+        """
 
     def remove_folder(self, folder: str = "") -> None:
         """Remove ``folder`` if nothing is left in it, where the store has folders at all."""

@@ -74,6 +74,7 @@ class FsspecStore:
         self._root = root.rstrip("/")
         self._url = url.rstrip("/")
         self._uploads: set[Any] = set()
+        self._is_aborted = False
         if ".." in self._root.split("/"):
             raise DestinationError(f"{self._url} must not climb with '..': give the path itself")
 
@@ -128,6 +129,8 @@ class FsspecStore:
         """Let others abort an upload; an exception inside does."""
         self._uploads.add(upload)
         try:
+            if self._is_aborted:  # Whoever aborts looks at the uploads after that.
+                raise DestinationError("the upload was aborted")
             yield
         except BaseException:
             discard_file(upload)
@@ -140,7 +143,8 @@ class FsspecStore:
             raise DestinationError(f"the upload of {self.url(name)} was aborted")
 
     def abort(self) -> None:
-        """Abort the uploads under way."""
+        """Abort the uploads under way, and those that would begin."""
+        self._is_aborted = True
         for file in list(self._uploads):
             discard_file(file)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 START_S = 300
 
 SCRIPT = """
-import logging, os, sys, threading, traceback
+import json, logging, os, sys, threading, traceback
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
+from airflow_provider_honeyhive.export import open_file
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.storage import azure, object_store, s3_parts
 from tests.unit.export.test_exporter import DEMO
 # What a path would import when it connects.
 import adlfs, gcsfs, s3fs
@@ -34,7 +37,11 @@ import airflow.providers.amazon.aws.fs.s3
 import airflow.providers.google.cloud.fs.gcs
 import airflow.providers.microsoft.azure.fs.adls
 
-def export(api_url, output_url, conn_id):
+def export(api_url, output_url, conn_id, part_bytes):
+    if part_bytes:
+        for module in (open_file, object_store, azure, s3_parts):
+            module.UPLOAD_BLOCK = part_bytes
+        open_file.HELD_BACK_BYTES = s3_parts.SMALLEST_PART = part_bytes
     logging.disable(logging.WARNING)
     client = HoneyHiveClient(ClientSettings.parse(api_key="hh_sandbox", api_url=api_url))
     path = ObjectStoragePath(output_url, conn_id=conn_id)
@@ -53,7 +60,7 @@ for line in sys.stdin:
     if pid == 0:
         code = 1
         try:
-            export(*line.rstrip().split("\\t"))
+            export(*json.loads(line))
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -121,10 +128,13 @@ class Exporter:
                 self._started.put(exports[pid])
 
     @contextmanager
-    def start(self, api_url: str, place: Place, name: str) -> Iterator[Export]:
-        """Start an export, which is over at the end of the context."""
+    def start(self, api_url: str, place: Place, name: str, *, part_bytes: int = 0) -> Iterator[Export]:
+        """Start an export, which is over at the end of the context.
+
+        :param part_bytes: of a part of an upload, so that small files have some; 0: as many as they have.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.write("\t".join([api_url, f"{place.url}/{name}", place.conn_id]) + "\n")
+        self._process.stdin.write(json.dumps([api_url, f"{place.url}/{name}", place.conn_id, part_bytes]) + "\n")
         self._process.stdin.flush()
         export = self._started.get(timeout=START_S)
         yield export

@@ -115,6 +115,15 @@ class TestContract:
         assert place.files() == {"out/file": b"earlier"}
         assert place.uploads() == []
 
+    @pytest.mark.parametrize("size", [10, len(LARGE)])
+    def test_whoever_waited_for_others_begins_no_upload_once_all_are_aborted(self, bucket, size):
+        store = open_store(bucket.path("out"))
+        store.abort()
+        with pytest.raises(DestinationError), store.create("file") as sink:
+            sink.write(LARGE[:size])
+        assert bucket.names() == set()
+        assert bucket.uploads() == []
+
     def test_several_files_can_be_written_at_once(self, store, place):
         def write(number: int) -> None:
             with store.create(f"file-{number}") as sink:

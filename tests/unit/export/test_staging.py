@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export import open_file, staging
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.destination import Destination
@@ -214,6 +215,20 @@ def test_where_reading_breaks_off_whole_blocks_stay_and_nothing_is_lost_or_doubl
         assert whole + read_again(position, pending) == [raw for raw, _ in EVENTS]
     # Only a block that is not whole is read again: one of a cell, which has 28 events at most.
     assert len(whole) >= sum(len(batch.ids) for batch in islice(batches(sizes), given)) - 28
+
+
+def test_a_file_that_cannot_be_ended_is_thrown_away(stage, tmp_path, monkeypatch):
+    failed = []
+
+    def fail(file, *_, **__):
+        failed.append(file)  # as an error does, whose traceback leads there
+        raise DestinationError("there is no room")
+
+    monkeypatch.setattr(open_file.TextFile, "_stored", fail)
+    with pytest.raises(DestinationError):
+        stage("out", batches([100]), max_file_size=20_000)
+    assert len(failed) == 1
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def lines_of(path: Path) -> list[bytes]:
