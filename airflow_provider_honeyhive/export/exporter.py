@@ -192,7 +192,7 @@ class _Export:
         destination.claim(self._facts([]), replace=options.replace, on_shrink=options.on_shrink)
         destination.check_can_replace()
         if not destination.store.reads_cheaply:
-            self._fetcher.leave_room_for_uploads()
+            self._fetcher.leave_memory()
         try:
             manifest = self._publish(destination)
         except ExportWouldShrinkError as error:

@@ -85,8 +85,6 @@ class ParquetFile:
             use_dictionary=[c.name for c in COLUMNS if c.kind is Kind.STRING and c.name != "event_id"],
             # Engines other than Arrow's own read no extension of the schema that they do not know.
             store_schema=False,
-            # Arrow's own pool gives back less of what was freed.
-            memory_pool=pa.system_memory_pool(),
             # The least and the greatest JSON text help nobody, and each takes its length in the footer twice.
             write_statistics=[column.name for column in COLUMNS if column.kind in _COMPARED],
         )

@@ -143,9 +143,9 @@ class RangeFetcher:
         other._request, other.untimed = request, SharedKeys()
         return other
 
-    def leave_room_for_uploads(self) -> None:
-        """Ask for smaller answers than where nothing is uploaded at the same time."""
-        self._sizer.leave_room_for_uploads()
+    def leave_memory(self) -> None:
+        """Ask for smaller answers, since others need memory, too; before any has come."""
+        self._sizer.leave_memory()
 
     @property
     def project(self) -> str | None:

@@ -24,7 +24,7 @@ TARGET_BYTES = 16_000_000
 #: Bytes that the answers of all readers together aim for, and the least that each of them may have of it.
 TOGETHER_BYTES, LEAST_TARGET_BYTES = 40_000_000, 4_000_000
 
-#: The same beside uploads, whose drivers need about as much memory as the difference.
+#: The same beside uploads, whose drivers copy what they send.
 TOGETHER_BESIDE_UPLOADS_BYTES = 20_000_000
 
 #: Large events share an answer with so many others, while it has no more than the target: each answer shows the last
@@ -60,7 +60,7 @@ class PageSizer:
         self._growth = FIRST_GROWTH
         self.limit = min(FIRST_LIMIT, page_size or FIRST_LIMIT)
 
-    def leave_room_for_uploads(self) -> None:
+    def leave_memory(self) -> None:
         """Aim for smaller answers, before any has come."""
         self.target_bytes = self._share_of(TOGETHER_BESIDE_UPLOADS_BYTES)
 
