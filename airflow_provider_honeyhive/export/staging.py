@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -93,6 +94,7 @@ class Staging(msgspec.Struct):
     map_blocks: Callable[..., Iterable[list[tuple[Any, Block]]]]
     _held_bytes: int = 0
     _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    _numbers: count[int] = msgspec.field(default_factory=count)
 
     @property
     def destination(self) -> Destination:
@@ -106,6 +108,13 @@ class Staging(msgspec.Struct):
             self._held_bytes += size_bytes if fits else 0
         return fits
 
+    def new_name(self, slice_number: int) -> str:
+        """Return a name that no file has had: where two processes run, one may go on from what the other throws away.
+
+        :param slice_number: the slice that the file is of.
+        """
+        return self.destination.staged_name(slice_number, next(self._numbers))
+
     def store(self, held: HeldFile, slice_number: int, number: int, *, is_first: bool) -> StagedFile:
         """Put what is held on this machine into the store.
 
@@ -113,7 +122,7 @@ class Staging(msgspec.Struct):
         :param number: of the file in the slice.
         :param is_first: nothing of the export comes before the slice.
         """
-        return self.kind.store(held, self.destination.staged_name(slice_number, number), is_first, number)
+        return self.kind.store(held, self.new_name(slice_number), is_first, number)
 
 
 class SliceWriter:
@@ -253,7 +262,7 @@ class SliceWriter:
             if len(self._open) >= MOST_OPEN_FILES:
                 self._store(next(iter(self._open)))
             number, self._file_count = self._file_count, self._file_count + 1
-            name = self._staging.destination.staged_name(self._number, number)
+            name = self._staging.new_name(self._number)
             file = self._staging.kind.open(name, block.partition, self._is_first, number)
         self._open[block.partition] = file
         file.add(data, block)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
+from airflow_provider_honeyhive.export import open_file
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile, _side_by_side
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -35,7 +36,7 @@ from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.paths import open_store
 
 from .killed import start
-from .test_exporter import DAY, DEMO, GENERATED, ids, ids_of, published, tree
+from .test_exporter import DAY, DEMO, GENERATED, event_at, ids, ids_of, published, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,6 +145,26 @@ def test_a_reader_that_gets_its_answer_while_others_are_put_down_finds_that_it_i
     with pytest.raises(HoneyHiveServerError):
         export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out")
     assert found == [True]
+
+
+def test_what_is_read_again_gets_no_name_of_what_was_thrown_away(sandbox_with, client_of, tmp_path, monkeypatch):
+    """Another process may go on from what this one has thrown away: it has to find that gone, not changed."""
+    sandbox = sandbox_with(count=1_000, **GENERATED)
+    # Two rows that only their contents tell apart show at the end: all is read again.
+    sandbox.add([event_at(DAY.start, 7, row=row) for row in range(2)])
+    monkeypatch.setattr(open_file, "UPLOAD_BLOCK", 1)
+    names: list[str] = []
+    create = LocalStore.create
+
+    def created(self: LocalStore, name: str, **more: Any) -> Any:
+        names.append(name)
+        return create(self, name, **more)
+
+    monkeypatch.setattr(LocalStore, "create", created)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", SMALLER_PARTS)
+    assert manifest.event_count == 1_002
+    assert len(names) > len(manifest.files)
+    assert len(set(names)) == len(names)
 
 
 def test_a_changed_request_begins_afresh(half_staged, client_of, tmp_path):
