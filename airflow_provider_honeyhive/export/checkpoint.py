@@ -34,7 +34,7 @@ from airflow_provider_honeyhive.models.stored import (
 from airflow_provider_honeyhive.reading.cursor import Cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from airflow_provider_honeyhive.reading.rows import RowKey
     from airflow_provider_honeyhive.storage.base import Store
@@ -277,10 +277,13 @@ class Checkpoints:
             Plan(started_at=started_at, total=total, endpoint=endpoint, slices=slices, writer=self._writer)
         )
 
-    def go_on(self, plan: Plan) -> dict[int, SliceCheckpoint] | None:
+    def go_on(
+        self, plan: Plan, fits: Callable[[int, SliceCheckpoint], bool] = lambda number, checkpoint: True
+    ) -> dict[int, SliceCheckpoint] | None:
         """Return what is staged of each slice, by its number, and let only checkpoints of this process count from now.
 
         :param plan: of an earlier try, or of this one.
+        :param fits: whether the files of a slice can be used; what cannot is read again.
         :returns: None where that does not cover the window.
         """
         there = self._listed()
@@ -294,7 +297,12 @@ class Checkpoints:
                     checkpoints[int(match[1])] = checkpoint
         covering = _side_by_side(checkpoints, plan.span)
         if covering is not None:
-            covering = {number: self._if_whole(number, found, there) for number, found in covering.items()}
+            covering = {
+                number: found
+                if self._is_whole(number, found, there) and fits(number, found)
+                else _left_out(number, found)
+                for number, found in covering.items()
+            }
         if covering is not None and plan.writer != self._writer:
             return self._inherit(plan, covering)
         return covering
@@ -317,12 +325,9 @@ class Checkpoints:
         self._store.put(f"{self._folder}/{PLAN_NAME}", plan.to_json())
         return plan
 
-    def _if_whole(self, number: int, checkpoint: SliceCheckpoint, there: Mapping[str, int]) -> SliceCheckpoint:
+    def _is_whole(self, number: int, checkpoint: SliceCheckpoint, there: Mapping[str, int]) -> bool:
         is_there = all(there.get(file.path.rpartition("/")[2]) == file.size_bytes for file in checkpoint.files)
-        if is_there and checkpoint.is_sound(number, self._folder):
-            return checkpoint
-        log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
-        return _nothing_of(checkpoint)
+        return is_there and checkpoint.is_sound(number, self._folder)
 
     @staticmethod
     def _name(number: int, writer: str) -> str:
@@ -356,6 +361,11 @@ class Checkpoints:
             log.warning("Slice %d has too many known rows to note how far it has been staged", number)
             return
         self._store.put(f"{self._folder}/{self._name(number, self._writer)}", data)
+
+
+def _left_out(number: int, checkpoint: SliceCheckpoint) -> SliceCheckpoint:
+    log.warning("Some staged files of slice %d are gone or not whole: reading it again", number)
+    return _nothing_of(checkpoint)
 
 
 def _nothing_of(checkpoint: SliceCheckpoint) -> SliceCheckpoint:

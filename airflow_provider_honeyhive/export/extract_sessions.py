@@ -139,7 +139,7 @@ class SessionsExtraction(Extraction):
     def _begin(self) -> Plan:
         started = datetime.now(UTC)
         plan = self._checkpoints.read_plan((self._window.start_us, self._window.end_us))
-        checkpoints = None if plan is None else self._checkpoints.go_on(plan)
+        checkpoints = None if plan is None else self._checkpoints.go_on(plan, self._fits)
         if plan is not None and checkpoints is not None:
             log.info("Going on from what an earlier try has staged since %s", format_time(plan.started_at))
             self._groups = [_Group.of(number, checkpoint) for number, checkpoint in checkpoints.items()]
@@ -153,6 +153,9 @@ class SessionsExtraction(Extraction):
                 self._groups = [_Group(number, each) for number, each in enumerate(bounds)]
             self._share_out(roots)
         return plan
+
+    def _fits(self, number: int, checkpoint: SliceCheckpoint) -> bool:
+        return self._staging.fits(checkpoint.files, is_first=not number)
 
     def _share_out(self, roots: list[Root]) -> None:
         """Give each group its sessions. Those that an earlier try has read stay read, whatever their roots say now."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.export.assembly import ReadFile
-    from airflow_provider_honeyhive.export.checkpoint import Plan
+    from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import Staging
     from airflow_provider_honeyhive.models.options import ExportOptions
@@ -181,7 +181,7 @@ class WindowExtraction(Extraction):
 
     def _begin(self) -> tuple[Plan, list[Slice]]:
         plan = self._checkpoints.read_plan(self._span)
-        checkpoints = None if plan is None else self._checkpoints.go_on(plan)
+        checkpoints = None if plan is None else self._checkpoints.go_on(plan, self._fits)
         if plan is None or checkpoints is None:
             if not self._checkpoints.is_empty:
                 self._destination.clear_staging()
@@ -207,6 +207,9 @@ class WindowExtraction(Extraction):
             for number, checkpoint in checkpoints.items()
         ]
         return plan, slices
+
+    def _fits(self, number: int, checkpoint: SliceCheckpoint) -> bool:
+        return self._staging.fits(checkpoint.files, is_first=checkpoint.end == self._span[1])
 
     def _new_plan(self) -> Plan:
         """Ask for the total, by a small page: that shows the endpoint and the project, too."""

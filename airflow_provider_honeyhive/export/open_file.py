@@ -141,6 +141,20 @@ class FileKind:
             footer=self.kept(held.footer),
         )
 
+    def fits(self, staged: StagedFile, is_first: bool, number: int) -> bool:
+        """Return whether what is said of a staged file can have been said by this kind; see :meth:`open`."""
+        is_text = self.frame is not None and staged.contents.partition != INDEX_PARTITION
+        if staged.has_before != (is_text and self._before(is_first, number) is not None):
+            return False
+        if self.frame is not None or self.piece_of is None:
+            return staged.footer is None
+        from airflow_provider_honeyhive.formats.parquet_footer import row_count  # noqa: PLC0415 - few retries need it
+
+        try:
+            return row_count(staged.footer or b"") == staged.contents.event_count
+        except ValueError:
+            return False
+
     def kept(self, footer: bytes | None) -> bytes | None:
         """Return what a checkpoint keeps of a Parquet file's footer: all of a piece's, since it has to be joined."""
         return None if self.piece_of is None else footer

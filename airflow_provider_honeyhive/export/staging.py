@@ -108,6 +108,13 @@ class Staging(msgspec.Struct):
             self._held_bytes += size_bytes if fits else 0
         return fits
 
+    def fits(self, files: Sequence[StagedFile], *, is_first: bool) -> bool:
+        """Return whether this can have staged the files of a slice.
+
+        :param is_first: nothing of the export comes before the slice.
+        """
+        return all(self.kind.fits(file, is_first, number) for number, file in enumerate(files))
+
     def new_name(self, slice_number: int) -> str:
         """Return a name that no file has had: where two processes run, one may go on from what the other throws away.
 

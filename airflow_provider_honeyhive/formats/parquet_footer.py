@@ -36,6 +36,15 @@ def footer_of(tail: bytes | bytearray) -> bytes:
     return bytes(tail[end - length : end])
 
 
+def row_count(footer: bytes) -> int:
+    """Return how many rows a footer says that its file has.
+
+    :raises ValueError: it could not be joined to others.
+    """
+    joined_footer([(footer, 0)])
+    return _Cursor(_fields_of(footer)[_ROWS].value).integer()
+
+
 def joined_footer(parts: Sequence[tuple[bytes, int]]) -> bytes:
     """Return what to append to Parquet files that stand one after the other, so that they are one Parquet file.
 

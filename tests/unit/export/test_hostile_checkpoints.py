@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveServerError
+from airflow_provider_honeyhive.export import open_file
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan, SliceCheckpoint, StagedFile
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats.encoder import Block
@@ -208,6 +209,41 @@ def test_what_is_staged_otherwise_is_read_again(half_staged, tmp_path, find, cha
     change(facts)
     path.write_text(json.dumps(facts))
     assert_right(half_staged, out)
+
+
+PIECES = {
+    "as it is": ("parquet", lambda files: None),
+    "as it is, of texts": ("json", lambda files: None),
+    "no footers": ("parquet", lambda files: [file.update(footer=None) for file in files]),
+    "one without a footer": ("parquet", put(0, "footer", None)),
+    "a damaged footer": ("parquet", put(0, "footer", "AAAA")),
+    "a piece without what stands before it": ("json", put(1, "has_before", False)),
+    "a first piece in the middle": ("json", lambda files: put(0, "has_before", not files[0]["has_before"])(files)),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_pieces_of_one_object_that_would_not_fit_together_are_read_again(tmp_path, monkeypatch, name):
+    file_format, change = PIECES[name]
+    monkeypatch.setattr(open_file, "UPLOAD_BLOCK", 1)
+    options = ExportOptions(max_file_size=20_000, page_size=60, concurrency=2, compression="none")
+    with Sandbox(count=400, **GENERATED) as sandbox:
+        sandbox.fault_at[6] = Fault.answer(503)
+        with pytest.raises(HoneyHiveServerError):
+            export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / f"one.{file_format}", options)
+        path = a_checkpoint(tmp_path)
+        facts = json.loads(path.read_text())
+        assert len(facts["files"]) > 1
+        del facts["checksum"]
+        change(facts["files"])
+        path.write_text(json.dumps(facts))
+        seen = len(sandbox.requests)
+        export_events(client_of(sandbox), DEMO, tmp_path / f"one.{file_format}", options)
+        manifest = Manifest.read(tmp_path / f"one.{file_format}")
+        manifest.verify()
+        assert manifest.event_count == 400
+        is_as_it_was = sum(request.event_count for request in sandbox.requests[seen:]) < 400
+        assert is_as_it_was or not name.startswith("as it is")
 
 
 @pytest.mark.parametrize("slices", [[[NOON_US, DAY.end_us]], [[DAY.start_us, NOON_US]], [[None, None]]])
