@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
+from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.azure_blocks import SIZE_MARK, Block, BlockFile, Receipt, extents_of
 from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK, GuardedSink, StoredPiece, check_small
 from airflow_provider_honeyhive.storage.joining import bytes_of, join_by_writing, side_by_side
@@ -77,7 +77,8 @@ class AzureStore(ConditionalStore):
     def join(self, target: str, pieces: Sequence[Piece]) -> None:
         """Commit the blocks of all pieces, once those of local ones are staged, too.
 
-        What was staged on another blob is committed there, read and staged on this one; that blob goes then.
+        What was staged on another blob is committed there, read and staged on this one. That blob stays: should this
+        file not be published after all, whoever comes next reads it again.
         """
         pieces = [piece for piece in pieces if piece.size_bytes]
         stored = [piece for piece in pieces if isinstance(piece, StoredPiece)]
@@ -124,9 +125,6 @@ class AzureStore(ConditionalStore):
                     if getattr(error, "error_code", None) not in _BLOCKS_GONE:
                         raise
                     self._tell_gone(whole, receipts)
-        # Where they must stay, the file is whole all the same.
-        with suppress(DestinationAccessError):
-            self._container.delete_all(blob.partition("/")[2] for blob in others)
 
     @property
     def _container(self) -> AzureStore:

@@ -203,7 +203,7 @@ class Store(Protocol):
         Pieces in the store stay as they are. Where not :attr:`joins`, all bytes are read and written again.
 
         :param pieces: those in the store were made with ``target`` as their ``piece_of``; with another file, their
-            bytes may travel again.
+            bytes may travel again, and what there is of that file may show.
         """
 
     def put(self, name: str, data: bytes) -> None:
