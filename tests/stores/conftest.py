@@ -24,7 +24,7 @@ logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(l
 
 from .exporter import Exporter  # noqa: E402
 from .places import Place, make_bucket  # noqa: E402
-from .servers import SERVERS, Server  # noqa: E402
+from .servers import ALL_SERVERS, SERVERS, Server  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def server_of() -> Iterator[Callable[[str], Server]]:
 
         def server_of(name: str) -> Server:
             if name not in started:
-                started[name] = SERVERS[name]()
+                started[name] = ALL_SERVERS[name]()
                 stack.callback(started[name].stop)
                 os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(started[name].connection())
             return started[name]
@@ -80,7 +80,7 @@ def drivers_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def exporter(server_of: Callable[[str], Server]) -> Iterator[Exporter]:
     """Give a starter of exports in processes of their own."""
-    for name in SERVERS:
+    for name in ALL_SERVERS:
         # A connection is in the environment once its server runs, and the process takes it from there.
         server_of(name)
     exporter = Exporter()

@@ -17,6 +17,8 @@ from .gate import Gate
 
 #: Seconds that a server gets to start.
 START_S = 60
+#: Bytes of a part of an upload, where small exports are to have some.
+SMALL_PART = 20_000
 
 
 class Server(ABC):
@@ -86,6 +88,13 @@ class S3(Server):
         return [item["Key"] for item in fs.call_s3("list_multipart_uploads", Bucket=bucket).get("Uploads", [])]
 
 
+class S3OfSmallParts(S3):
+    """S3 that takes small parts of uploads, so that small exports have some."""
+
+    def _env(self) -> dict[str, str]:
+        return {"S3_UPLOAD_PART_MIN_SIZE": str(SMALL_PART)}
+
+
 class GoogleCloudStorage(Server):
     """Google Cloud Storage, as fake-gcs-server plays it."""
 
@@ -134,6 +143,7 @@ class AzureBlobStorage(Server):
 
 #: By the names of their connections.
 SERVERS: dict[str, type[Server]] = {"s3": S3, "gcs": GoogleCloudStorage, "azure": AzureBlobStorage}
+ALL_SERVERS = {**SERVERS, "s3_small_parts": S3OfSmallParts}
 
 
 def _free_port() -> int:

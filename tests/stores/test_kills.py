@@ -9,15 +9,20 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import pytest
+
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest
 from airflow_provider_honeyhive.storage.paths import open_store
 from tests.unit.export.test_exporter import DAY, GENERATED
 
+from .places import make_bucket
+from .servers import SMALL_PART
 from .test_exports import FOLDER_AND_OBJECT, assert_whole_and_alone
 
 if TYPE_CHECKING:
-    from .exporter import Exporter
+    from .exporter import Export, Exporter
+    from .gate import Gate, Headers
     from .places import Place
 
 #: How often several exports begin at each place.
@@ -76,3 +81,54 @@ def test_whoever_is_killed_whenever_one_export_is_whole_and_the_last_one_leaves_
         assert place.uploads() == []
         sandbox.delete(sorted(sandbox.event_ids(DAY.start, DAY.end))[:20])
     assert -signal.SIGKILL in ends
+
+
+class Death:
+    """Comes over an export once the store has done a request, before it answers.
+
+    :param gate: of the store.
+    :param request: the number of the request, counted from 1, or what is in its target; 0: none.
+    """
+
+    def __init__(self, gate: Gate, request: int | str) -> None:
+        self.count = 0
+        self.export: Export | None = None
+        self._request = request
+        gate.alter = self._look
+
+    def _look(self, _method: str, target: str, headers: Headers) -> Headers:
+        self.count += 1
+        if self.count == self._request or (isinstance(self._request, str) and self._request in target):
+            while self.export is None:
+                time.sleep(0.001)
+            self.export.kill()
+        return headers
+
+
+@pytest.mark.parametrize("conn_id", ["s3_small_parts", "gcs", "azure"])
+@FOLDER_AND_OBJECT
+def test_killed_twice_after_any_request_while_pieces_are_in_the_store_the_retry_is_whole(
+    sandbox_with, server_of, conn_id, name, exporter
+):
+    sandbox = sandbox_with(count=240, **GENERATED)
+    place = make_bucket(server_of(conn_id), conn_id)
+    expected = sandbox.event_ids(DAY.start, DAY.end)
+
+    def export(request: int | str) -> tuple[int, int]:
+        death = Death(place.gate, request)
+        with exporter.start(sandbox.url, place, name, part_bytes=SMALL_PART) as death.export:
+            return death.export.wait(), death.count
+
+    code, needed = export(0)
+    assert code == 0
+    # The last requests are those that join and publish: each of them counts.
+    numbers = [needed // 3, needed * 2 // 3, *range(needed - 18, needed, 18 // (ROUNDS + 1))]
+    for number in numbers:
+        place.another_fs().pipe_file(place.key("out/joined-00000-00000-0"), b"a neighbour's")
+        assert export(number)[0] == -signal.SIGKILL
+        # Once files are put together, before they are published.
+        export("commit-")
+        assert export(0)[0] == 0
+        place.another_fs().rm_file(place.key("out/joined-00000-00000-0"))
+        assert_whole_and_alone(place, name, expected)
+    place.gate.alter = lambda _method, _target, headers: headers
