@@ -312,7 +312,7 @@ class _MultipartUpload:
             answer = self._fs.call_s3("upload_part_copy", **self._where, PartNumber=number, CopySource=source, **limits)
         except Exception as error:
             if _code(error) in _NOT_KNOWN:
-                raise _NoCopiesError("the store does not know how to copy parts") from error
+                raise _NoCopiesError("the store does not know how to copy parts") from None
             raise
         return _part(number, answer["CopyPartResult"])
 

@@ -67,7 +67,7 @@ class Client:
 class Reading:
     """Stages a file for each slice, and goes on from what earlier tries have staged; takes the place of reading."""
 
-    slice_count, repeated_ids = 2, 0
+    slice_count, repeated_ids, session_count = 2, 0, None
 
     def __init__(self, window: Any, *, client: Client, staging: Any, **_: Any) -> None:
         self._window, self._client, self._staging = window, client, staging
@@ -89,6 +89,9 @@ class Reading:
             checkpoints.write(number, (piece.start, piece.end), files, Cursor(upper=None, taken=taken, done=True))
             staged += files
         return plan, staged
+
+    def put_down(self) -> None:
+        """Do nothing: all is in the store."""
 
     def _stage(self, number: int, start: int, end: int) -> list[StagedFile]:
         all_times = [DAY.start_us + hour * HOUR_US for hour in HOURS[self._client.run]]

@@ -316,7 +316,7 @@ def test_corrections_have_the_format_and_the_partitions_of_the_rest(sandbox, exp
 def test_the_files_of_the_window_are_the_same_as_without_looking_back(sandbox_with, client_of, tmp_path):
     window = {"start": day(1).start, "end": day(1).end}
     client = client_of(sandbox_with(count=3_000, **window))
-    options = {"max_file_size": 300_000, "page_size": 500}
+    options = {"max_file_size": 300_000, "page_size": 500, "concurrency": 1}
     with_index, without = (
         Exporter(client, tmp_path / str(lookback)).run(1, lookback, **options) for lookback in (2, 0)
     )

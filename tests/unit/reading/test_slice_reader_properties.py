@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -82,7 +83,14 @@ def test_a_quiet_server_is_read_exactly(events, page_size, cap, order, total, pa
     assume(order == "desc" or page_size > 1)
     oddities = Oddities(cap=cap, order=order, total=total, past_end=past_end, **bounds)
     client = ModelClient(dict(events), oddities, seed)
-    got = read(client, page_size)
+    try:
+        got = read(client, page_size)
+    except IncompleteExportError:
+        # Nor where more of them share a time than a page has: that it is refused is right.
+        assert order == "ties_random"
+        assert total != "total"
+        assert max(Counter(events.values()).values()) > min(page_size, cap or page_size)
+        return
     assert_whole(client, events, got)
     assert all(BASE <= events[id_] < BASE + SPAN for id_ in got)
 
