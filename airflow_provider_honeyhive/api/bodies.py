@@ -19,7 +19,7 @@ _LARGE_CHUNK = 1024 * 1024
 _FIRST_BYTES = 1024 * 1024
 
 #: Memory of so many bytes, at most, is kept for the next body: more than most answers have, see ``TARGET_BYTES``.
-_MOST_KEPT = 32_000_000
+_MOST_KEPT = 16_000_000
 
 #: Linux's "use large pages", which spares most of the page faults of filling new memory; other systems lack it.
 _LARGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)

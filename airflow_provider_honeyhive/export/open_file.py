@@ -360,6 +360,12 @@ class ParquetFile(OpenFile):
         self._spool.close()
         return self._stored(self._blocks, footer=self._kind.kept(self._file.footer))
 
+    def discard(self, error: BaseException) -> None:
+        """Throw away what has been written, and the blocks."""
+        super().discard(error)
+        self._batches = []
+        self._file.discard()
+
     def _end(self) -> None:
         self.free_memory()
         self._file.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -37,6 +38,10 @@ BLOCKS_IN_A_FILE = 10
 
 #: Blocks of one reader that may wait to be compressed and written: what bounds the memory they take.
 BLOCKS_UNDER_WAY = 2
+
+#: Of blocks of more bytes, which a single event may have, one is under way at a time: libraries end the process where
+#: there is no memory for their copies.
+LARGE_BLOCK_BYTES = 8 * 1024**2
 
 #: Bytes of all slices that wait on this machine for their neighbours, at most.
 MOST_HELD_BYTES = 128 * 1024**2
@@ -94,6 +99,8 @@ class Staging(msgspec.Struct):
     map_blocks: Callable[..., Iterable[list[tuple[Any, Block]]]]
     _held_bytes: int = 0
     _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    #: Who encodes and writes a large block holds it.
+    large: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _numbers: count[int] = msgspec.field(default_factory=count)
 
     @property
@@ -196,7 +203,7 @@ class SliceWriter:
         waiting: list[_PendingBlock] = []
         for block in self._blocks(batch):
             waiting.append(block)
-            if len(waiting) == BLOCKS_UNDER_WAY:
+            if len(waiting) == BLOCKS_UNDER_WAY or block.size_bytes > LARGE_BLOCK_BYTES:
                 self._stage(waiting)
                 waiting = []
         self._stage(waiting)
@@ -238,6 +245,11 @@ class SliceWriter:
     # ------------------------------------------------------------------------------- files
 
     def _stage(self, blocks: Sequence[_PendingBlock]) -> None:
+        is_large = any(block.size_bytes > LARGE_BLOCK_BYTES for block in blocks)
+        with self._staging.large if is_large else nullcontext():
+            self._encode(blocks)
+
+    def _encode(self, blocks: Sequence[_PendingBlock]) -> None:
         events, times = [block.raw_events for block in blocks], [block.times for block in blocks]
         results = self._staging.map_blocks(self._staging.encode_block, events, times)
         for pending, by_partition in zip(blocks, results, strict=True):

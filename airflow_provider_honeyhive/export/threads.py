@@ -45,6 +45,8 @@ def run_in_threads(
             future.set_result(job())
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             future.set_exception(error)
+        finally:
+            del future  # else the error would keep itself
 
     threads = [
         threading.Thread(target=work, args=pair, name=f"honeyhive-reader-{number}", daemon=True)
@@ -61,6 +63,10 @@ def run_in_threads(
             if pending and is_stopped():
                 raise ExportStoppedError("the export was stopped; what is staged waits for a retry")
             on_wait()
+    except BaseException:
+        # An error keeps this frame, and with these it would keep itself: what readers held would wait for the collector.
+        futures, pending, done, future = [], set(), set(), None
+        raise
     finally:
         stop.set()
         until = time.monotonic() + GRACE_S

@@ -100,13 +100,19 @@ class ParquetFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:
             self.close()
-        # Else the sink is thrown away, and a footer would be wasted on it.
+        else:
+            self.discard()
 
     def close(self) -> None:
         """Write the footer."""
         self._sink.last = bytearray()
         self._writer.close()
         self.footer = footer_of(self._sink.last)
+        self.discard()
+
+    def discard(self) -> None:
+        """Let go of the sink: pyarrow holds what it writes to, and Python sees no circle that goes through it."""
+        self._sink.let_go()
 
     @property
     def is_full(self) -> bool:
@@ -142,9 +148,14 @@ class _Counted:
         self.size = 0
         self.last: bytearray | None = None
 
+    def let_go(self) -> None:
+        self._sink, self.last = None, None
+
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
-        self._sink.write(bytes(data))
+        # What pyarrow still writes when it is thrown away goes nowhere.
+        if self._sink is not None:
+            self._sink.write(bytes(data))
         if self.last is not None:
             self.last += data
         self.size += size

@@ -161,7 +161,9 @@ def test_what_is_read_again_gets_no_name_of_what_was_thrown_away(sandbox_with, c
         return create(self, name, **more)
 
     monkeypatch.setattr(LocalStore, "create", created)
-    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", SMALLER_PARTS)
+    # By one reader, so that files have ended by then.
+    options = ExportOptions(max_file_size=50_000, page_size=200, concurrency=1)
+    manifest = export_events(client_of(sandbox), DEMO, tmp_path / "out", options)
     assert manifest.event_count == 1_002
     assert len(names) > len(manifest.files)
     assert len(set(names)) == len(names)
