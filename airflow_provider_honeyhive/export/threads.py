@@ -64,7 +64,7 @@ def run_in_threads(
                 raise ExportStoppedError("the export was stopped; what is staged waits for a retry")
             on_wait()
     except BaseException:
-        # An error keeps this frame, and with these it would keep itself: what readers held would wait for the collector.
+        # An error keeps this frame, and by these itself: what readers held would wait for the collector.
         futures, pending, done, future = [], set(), set(), None
         raise
     finally:
