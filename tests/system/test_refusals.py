@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Behaviour, Fault, Sandbox
 
 from .conftest import DAY, DAY_END, KEY, WAYS
@@ -156,7 +157,8 @@ def test_a_success_after_a_failure_leaves_no_litter(serve, connect, output):
     assert run.state == "success"
     assert len(run.retried) == 1
     assert sorted(ids_in(output)) == sorted(sandbox.event_ids(DAY, DAY_END))
-    assert len(list(output.iterdir())) == 2
+    parts = {part.path for part in Manifest.read(output).files}
+    assert {path.name for path in output.iterdir()} == {"_manifest.json", *parts}
 
 
 @pytest.mark.parametrize(("generation", "said"), [("older", "401"), ("today", "HTTP 404: check the API key")])
