@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,6 +23,7 @@ from tests.unit.formats.test_columns import usual_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from airflow_provider_honeyhive.events.raw import RawEvent
 
@@ -62,7 +66,8 @@ written = st.builds(lambda value: json.dumps(value, ensure_ascii=False, separato
 usual_ids = st.builds(lambda number: b'"%08d"' % number, st.integers(0, 99_999_999))
 columns_of_texts = st.one_of(
     st.lists(odd_texts | written, min_size=1, max_size=6),
-    st.lists(usual_ids | st.sampled_from([b"null", b""]), min_size=1, max_size=6),
+    # More than eight, which is how many share a byte of those that say what is null.
+    st.lists(usual_ids | st.sampled_from([b"null", b""]), min_size=1, max_size=20),
     st.builds(lambda text, count: [text] * count, odd_texts, st.integers(1, 5)),
 )
 
@@ -122,3 +127,24 @@ def test_a_name_that_is_no_utf8_is_kept() -> None:
     batch, _ = parquet.to_record_batch([*usual_events(40), odd])
 
     assert list(parquet.to_events(batch))[40] == odd
+
+
+#: A text, a time, a number and a list that need decoding, and fields that are null or not there.
+EVENTS = [
+    b'{"event_id":"\\u0041","start_time":1772409600000,"duration":1.5,"children_ids":["b",null]}',
+    b'{"event_id":"b","start_time":null,"duration":null,"children_ids":null,"parent_id":"a"}',
+    b'{"event_id":"c","children_ids":[],"inputs":{"a":1},"outputs":null}',
+]
+
+
+def test_a_file_is_written_without_pandas_which_takes_long_to_import(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text('__version__ = "99"')
+    script = f"""
+import io, sys
+from airflow_provider_honeyhive.formats.parquet import ParquetFile, to_record_batch
+with ParquetFile(io.BytesIO(), "zstd", {{"key": "value"}}) as file:
+    file.write([to_record_batch({EVENTS!r})[0]])
+assert "pandas" not in sys.modules
+"""
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": path})
