@@ -170,7 +170,7 @@ class Destination:
         self.store.put(f"{self.staging}/{record}", self._commit.to_json())
         # The one object gets its name after the manifest: until then all tries may still lose.
         names = [(present, f"{self.staging}/{source}" if is_object else final) for present, final in finals.items()]
-        at_once = 1 if self.store.reads_cheaply else min(COPIES_AT_ONCE, len(names))
+        at_once = min(COPIES_AT_ONCE, len(names))
         if at_once <= 1:
             for pair in names:
                 self.store.copy(*pair)
