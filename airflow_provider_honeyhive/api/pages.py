@@ -146,7 +146,7 @@ def _decode_strictly(body: bytes | memoryview, limit: int) -> Page:
         if texts[-1] is None:
             texts = texts[: texts.index(None)]
     heads = [strict_head_decoder.decode(text) for text in texts]
-    raws: list[RawEvent] = [memoryview(text) for text in texts]
+    raws: list[RawEvent] = list(texts)
     if _has_line_breaks(body):
         raws = [on_one_line(raw) for raw in raws]
     return _page(raws, heads, (envelope.totalEvents, envelope.count), len(body), limit)

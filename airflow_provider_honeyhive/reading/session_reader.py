@@ -21,6 +21,7 @@ from airflow_provider_honeyhive.reading.unordered import goes_on_after
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_honeyhive.events.raw import RawEvent
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
@@ -174,7 +175,7 @@ class SessionReader:
         return ReadAgainError(reason, IncompleteExportError(None, count, reason))
 
 
-def _check_sessions(raw_events: list[bytes | memoryview], root: Root) -> None:
+def _check_sessions(raw_events: list[RawEvent], root: Root) -> None:
     if any(head_of(raw).session_id != root.session_id for raw in raw_events):
         raise HoneyHiveResponseError(
             "the server sends events of other sessions than the one asked for: it does not keep to the filter on "

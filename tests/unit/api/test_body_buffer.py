@@ -68,7 +68,7 @@ def test_an_event_stays_as_it_was_whatever_its_reader_asks_for_next(sandbox_with
     event = page.raw_events[50]
     del page
     assert len(client.fetch_page(DEMO, page=3, limit=100)) == 100
-    assert event == before[50]
+    assert bytes(event) == before[50]
 
 
 def test_memory_is_kept_for_the_same_thread_and_only_where_it_is_little():
