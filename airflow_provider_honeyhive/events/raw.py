@@ -88,8 +88,8 @@ def joined(pairs: list[tuple[str, bytes]]) -> bytes:
     return b"{" + b",".join(quoted(name) + b":" + text for name, text in pairs) + b"}"
 
 
-#: The bytes of one event. What is no ``bytes`` keeps the whole answer in memory; Python's garbage collector, unlike with
-#: a ``memoryview``, has nothing to look at.
+#: The bytes of one event. What is no ``bytes`` keeps the whole answer in memory; unlike with a ``memoryview``, Python's
+#: garbage collector has nothing to look at.
 RawEvent: TypeAlias = bytes | msgspec.Raw
 
 _STRING_OR_NO_SPACE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^ \t\r\n"]++', re.DOTALL)
