@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -26,15 +24,17 @@ from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction, processor_pool
 from airflow_provider_honeyhive.export.file_kinds import sort_out
+from airflow_provider_honeyhive.export.fingerprint import fingerprint
 from airflow_provider_honeyhive.export.lengths import check_lengths
 from airflow_provider_honeyhive.export.open_file import FileKind
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
+from airflow_provider_honeyhive.export.published_log import log_published
 from airflow_provider_honeyhive.export.shards import is_shards_folder
-from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published, tell_replaced
+from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published
 from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
-from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS_OF
+from airflow_provider_honeyhive.formats.columns import COLUMNS_OF
 from airflow_provider_honeyhive.formats.content_index import records_of
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant, serializer
 from airflow_provider_honeyhive.formats.text import frame
@@ -164,27 +164,8 @@ class _Export:
         self._sending = Semaphore(SENDERS)
 
     def fingerprint(self) -> str:
-        """Return a short digest of all that decides which events are read, by whom."""
-        window = self._request.window
-        facts = {
-            "project": self._request.project,
-            # To the microsecond, as earlier releases wrote it: a retry after an upgrade goes on from what they staged.
-            **dict(zip(("start_time", "end_time"), _bounds(window), strict=True)),
-            # The endpoint is found out on the way, and not always the same one.
-            "request": self._request_facts.model_dump(exclude={"endpoint", "include_content"}),
-        }
-        owner = self._airflow.model_dump(exclude={"try_number"}) if self._airflow else None
-        layout = [self._layout.file_format, self._layout.compression, self._layout.object_name]
-        # Staged lines of CSV have these columns; those of a version with others must not be joined to them.
-        layout += COLUMN_NAMES if self._layout.file_format == "csv" else ()
-        # What is staged has no index otherwise.
-        layout += ["indexed"] if self._options.lookback_windows else []
-        # What earlier releases have staged is no file as it is published.
-        layout += ["staged as files"]
-        # What is staged with content must not be joined; with it, nothing has changed for earlier versions.
-        layout += [] if self._request.include_content else ["without content"]
-        text = json.dumps([facts, owner, layout, self._options.partition_by], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Return what tells this export's staged files from those of other exports."""
+        return fingerprint(self._request, self._request_facts, self._layout, self._options, self._airflow)
 
     def to(self, destination: Destination) -> Manifest:
         """Run the export."""
@@ -197,35 +178,8 @@ class _Export:
             manifest = self._publish(destination)
         except ExportWouldShrinkError as error:
             return keep_published(destination, error, options.on_shrink)
-        self._tell(manifest, destination)
+        log_published(manifest, self._progress.summary(), destination.manifest_url)
         return manifest
-
-    def _tell(self, manifest: Manifest, destination: Destination) -> None:
-        """Log what was published, and what is odd about it."""
-        log.info(
-            "Published %s; files on disk: %d, %.1f MB; manifest: %s",
-            self._progress.summary(),
-            len(manifest.files),
-            manifest.size_bytes / 1e6,
-            destination.manifest_url,
-        )
-        tell_replaced(manifest.replaced)
-        if manifest.repeated_ids:
-            log.warning(
-                "%s events have an event_id that another event in these files has: the server holds several rows of it",
-                f"{manifest.repeated_ids:,}",
-            )
-        if manifest.events_without_time:
-            log.warning(
-                "%s of the events have no start_time that can be read: they are in the files (partition NULL)",
-                f"{manifest.events_without_time:,}",
-            )
-        if manifest.lookback is not None:
-            log.info(
-                "Corrections of earlier exports: %d events came late, %d changed",
-                manifest.lookback.late_count,
-                manifest.lookback.changed_count,
-            )
 
     def _publish(self, destination: Destination) -> Manifest:
         """Read, and publish what was read; nothing is left of it after a failure but what a retry goes on from."""
@@ -375,13 +329,6 @@ class _Export:
             index=published.index,
             replaced=self._replaced,
         )
-
-
-def _bounds(window: Window | None) -> tuple[str | None, str | None]:
-    if window is None:
-        return None, None
-    start, end = (time.replace(tzinfo=None).isoformat(timespec="microseconds") for time in (window.start, window.end))
-    return f"{start}Z", f"{end}Z"
 
 
 def _check_can_look_back(folder: Any, request: ExportRequest, options: ExportOptions, exports_folder: Any) -> None:
