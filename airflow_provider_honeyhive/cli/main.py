@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_honeyhive import __version__
+from airflow_provider_honeyhive.cli.collector import without_collector
 from airflow_provider_honeyhive.cli.terminal import (
     INTERRUPTED,
     MEANINGS,
@@ -104,7 +105,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         if command in (None, name):
-            module = import_module(module_name)
+            with without_collector():
+                module = import_module(module_name)
             one.epilog = module.EPILOG.format(codes=codes)
             module.add_arguments(one)
             one.set_defaults(run=module.run)

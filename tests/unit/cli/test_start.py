@@ -18,6 +18,29 @@ assert main(json.loads(sys.argv[1])) == 0
 print(json.dumps(sorted(sys.modules)))
 """
 
+#: Runs the command as ``python -m`` does, and notes in which modules' import Python's garbage collector runs; None: in
+#: none.
+WATCH = """
+import gc, json, runpy, sys
+seen = set()
+
+def note(phase, info):
+    frame = sys._getframe(1)
+    while frame and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    seen.add(frame and frame.f_globals["__name__"])
+
+gc.callbacks.append(note)
+gc.set_threshold(50)
+sys.argv = ["", *json.loads(sys.argv[1])]
+try:
+    runpy.run_module("airflow_provider_honeyhive", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert not end.code, end
+gc.callbacks.remove(note)
+print(json.dumps({"importing": sorted(map(str, seen)), "is_enabled": gc.isenabled(), "frozen": gc.get_freeze_count()}))
+"""
+
 #: What a small export to a local folder does not need, and why it would be there.
 NOT_NEEDED = {
     "asyncio": "only object stores run anything in it",
@@ -42,14 +65,30 @@ NOT_NEEDED = {
 }
 
 
-def test_a_small_export_to_a_local_folder_imports_nothing_that_it_does_not_need(sandbox_with, tmp_path, monkeypatch):
+@pytest.fixture
+def small_export(sandbox_with, tmp_path, monkeypatch):
+    """The command line of an export of ten events to a local folder."""
     sandbox = sandbox_with(**{**GENERATED, "count": 10})
     monkeypatch.setenv("HH_API_URL", sandbox.url)
     monkeypatch.setenv("HH_API_KEY", KEY)
-    command = ["export", "--project", "demo", "--start", "2026-11-22", "--end", "2026-11-23", "--quiet"]
-    loaded = set(json.loads(last_line_of(RUN, json.dumps([*command, "--output", str(tmp_path / "out")]))))
+    window = ["--start", "2026-11-22", "--end", "2026-11-23"]
+    return ["export", "--project", "demo", *window, "--quiet", "--output", str(tmp_path / "out")]
+
+
+def test_a_small_export_to_a_local_folder_imports_nothing_that_it_does_not_need(small_export):
+    loaded = set(json.loads(last_line_of(RUN, json.dumps(small_export))))
     assert "airflow_provider_honeyhive.export.exporter" in loaded
     assert not loaded & NOT_NEEDED.keys()
+
+
+def test_the_garbage_collector_runs_in_an_export_but_not_while_it_imports(small_export):
+    seen = json.loads(last_line_of(WATCH, json.dumps(small_export)))
+    assert "None" in seen["importing"], "it does not run at all"
+    # What imports the others, and some of the standard library.
+    others = {name.partition(".")[0] for name in seen["importing"] if not name.endswith("cli.collector")}
+    assert not others & {"airflow_provider_honeyhive", "pydantic", "requests", "urllib3", "msgspec"}
+    assert seen["is_enabled"]
+    assert seen["frozen"] > 10_000, "what was imported is searched again and again"
 
 
 @pytest.mark.parametrize(("given", "kept"), [(None, "__all__"), ("some-plugin", "some-plugin")])
