@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from airflow_provider_honeyhive.export.recovery import Current, finish, manifest_of, read_commits
-from airflow_provider_honeyhive.export.shards import is_shard_file, is_shards_folder, remove_shards
-from airflow_provider_honeyhive.models.layout import is_staged, is_staging
+from airflow_provider_honeyhive.export.shards import is_shard_file, remove_shards
+from airflow_provider_honeyhive.models.layout import is_shards_folder, is_staged, is_staging
 from airflow_provider_honeyhive.storage.local import is_temporary
 from airflow_provider_honeyhive.storage.paths import open_store
 

@@ -26,11 +26,11 @@ from airflow_provider_honeyhive.export.claim import check_above
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.recovery import recover
-from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, locate_shard, read_plan, remove_shards
+from airflow_provider_honeyhive.export.shards import locate_shard, read_plan, remove_shards
 from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published, tell_replaced
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, Layout, choose_layout
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, SHARDS_PREFIX, Layout, choose_layout
 from airflow_provider_honeyhive.models.options import FAIL, WARN
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window, format_time, parse_time

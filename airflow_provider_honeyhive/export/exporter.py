@@ -30,7 +30,6 @@ from airflow_provider_honeyhive.export.open_file import FileKind
 from airflow_provider_honeyhive.export.progress import Progress
 from airflow_provider_honeyhive.export.publish import publish
 from airflow_provider_honeyhive.export.published_log import log_published
-from airflow_provider_honeyhive.export.shards import is_shards_folder
 from airflow_provider_honeyhive.export.shrink_check import check_shrink, keep_published
 from airflow_provider_honeyhive.export.staging import Staging
 from airflow_provider_honeyhive.export.unmatched import tell_unmatched
@@ -40,7 +39,7 @@ from airflow_provider_honeyhive.formats.encoder import BlockEncoder, is_instant,
 from airflow_provider_honeyhive.formats.text import frame
 from airflow_provider_honeyhive.manifest import PLAIN_SCHEMA_VERSION, SCHEMA_VERSION, Manifest
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts, ProjectName, ReplacedFacts, RequestFacts
-from airflow_provider_honeyhive.models.layout import Layout, choose_layout
+from airflow_provider_honeyhive.models.layout import Layout, choose_layout, is_shards_folder
 from airflow_provider_honeyhive.models.options import ExportOptions, check_lookback, check_partitions
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats

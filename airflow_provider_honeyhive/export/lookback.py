@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.export.catalog import Export, find_exports
 from airflow_provider_honeyhive.export.claim import asked_alike, same_project
-from airflow_provider_honeyhive.formats.content_index import (
-    ExportedContent,
-    index_problems,
-    packed_records,
-)
+from airflow_provider_honeyhive.formats.content_index import index_problems, packed_records
+from airflow_provider_honeyhive.formats.exported_content import ExportedContent
 from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, INDEX_PARTITION, REASON_KEY
 from airflow_provider_honeyhive.models.window import Window, format_time, from_micros, parse_time, to_micros

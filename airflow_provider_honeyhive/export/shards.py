@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, is_data_folder, is_part, is_staged, is_staging
+from airflow_provider_honeyhive.models.layout import (
+    MANIFEST_NAME,
+    SHARDS_PREFIX,
+    is_data_folder,
+    is_part,
+    is_shards_folder,
+    is_staged,
+    is_staging,
+)
 from airflow_provider_honeyhive.models.stored import Count, Instant, StoredFile
 from airflow_provider_honeyhive.storage.lease import lease_name
 from airflow_provider_honeyhive.storage.local import is_temporary
@@ -30,12 +38,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-SHARDS_PREFIX = "_shards-"
-
 #: By how much the clocks of two workers may differ.
 CLOCKS_APART = timedelta(days=1)
 
-_FOLDER = re.compile(rf"{SHARDS_PREFIX}[0-9a-f]{{16}}")
 _SHARD = re.compile(r"[0-9TZ_]+-[0-9TZ_]+")
 _PLAN = "plan.json"
 
@@ -70,11 +75,6 @@ def shards_folder(request: ExportRequest, api_host: str, owner: Iterable[str | N
         *owner,
     ]
     return SHARDS_PREFIX + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def is_shards_folder(name: str) -> bool:
-    """Return whether a name is one that :func:`shards_folder` gives."""
-    return _FOLDER.fullmatch(name) is not None
 
 
 def shard_name(window: Window) -> str:

@@ -15,8 +15,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-import zstandard
-
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -43,6 +41,8 @@ def _gzip(data: bytes) -> bytes:
 
 
 def _zstd(data: bytes) -> bytes:
+    import zstandard  # noqa: PLC0415 - here, as below, because only zstd needs it
+
     # One for each block: a compressor must not be used by two threads.
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
 
@@ -89,6 +89,8 @@ class _Readable:
 
 def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompress one zstd frame after the other."""
+    import zstandard  # noqa: PLC0415
+
     reader = zstandard.ZstdDecompressor().stream_reader(_Readable(chunks), read_across_frames=True)  # type: ignore[arg-type]
     while piece := reader.read(PIECE_BYTES):
         yield piece

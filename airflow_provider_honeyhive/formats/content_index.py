@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
-import threading
-from contextlib import closing
 from decimal import Decimal
 from hashlib import blake2b, sha256
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airflow_provider_honeyhive.events.scan import decode_json, member_spans, text_of
-from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.stored import Count, FileName, Sha256, StoredModel
 
 if TYPE_CHECKING:
@@ -116,77 +111,9 @@ def packed_records(records: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(_RECORD.pack(*record) for record in records)
 
 
-class ExportedContent:
-    """The newest record of each event that earlier runs have written, as a context manager.
-
-    In a temporary file of SQLite, which goes when it is closed; in memory is only a small part of it. May be shared by
-    threads.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        with temporary_space():
-            # The empty name stands for a file that nobody else sees.
-            self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = OFF")
-            self._db.execute("CREATE TABLE exported (identity BLOB, content BLOB)")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
-
-    def add(self, chunks: Iterable[bytes], index: IndexFile, where: str) -> None:
-        """Take the records of one export. Of an event that several have, the last one added counts.
-
-        :param chunks: bytes of its index.
-        :param index: what its manifest says of it.
-        :param where: the index, for messages.
-        :raises DestinationError: they are not what the manifest says, or there is no room for them.
-        """
-        try:
-            with temporary_space():
-                self._db.execute("BEGIN")
-                self._db.executemany("INSERT INTO exported VALUES (?, ?)", read_index(chunks, index))
-                self._db.execute("COMMIT")
-        except ValueError:
-            raise DestinationError(
-                "clear the task that exported a damaged index, or set lookback_windows=0",
-                f"{where} is not what its manifest says, so what came late or changed cannot be told",
-            ) from None
-
-    def finish(self) -> None:
-        """Make it ready to be asked; to be called when all is added."""
-        with temporary_space():
-            self._db.execute("CREATE INDEX by_identity ON exported (identity)")
-
-    def contents_of(self, records: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield for each record what it says of the content, and what the newest one of the same event says.
-
-        :param records: of :func:`records_of`; the second is None for an event that was not exported.
-        """
-        query = "SELECT content FROM exported WHERE identity = ? ORDER BY rowid DESC LIMIT 1"
-        with temporary_space(), self._lock, closing(self._db.cursor()) as cursor:
-            found = [
-                (content, cursor.execute(query, (identity,)).fetchone())
-                for identity, content in _RECORD.iter_unpack(records)
-            ]
-        for content, row in found:
-            yield content, None if row is None else row[0]
-
-    def identities_in(self, records: bytes) -> list[bytes]:
-        """Return the identities of those records whose events were exported.
-
-        :param records: of :func:`records_of`.
-        """
-        query = "SELECT 1 FROM exported WHERE identity = ? LIMIT 1"
-        with temporary_space(), self._lock, closing(self._db.cursor()) as cursor:
-            return [
-                identity
-                for identity, _ in _RECORD.iter_unpack(records)
-                if cursor.execute(query, (identity,)).fetchone() is not None
-            ]
+def unpacked_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the identity and the content hash of each of some whole records, as :func:`packed_records` joins them."""
+    return _RECORD.iter_unpack(data)
 
 
 def read_index(chunks: Iterable[bytes], index: IndexFile) -> Iterator[tuple[bytes, bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def temporary_space() -> Iterator[None]:
+def temporary_space(*kinds: type[Exception]) -> Iterator[None]:
     """Say what to do where the machine has no room for a temporary file.
 
+    :param kinds: of errors that say so, beside those of the system.
     :raises DestinationError: one could not be made, written or read.
     """
+    failures: tuple[type[Exception], ...] = (OSError, *kinds)
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except failures as error:
         reason = getattr(error, "strerror", None) or error
         raise DestinationError(
             f"cannot use a temporary file: free space there, or let TMPDIR name a folder that has some: {reason}"

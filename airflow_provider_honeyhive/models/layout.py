@@ -55,6 +55,9 @@ INDEX_PARTITION = "_index"
 
 STAGING_PREFIX = "_staging-"
 
+#: Begins the name of the folder of an export's shards.
+SHARDS_PREFIX = "_shards-"
+
 #: Stands in the name of a staging folder for the manifest that was claimed where there was none.
 NO_MANIFEST = "0" * 8
 
@@ -80,6 +83,9 @@ _STAGED_NAME = re.compile(
 )
 
 
+_SHARDS_NAME = re.compile(rf"{SHARDS_PREFIX}[0-9a-f]{{16}}")
+
+
 def is_part(name: str) -> bool:
     """Return whether a name is one that exports give to data files in a folder, whatever their format."""
     return _PART_NAME.fullmatch(name) is not None
@@ -93,6 +99,11 @@ def is_data_folder(name: str) -> bool:
 def is_staging(name: str) -> bool:
     """Return whether a name is one that exports give to staging folders, whoever made it."""
     return _STAGING_NAME.fullmatch(name) is not None
+
+
+def is_shards_folder(name: str) -> bool:
+    """Return whether a name is one of a folder for the shards of an export."""
+    return _SHARDS_NAME.fullmatch(name) is not None
 
 
 def is_staged(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.layout import is_shards_folder
 from airflow_provider_honeyhive.models.output_path import WINDOW_PLACEHOLDERS, OutputPath
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tasks.arguments import check_absolute, is_literal, storage_path
@@ -93,11 +94,6 @@ def fill_output_path(task: TaskWithPath, project: str | None, window: Window | N
 
 def _is_filled(path: str) -> bool:
     """Return whether a path is that of a part: the split has filled it for the whole window; no brace is special."""
-    if "/_shards-" not in path:
-        return False
-    # Here, because few need it when a DAG is parsed.
-    from airflow_provider_honeyhive.export.shards import is_shards_folder  # noqa: PLC0415
-
     return any(map(is_shards_folder, path.split("/")))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import AirflowSkipException
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.layout import is_shards_folder
 
 if TYPE_CHECKING:
     from airflow_provider_honeyhive._compat import Context
@@ -35,8 +36,6 @@ def check_no_shard(when_empty: str, output_path: Any) -> None:
     :param output_path: of the export, rendered.
     :raises InvalidArgumentError: it is that of a part.
     """
-    from airflow_provider_honeyhive.export.shards import is_shards_folder  # noqa: PLC0415
-
     if when_empty == SKIP and any(map(is_shards_folder, str(output_path).split("/"))):
         raise InvalidArgumentError("when_empty", when_empty, "not for a part of an export: give it to the combination")
 

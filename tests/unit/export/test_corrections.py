@@ -16,13 +16,13 @@ from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.formats.content_index import (
     RECORD_BYTES,
-    ExportedContent,
     IndexFile,
     count_records,
     records_of,
 )
 from airflow_provider_honeyhive.formats.datafile import PartFile
 from airflow_provider_honeyhive.formats.encoder import BlockEncoder
+from airflow_provider_honeyhive.formats.exported_content import ExportedContent
 from airflow_provider_honeyhive.formats.text import Frame
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION, Layout
 from airflow_provider_honeyhive.reading.cursor import Batch, Cursor

@@ -25,10 +25,10 @@ from airflow_provider_honeyhive.export import combine, exporter
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.recovery import COMMIT_PREFIX, Commit
-from airflow_provider_honeyhive.export.shards import SHARDS_PREFIX, shard_name, shards_folder, write_plan
+from airflow_provider_honeyhive.export.shards import shard_name, shards_folder, write_plan
 from airflow_provider_honeyhive.manifest import Manifest, find_problems
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX
+from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, SHARDS_PREFIX
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.storage import lease, object_store
 from tests.unit.property_settings import thoroughly

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import sqlite3
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -13,12 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_honeyhive.exceptions import DestinationTakenError, ExportWouldShrinkError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    DestinationTakenError,
+    ExportWouldShrinkError,
+    InvalidArgumentError,
+)
 from airflow_provider_honeyhive.export import exporter as exporter_module
 from airflow_provider_honeyhive.export import lookback as lookback_module
 from airflow_provider_honeyhive.export.combine import combine_exports
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.formats.content_index import ExportedContent
+from airflow_provider_honeyhive.formats.exported_content import ExportedContent
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -89,6 +95,25 @@ def test_fewer_events_without_a_missing_id_are_refused_too(sandbox, client, tmp_
     sandbox.add([at_hour(5, "twice")])
     assert first.event_count == COUNT + 2
     assert_refused(tmp_path, COUNT + 2, COUNT + 1, 0, run=lambda: export(client, tmp_path))
+
+
+def test_where_a_temporary_file_has_no_room_to_compare_exports_nothing_is_replaced(
+    sandbox, client, tmp_path, monkeypatch
+):
+    export(client, tmp_path / "out")
+    before = tree(tmp_path)
+    sandbox.delete(["event-3"])
+    connect = sqlite3.connect
+
+    def connect_to_full(*args: Any, **how: Any) -> sqlite3.Connection:
+        database = connect(*args, **how)
+        database.execute("PRAGMA max_page_count = 1")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_full)
+    with pytest.raises(DestinationError, match=r"^cannot use a temporary file: .*TMPDIR.*full"):
+        export(client, tmp_path / "out", on_shrink="replace")
+    assert {name: data for name, data in tree(tmp_path).items() if "_staging-" not in name} == before
 
 
 @pytest.mark.parametrize("odd", [None, "", 5.5, ["list"]], ids=repr)

@@ -12,11 +12,11 @@ import pytest
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.content_index import (
     RECORD_BYTES,
-    ExportedContent,
     IndexFile,
     count_records,
     records_of,
 )
+from airflow_provider_honeyhive.formats.exported_content import ExportedContent
 from tests.unit.api.odd_bytes import ODD_EVENTS
 
 EVENT = b'{"event_id":"a","start_time":1,"metrics":{"x":1.5,"y":[1,2]},"feedback":{}}'

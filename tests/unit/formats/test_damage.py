@@ -20,8 +20,9 @@ from airflow_provider_honeyhive.display import MOST_LISTED
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.formats import datafile
-from airflow_provider_honeyhive.formats.content_index import ExportedContent, IndexFile
+from airflow_provider_honeyhive.formats.content_index import IndexFile
 from airflow_provider_honeyhive.formats.datafile import PartFile, problems_of
+from airflow_provider_honeyhive.formats.exported_content import ExportedContent
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import FORMATS
 from airflow_provider_honeyhive.models.options import ExportOptions
