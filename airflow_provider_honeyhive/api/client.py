@@ -7,9 +7,10 @@ what may pass then, as :mod:`.retries` says. Knows nothing of windows, seams and
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from airflow_provider_honeyhive.api.endpoints import Endpoint, candidates
 from airflow_provider_honeyhive.api.failures import is_missing_route, no_endpoint
@@ -213,8 +214,7 @@ class HoneyHiveClient:
             self.retries += 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     """A page, as it was asked for."""
 
     request: ExportRequest

@@ -6,9 +6,11 @@ and the vendor's own clients. Of the paths with a project's id only the pattern 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from airflow_provider_honeyhive.api.keys import CLASSIC, KeyKind
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
@@ -31,8 +33,7 @@ class DateRange(NamedTuple):
 AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One way to ask for events.
 
     :param name: what logs, errors and manifests call it.

@@ -5,15 +5,14 @@ Source: the vendor's page on API keys, and the changelogs of its clients (Python
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 #: Where HoneyHive's web interface shows keys that read, the id of a project, and the URL of its data plane.
 WHERE_KEYS_ARE = "HoneyHive: Settings → Project → API Keys"
 WHERE_IDS_ARE = f"{WHERE_KEYS_ARE} → Data Plane"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyKind:
+class KeyKind(Struct, frozen=True):
     """A kind of API key.
 
     :param name: what messages call it.

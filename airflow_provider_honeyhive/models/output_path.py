@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
@@ -41,8 +41,7 @@ _LONGEST_PROJECT = 120
 _EXAMPLE = Window.parse("2026-11-22", "2026-11-23")
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """Text as it is, and the placeholder behind it, if any."""
 
     text: str

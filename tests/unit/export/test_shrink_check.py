@@ -32,7 +32,7 @@ from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator
 
 from .test_combine import TASK, export_parts
-from .test_exporter import DAY, event_at, ids, tree
+from .test_exporter import DAY, event_at, ids, published, tree
 from .test_lookback import EVENTS, Exporter, change, event
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_where_a_temporary_file_has_no_room_to_compare_exports_nothing_is_replac
     monkeypatch.setattr(sqlite3, "connect", connect_to_full)
     with pytest.raises(DestinationError, match=r"^cannot use a temporary file: .*TMPDIR.*full"):
         export(client, tmp_path / "out", on_shrink="replace")
-    assert {name: data for name, data in tree(tmp_path).items() if "_staging-" not in name} == before
+    assert published(tmp_path) == before
 
 
 @pytest.mark.parametrize("odd", [None, "", 5.5, ["list"]], ids=repr)
