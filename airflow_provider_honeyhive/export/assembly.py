@@ -6,7 +6,6 @@ where it can do that: no byte travels twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
@@ -191,8 +190,7 @@ def _partition_key(file: ReadFile) -> tuple[bool, str]:
     return partition.startswith("_"), partition
 
 
-@dataclass(frozen=True, slots=True)
-class _Bytes:
+class _Bytes(msgspec.Struct, frozen=True):
     """A few bytes as a piece of a file."""
 
     data: bytes

@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.export.spool import Spool
@@ -39,8 +40,7 @@ ROW_GROUPS_IN_A_FILE = 4
 HELD_BACK_BYTES = 5 * 1024**2
 
 
-@dataclass(slots=True)
-class HeldFile:
+class HeldFile(Struct):
     """What has been read and waits on this machine: no try but this one knows of it.
 
     :param contents: the sum of its blocks.
@@ -66,8 +66,7 @@ def _at_once(job: Callable[[], None]) -> None:
     job()
 
 
-@dataclass(frozen=True, slots=True)
-class FileKind:
+class FileKind(Struct, frozen=True):
     """How the files of one export are written.
 
     :param place: where to.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from airflow_provider_honeyhive.models.window import format_time
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.models.request import ExportRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportResult:
+class ExportResult(Struct, frozen=True, kw_only=True):
     """What was read, and what became of it; never an event's content.
 
     :param api_host: host of the API.

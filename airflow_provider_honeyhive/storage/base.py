@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from airflow_provider_honeyhive.display import get_logger, place_of, shown
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
@@ -115,8 +114,7 @@ class Sink(Protocol):
         """Append ``data``."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPiece:
+class StoredPiece(NamedTuple):
     """A piece of a file that is in the store already, made by ``create(name, piece_of=...)``.
 
     :param name: of the piece.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.export.exporter import export_events

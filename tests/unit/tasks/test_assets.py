@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import Asset, AssetAlias, PartitionedAtRuntime
 from airflow.sdk.execution_time.context import OutletEventAccessors
+from msgspec.structs import replace
 
 from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.models.export_facts import LookbackFacts
