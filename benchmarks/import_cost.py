@@ -105,7 +105,8 @@ def _run(scratch: Path, program: str, *arguments: str, options: tuple[str, ...] 
 def _python(
     scratch: Path, program: str, *arguments: str, options: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    # Without bytecode, say, each measurement would compile our modules, too.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     environment |= {"AIRFLOW_HOME": str(scratch / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     return subprocess.run(  # noqa: S603 - programs from this file
         [sys.executable, *options, "-c", program, *arguments],
