@@ -32,6 +32,7 @@ from airflow_provider_honeyhive.models.stored import (
     StoredFile,
 )
 from airflow_provider_honeyhive.reading.cursor import Cursor
+from airflow_provider_honeyhive.reading.known_rows import KnownRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -141,7 +142,7 @@ class SliceCheckpoint(StagingModel, StoredFile):
         if cursor is None:
             return None
         facts = {one.name: getattr(cursor, one.name) for one in fields(Cursor)}
-        return Cursor(**{**facts, "known": set(cursor.known), "elsewhere": set(cursor.elsewhere)})
+        return Cursor(**{**facts, "known": KnownRows(cursor.known), "elsewhere": KnownRows(cursor.elsewhere)})
 
     def is_sound(self, number: int, folder: str) -> bool:
         """Return whether its parts fit each other, and the slice: each row of the files was taken, and inside.

@@ -11,6 +11,7 @@ import msgspec
 
 from airflow_provider_honeyhive.exceptions import IncompleteExportError
 from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
+from airflow_provider_honeyhive.reading.known_rows import KnownRows
 from airflow_provider_honeyhive.reading.rows import has_twins, row_keys
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Cursor:
     """
 
     upper: int | None
-    known: set[RowKey] = field(default_factory=set)
-    elsewhere: set[RowKey] = field(default_factory=set)
+    known: KnownRows = field(default_factory=KnownRows)
+    elsewhere: KnownRows = field(default_factory=KnownRows)
     expect_seam: bool = False
     unit: int = MILLISECOND_US
     any_order: bool = False
@@ -137,7 +138,7 @@ class SliceState:
 
     def finish(self) -> None:
         """Note that the slice has been read: no answer will show its rows again, but those without a time."""
-        self.cursor.known = set(self._own_untimed())
+        self.cursor.known = KnownRows(self._own_untimed())
         self.cursor.done = True
 
     # ------------------------------------------------------------------------------- what is left
@@ -217,15 +218,15 @@ class SliceState:
         taken: list[RowKey] = []
         keys = self.keys(page)
         with self._lock:
-            known = cursor.known
+            known, forms = cursor.known.to_add_to(keys)
             known_before = len(known)
             start, end = _between(self.start, self._end)
             # Above the cursor everything has been read; a server with coarse bounds shows it again. What lies
             # below was asked for before it was given away.
             lowest, highest = _between(self.low if self._narrowed else None, cursor.upper)
             # One pass with nothing called in it: this is run for each event there is.
-            for raw, key, time in zip(page.raw_events, keys, page.times, strict=True):
-                if key in known:
+            for raw, key, form, time in zip(page.raw_events, keys, forms, page.times, strict=True):
+                if form in known:
                     continue
                 if time is None:
                     if not self._untimed.is_first(key):
@@ -233,7 +234,7 @@ class SliceState:
                         continue
                 elif not lowest <= time <= highest:
                     continue
-                known.add(key)
+                known[form] = None
                 if time is None or start <= time < end:
                     raws.append(raw)
                     times.append(time)
@@ -253,7 +254,7 @@ class SliceState:
             self._left -= fresh
 
     def _position(self) -> Cursor:
-        return replace(self.cursor, known=set(self.cursor.known), elsewhere=set(self.cursor.elsewhere))
+        return replace(self.cursor, known=self.cursor.known.copy(), elsewhere=self.cursor.elsewhere.copy())
 
 
 def sort_newest_first(batch: Batch) -> Batch:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.models.window import FIRST_US, MILLISECOND_US, SECOND_US
 from airflow_provider_honeyhive.reading.cursor import ReadAgainError, SliceState, round_up
+from airflow_provider_honeyhive.reading.known_rows import KnownRows
 from airflow_provider_honeyhive.reading.unordered import FEW, UnorderedReader, goes_on_after
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class SliceReader:
         cursor.upper, cursor.expect_seam = upper, True
         times = sorted(times)
         keep = max(_next_second(upper), times[len(times) // 4])
-        cursor.known = {key for key in cursor.known if key[1] is None or key[1] <= keep}
+        cursor.known = KnownRows(key for key in cursor.known if key[1] is None or key[1] <= keep)
 
     def _again(self, reason: str, *, any_order: bool = False) -> ReadAgainError:
         self.cursor.any_order = self.cursor.any_order or any_order

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.api.pages import Page
     from airflow_provider_honeyhive.reading.cursor import Batch, SliceState
     from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
+    from airflow_provider_honeyhive.reading.rows import RowKey
 
 
 #: Passes in the same order that bring nothing new and show fewer different rows than places, before the rows are told
@@ -35,6 +36,35 @@ FEW = 8
 
 #: What some servers answer to a page number past the last page. No 404: that may mean the key, which is no end.
 _PAST_THE_END = (400, 422)
+
+
+class _Shown:
+    """Rows that the pages of a range have shown. Those that were taken of it are known, and need no room here.
+
+    :param state: takes the rows of the pages.
+    """
+
+    def __init__(self, state: SliceState) -> None:
+        self._state = state
+        self._before = state.cursor.known.copy()
+        #: Hashes of those that were known before, or that the slice does not take.
+        self._others: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._state.cursor.known) - len(self._before) + len(self._others)
+
+    def update(self, keys: list[RowKey]) -> None:
+        """Add rows of a page, of which the slice has taken what it takes."""
+        self._others.update(hash(key) for key, is_taken in zip(keys, self._taken(keys), strict=True) if not is_taken)
+
+    def issuperset(self, keys: list[RowKey]) -> bool:
+        """Return whether all of some rows have been shown."""
+        shown = zip(keys, self._taken(keys), strict=True)
+        return all(is_taken or hash(key) in self._others for key, is_taken in shown)
+
+    def _taken(self, keys: list[RowKey]) -> Iterator[bool]:
+        known, before = self._state.cursor.known.find(keys), self._before.find(keys)
+        return (is_known and not was_known for is_known, was_known in zip(known, before, strict=True))
 
 
 class UnorderedReader:
@@ -60,8 +90,7 @@ class UnorderedReader:
         :raises HoneyHiveRequestError: the server refuses page numbers that lie within the range.
         """
         state = self._state
-        # Hashes of keys: of all that is held for each row here, keys themselves would be the larger part.
-        seen: set[int] = set()
+        seen = _Shown(state)
         last_pass = array("q")
         same = 0
         for _ in range(MOST_PASSES):
@@ -71,10 +100,11 @@ class UnorderedReader:
             for page, again in self._pages(low, high, seen):
                 pages += 1
                 fresh = state.take(page, low)
-                hashes = self._hashes(page)
-                this_pass.extend(hashes[again:])
-                seen.update(hashes)
-                del page
+                keys = state.keys(page)
+                # Hashes, because keys themselves would take far more room.
+                this_pass.extend(map(hash, keys[again:]))
+                seen.update(keys)
+                del page, keys
                 if fresh:
                     yield fresh
                 del fresh
@@ -90,10 +120,10 @@ class UnorderedReader:
                 raise state.again("several events have the same id and time")
         if self._refusal is not None:
             rows = len(this_pass)
-            if not seen.issuperset(self._hashes(_around(self._fetcher, rows, low, high))):
+            if not seen.issuperset(state.keys(_around(self._fetcher, rows, low, high))):
                 raise self._refusal
 
-    def _pages(self, low: int | None, high: int | None, seen: set[int]) -> Iterator[tuple[Page, int]]:
+    def _pages(self, low: int | None, high: int | None, seen: _Shown) -> Iterator[tuple[Page, int]]:
         """Yield the pages of one pass, each with how many of its rows the page before has shown.
 
         The caller adds their rows to ``seen``.
@@ -114,7 +144,7 @@ class UnorderedReader:
                 limit = longest = self._fetcher.shrink(limit)
                 continue
             # So many rows, and nothing new: the last page again, or others in another order.
-            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(self._hashes(page))
+            is_known = number * limit == shown >= max(1, len(seen)) and seen.issuperset(self._state.keys(page))
             if not len(page) or (
                 is_known and (shown >= 2 * len(seen) or _has_ended(self._fetcher, shown, longest, low, high))
             ):
@@ -130,9 +160,6 @@ class UnorderedReader:
                 again, shown = shown - number * size, reached
                 yield page, again
             del page
-
-    def _hashes(self, page: Page) -> list[int]:
-        return list(map(hash, self._state.keys(page)))
 
     def halve(self) -> Iterator[Batch]:
         """Read the slice in any order.
