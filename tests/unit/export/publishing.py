@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -25,6 +28,7 @@ from .test_exporter import DAY, event_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
 
     from airflow_provider_honeyhive.export.checkpoint import Plan, StagedFile
     from airflow_provider_honeyhive.manifest import Manifest
@@ -47,6 +51,19 @@ NEIGHBOURS = {
 }
 #: And of an export of many files, where the model's own is one object.
 IN_THE_FOLDER = {MANIFEST_NAME: b"{}", "part-00000-000000000000.jsonl": b"part"}
+
+
+class Names:
+    """Ids and times that are the same wherever the same steps are taken: steps follow the names of files."""
+
+    def __init__(self) -> None:
+        self._numbers, self._seconds = count(), count()
+
+    def uuid4(self) -> UUID:
+        return UUID(bytes=hashlib.sha256(b"%d" % next(self._numbers)).digest()[:16])
+
+    def now(self, zone: tzinfo) -> datetime:
+        return datetime(2026, 11, 23, tzinfo=zone) + timedelta(seconds=next(self._seconds))
 
 
 @dataclass

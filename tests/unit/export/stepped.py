@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.storage import object_store
 from airflow_provider_honeyhive.storage.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     #: Told the name of a step, before it is taken; returns what the step is to raise once it is taken, if anything.
     Hook = Callable[[str], BaseException | None]
@@ -52,14 +53,20 @@ SteppedStore = stepped(LocalStore)
 
 @contextmanager
 def stepping(open_store: Callable[[Any], Any] = SteppedStore) -> Iterator[None]:
-    """Let all exports use stores that can be stopped, and put files together one after the other."""
+    """Let all exports use stores that can be stopped, and put files together and delete them one after the other."""
     with ExitStack() as stack:
         for module in ("claim", "combine", "exporter", "shards"):
             stack.enter_context(patch(f"{PACKAGE}.{module}.open_store", open_store))
         stack.enter_context(patch(f"{PACKAGE}.extract_window.cpu_count", lambda: 1))
+        # Of threads that delete side by side, the first one to come would take each step.
+        stack.enter_context(patch.object(object_store, "side_by_side", _one_after_the_other))
         # Nothing here outlives the machine.
         stack.enter_context(patch("os.fsync"))
         yield
+
+
+def _one_after_the_other(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    return [function(item) for item in items]
 
 
 class Died(BaseException):
