@@ -13,10 +13,10 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 
 from airflow_provider_honeyhive.models.stored import Count, Micros, StoredModel
 from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, MILLISECOND_US, SECOND_US
-from airflow_provider_honeyhive.reading.known_rows import PACKED_BYTES, KnownRows, pack, unpack
+from airflow_provider_honeyhive.reading.known_rows import PACKED_BYTES, KnownRows, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from airflow_provider_honeyhive.reading.rows import RowKey
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _CONTENT_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
-def _dump_keys(keys: Iterable[RowKey]) -> str:
+def _dump_keys(keys: KnownRows) -> str:
     # As a JSON text of its own, because ids may hold what JSON can escape but UTF-8 cannot say.
     packed = bytearray()
     others: list[list[Any]] = []
-    for form in map(pack, keys):
+    for form in keys.packed():
         if isinstance(form, bytes):
             packed += form
         else:
@@ -38,12 +38,12 @@ def _dump_keys(keys: Iterable[RowKey]) -> str:
 
 
 def _load_keys(value: Any) -> Any:
-    """Return the keys of rows, from a set that this process has made, or a text that is checked.
+    """Return the keys of rows, of a set that this process has made, or of a text, which is checked.
 
     :raises ValueError: they are none.
     """
     if isinstance(value, AbstractSet):
-        return value
+        return value if isinstance(value, KnownRows) else KnownRows(value)
     found = json.loads(value) if isinstance(value, str) else None
     if not isinstance(found, list):
         raise ValueError("allowed: a text with a list of keys")

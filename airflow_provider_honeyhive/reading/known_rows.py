@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from struct import Struct
+from struct import error as StructError  # noqa: N812
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,22 +23,25 @@ Form: TypeAlias = "bytes | RowKey"
 #: The one way to write a UUID that is packed: any other id stays as it is, so that no two are mistaken.
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-_ID_BYTES, _TIME_BYTES = 16, 8
+_ID_BYTES = 16
+
+_TIME = Struct(">q")
 
 #: Bytes of a packed row.
-PACKED_BYTES = _ID_BYTES + _TIME_BYTES
-
-_TIMES = range(-(2**63), 2**63)
+PACKED_BYTES = _ID_BYTES + _TIME.size
 
 
-def pack(key: RowKey) -> Form:
+def pack(key: Form) -> Form:
     """Return a UUID and a time as bytes, any other key as it is."""
-    if len(key) != 2:
+    if isinstance(key, bytes) or len(key) != 2:
         return key
     id_, time = key
-    if type(id_) is not str or type(time) is not int or not _UUID.fullmatch(id_) or time not in _TIMES:
+    if type(id_) is not str or type(time) is not int or not _UUID.fullmatch(id_):
         return key
-    return bytes.fromhex(id_.replace("-", "")) + time.to_bytes(_TIME_BYTES, "big", signed=True)
+    try:
+        return bytes.fromhex(id_.replace("-", "")) + _TIME.pack(time)
+    except StructError:  # no time of an event
+        return key
 
 
 def unpack(form: Form) -> RowKey:
@@ -45,7 +50,7 @@ def unpack(form: Form) -> RowKey:
         return form
     digits = form[:_ID_BYTES].hex()
     id_ = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    return id_, int.from_bytes(form[_ID_BYTES:], "big", signed=True)
+    return id_, *_TIME.unpack_from(form, _ID_BYTES)
 
 
 class KnownRows(AbstractSet[Any]):
@@ -69,11 +74,25 @@ class KnownRows(AbstractSet[Any]):
         return isinstance(key, tuple) and next(self.find([key]))
 
     def __iter__(self) -> Iterator[RowKey]:
-        # All at once, since another thread may be adding to what this is a copy of.
-        return map(unpack, list(self._forms)[: self._count])
+        return map(unpack, self._listed())
 
     def __len__(self) -> int:
         return len(self._forms) if self._count is None else self._count
+
+    def __sub__(self, other: AbstractSet[RowKey]) -> KnownRows:
+        rest = self.copy()
+        forms, others = rest.to_add_to(list(other))
+        for form in others:
+            forms.pop(form, None)
+        return rest
+
+    def packed(self) -> Iterator[Form]:
+        """Yield each row packed."""
+        return iter(self._listed()) if self._is_packed else map(pack, self._listed())
+
+    def _listed(self) -> list[Form]:
+        # All at once, since another thread may be adding to what this is a copy of.
+        return list(self._forms)[: self._count]
 
     def isdisjoint(self, other: Iterable[RowKey]) -> bool:
         """Return whether none of some other rows is among them."""
@@ -101,12 +120,12 @@ class KnownRows(AbstractSet[Any]):
         Valid until the next call.
         """
         if self._count is not None:
-            self._forms, self._count = dict.fromkeys(list(self._forms)[: self._count]), None
+            self._forms, self._count = dict.fromkeys(self._listed()), None
         if len(self._forms) > MOST_UNPACKED:
             self._pack()
         return self._forms, list(map(pack, keys)) if self._is_packed else keys
 
     def _pack(self) -> None:
         if not self._is_packed:
-            self._forms = {pack(form): None for form in self._forms if isinstance(form, tuple)}
+            self._forms = dict.fromkeys(map(pack, self._forms))
             self._is_packed = True

@@ -103,7 +103,8 @@ class UnorderedReader:
                 keys = state.keys(page)
                 # Hashes, because keys themselves would take far more room.
                 this_pass.extend(map(hash, keys[again:]))
-                seen.update(keys)
+                if fresh is None or len(fresh.keys) < len(keys):
+                    seen.update(keys)
                 del page, keys
                 if fresh:
                     yield fresh
