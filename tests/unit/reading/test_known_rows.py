@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from itertools import count
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -17,6 +18,7 @@ from airflow_provider_honeyhive.reading import known_rows
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher, ReadStats
 from airflow_provider_honeyhive.reading.known_rows import KnownRows
 from airflow_provider_honeyhive.reading.slice_reader import SliceReader
+from airflow_provider_honeyhive.reading.unordered import _Shown
 from tests.unit.model_server import ModelClient, Oddities
 from tests.unit.reading.test_slice_reader_properties import BASE, WINDOW
 
@@ -81,6 +83,20 @@ def test_a_checkpoint_takes_32_characters_for_a_row_with_a_uuid():
 def test_packed_rows_that_are_none_are_refused(text):
     with pytest.raises(ValueError, match=r"allowed|base64|padding"):
         _load_keys(text)
+
+
+def test_rows_that_a_range_has_shown_are_those_taken_of_it_those_known_before_and_those_of_nobody():
+    state = SimpleNamespace(cursor=SimpleNamespace(known=KnownRows([("before", 1), ("also before", 1)])))
+    shown = _Shown(state)  # type: ignore[arg-type]
+    assert len(shown) == 0
+    state.cursor.known.add(("taken", 1))
+    shown.update([("before", 1), ("taken", 1), ("of another slice", None)])
+    assert len(shown) == 3
+    assert shown.issuperset([("taken", 1), ("of another slice", None), ("before", 1)])
+    assert not shown.issuperset([("also before", 1)])
+    assert not shown.issuperset([("new", 1)])
+    shown.update([("before", 1), ("taken", 1), ("of another slice", None)])
+    assert len(shown) == 3
 
 
 @pytest.mark.parametrize("order", ["desc", "ties_random"])
