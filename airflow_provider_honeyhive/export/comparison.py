@@ -14,8 +14,8 @@ from airflow_provider_honeyhive.display import LONGEST_VALUE, get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.content_index import IndexFile, identity_of, read_index
 from airflow_provider_honeyhive.formats.datafile import PartDigest, event_ids
-from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

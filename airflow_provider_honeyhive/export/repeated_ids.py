@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Self
 
-from airflow_provider_honeyhive.formats.temporary import temporary_space
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable

@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from airflow_provider_honeyhive.formats.temporary import temporary_space
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

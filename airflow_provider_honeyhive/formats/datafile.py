@@ -14,9 +14,9 @@ from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.events.raw import Scalar, read_head
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.compression import DECOMPRESS
-from airflow_provider_honeyhive.formats.temporary import temporary_space
 from airflow_provider_honeyhive.models.stored import Count, FileName, Items, Sha256, StoredModel, TimeText
 from airflow_provider_honeyhive.models.window import FIRST_US, LAST_US, event_micros, format_time, from_micros
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.formats.content_index import IndexFile, read_index, unpacked_records
-from airflow_provider_honeyhive.formats.temporary import temporary_space
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,17 +14,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.azure_blocks import SIZE_MARK, Block, BlockFile, Receipt, extents_of
+from airflow_provider_honeyhive.storage.azure_blocks import SIZE_MARK, Block, BlockList, Receipt, extents_of
 from airflow_provider_honeyhive.storage.base import UPLOAD_BLOCK, GuardedSink, StoredPiece, check_small
 from airflow_provider_honeyhive.storage.joining import bytes_of, join_by_writing, side_by_side
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
-from airflow_provider_honeyhive.storage.uploads import Pending, SmallFirst
+from airflow_provider_honeyhive.storage.uploads import BlockFile, Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from airflow_provider_honeyhive.storage.base import Piece, Version
+    from airflow_provider_honeyhive.storage.uploads import Body
 
 #: Seconds between two looks at a copy that the store has only begun.
 COPY_POLL_S = 0.5
@@ -45,24 +46,32 @@ class AzureStore(ConditionalStore):
         for what, right in (("read", "read and list"), ("list", "list"), ("write", "write"), ("delete", "delete"))
     }
 
-    def _open(self, name: str, piece_of: str | None, block: int) -> SmallFirst | BlockFile:
+    def _open(self, name: str, piece_of: str | None, block: int) -> BlockFile:
         key = self._key(name)
         if piece_of is None:
-            return SmallFirst(
-                lambda: BlockFile(partial(self._stage, key), partial(self._commit, key), block),
-                lambda data: self._write(key, data),
-                block,
-            )
+            return self._block_file(key, partial(self._commit, key), partial(self._write_body, key), block)
         whole = self._key(piece_of)
 
         def complete(blocks: list[Block]) -> None:
             receipt = Receipt(whole, blocks)
             self._run(self._upload, key, receipt.dump(), overwrite=True, metadata=receipt.metadata)
 
-        return BlockFile(partial(self._stage, whole), complete, block)
+        return self._block_file(whole, complete, None, block)
 
-    def _stage(self, key: str, block_id: str, data: bytes) -> None:
-        self._run(self._on_blob, key, "stage_block", block_id, data, length=len(data))
+    def _block_file(
+        self,
+        key: str,
+        complete: Callable[[list[Block]], object],
+        put_small: Callable[[Body], object] | None,
+        block: int,
+    ) -> BlockFile:
+        return BlockFile(lambda: BlockList(partial(self._stage, key), complete), put_small, block)
+
+    def _stage(self, key: str, block_id: str, body: Body) -> None:
+        self._run(self._on_blob, key, "stage_block", block_id, body, length=body.size_bytes)
+
+    def _write_body(self, key: str, body: Body) -> None:
+        self._run(self._upload, key, body, length=body.size_bytes, overwrite=True)
 
     def _commit(self, key: str, blocks: Sequence[Block]) -> None:
         from azure.storage.blob import BlobBlock  # noqa: PLC0415 - only needed here
@@ -104,7 +113,7 @@ class AzureStore(ConditionalStore):
             if is_staged:
                 return [block for piece in some if isinstance(piece, StoredPiece) for block in receipts[piece].blocks]
             blocks: list[Block] = []
-            file = BlockFile(partial(self._stage, whole), blocks.extend, UPLOAD_BLOCK)
+            file = self._block_file(whole, blocks.extend, None, UPLOAD_BLOCK)
             sink = GuardedSink(file, self.url(target), self._remedy("write"))
             for piece in some:
                 for chunk in chunks_of(piece):
@@ -165,7 +174,7 @@ class AzureStore(ConditionalStore):
     def _write(self, key: str, data: bytes) -> None:
         self._run(self._upload, key, data, overwrite=True)
 
-    async def _upload(self, key: str, data: bytes, *, overwrite: bool, **options: Any) -> None:
+    async def _upload(self, key: str, data: bytes | Body, *, overwrite: bool, **options: Any) -> None:
         await self._on_blob(key, "upload_blob", data, overwrite=overwrite, **options)
 
     async def _read(self, key: str) -> tuple[bytes, Version]:

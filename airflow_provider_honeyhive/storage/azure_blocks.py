@@ -16,6 +16,8 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from airflow_provider_honeyhive.storage.uploads import Body
+
 #: Where the metadata of a receipt have the size of its piece.
 SIZE_MARK = "piece_size"
 #: What a block's name says of the file it was written for. All blocks of a blob need names of the same length, and
@@ -36,53 +38,26 @@ class Block:
     size_bytes: int
 
 
-class BlockFile:
-    """A file that goes out in blocks, and is what they are only in the end.
+class BlockList:
+    """An upload in blocks, whose names no other one has.
 
-    :param stage: sends a block.
+    :param stage: sends a block by its name.
     :param complete: is given all blocks in the end.
-    :param block: bytes of a block.
     """
 
-    def __init__(
-        self, stage: Callable[[str, bytes], object], complete: Callable[[list[Block]], object], block: int
-    ) -> None:
-        self.closed = False
+    def __init__(self, stage: Callable[[str, Body], object], complete: Callable[[list[Block]], object]) -> None:
         self._stage = stage
-        self._complete = complete
-        self._block = block
+        self.complete = complete
         self._writer = uuid.uuid4().hex[:_WRITER_DIGITS]
-        self._held = bytearray()
-        self._blocks: list[Block] = []
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Append ``data``."""
-        rest = memoryview(data)
-        while rest:
-            room = self._block - len(self._held)
-            self._held += rest[:room]
-            rest = rest[room:]
-            if len(self._held) == self._block:
-                self._send()
-
-    def _send(self) -> None:
-        if self.closed:
-            raise ValueError("the upload was aborted")
-        block = Block(f"{self._writer}{len(self._blocks):0{_NUMBER_DIGITS}}", len(self._held))
-        data, self._held = bytes(self._held), bytearray()
-        self._stage(block.id, data)
-        self._blocks.append(block)
-
-    def close(self) -> None:
-        """Complete it."""
-        if self._held:
-            self._send()
-        self._complete(self._blocks)
-        self.closed = True
+    def send(self, number: int, body: Body) -> Block:
+        """Send a block."""
+        block = Block(f"{self._writer}{number:0{_NUMBER_DIGITS}}", body.size_bytes)
+        self._stage(block.id, body)
+        return block
 
     def discard(self) -> None:
-        """Send no more; what was sent the store throws away by itself."""
-        self.closed = True
+        """Do nothing: what was sent the store throws away by itself."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE, StoredPi
 from airflow_provider_honeyhive.storage.joining import check_size, join_by_writing, side_by_side
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
 from airflow_provider_honeyhive.storage.s3_parts import MOST_PARTS, parts_of
+from airflow_provider_honeyhive.storage.uploads import BlockFile, Body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from airflow_provider_honeyhive.storage.base import Piece, Version
@@ -60,9 +61,14 @@ class S3Store(ConditionalStore):
         # Where all parts must have the same size, only files of whole blocks could be put together.
         self.joins = not getattr(fs, "fixed_upload_size", False)
 
-    def _open(self, name: str, piece_of: str | None, block: int) -> _S3File:
+    def _open(self, name: str, piece_of: str | None, block: int) -> BlockFile:
         key = self._key(name)
-        return _S3File(self._fs, key, lambda data: self._write(key, data), block)
+        bucket, path, _ = self._fs.split_path(key)
+
+        def put_small(body: Body) -> None:
+            _send(self._fs, "put_object", body, Bucket=bucket, Key=path)
+
+        return BlockFile(partial(_MultipartUpload, self._fs, key), put_small, block)
 
     def join(self, target: str, pieces: Sequence[Piece]) -> None:
         """Copy and upload the parts of a multipart upload, several at a time."""
@@ -93,11 +99,13 @@ class S3Store(ConditionalStore):
             if part.source is not None:
                 with self._failing("write", target):
                     return upload.copy(number, self._key(part.source.name), part.extents[0])
-            with carrying:
-                data = b"".join(chunk for extent in part.extents for chunk in self._bytes_of(extent))
-                check_size(len(data), sum(extent.size_bytes for extent in part.extents))
+            with carrying, Body() as body:
+                for extent in part.extents:
+                    for chunk in self._bytes_of(extent):
+                        body.append(memoryview(chunk))
+                check_size(body.size_bytes, sum(extent.size_bytes for extent in part.extents))
                 with self._failing("write", target):
-                    return upload.send(number, data)
+                    return upload.send(number, body)
 
         with self._underway(upload):
             sent = side_by_side(send, range(1, len(parts) + 1))
@@ -229,64 +237,6 @@ class _NoCopiesError(DestinationError):
     """The store does not know how to copy an object into an upload."""
 
 
-class _S3File:
-    """A file that goes out in one request where it is small, else in parts of one size.
-
-    The driver's own holds three copies of each part.
-
-    :param fs: the file system.
-    :param key: of the object.
-    :param put_small: writes all in one request.
-    :param block: bytes of a part.
-    """
-
-    def __init__(self, fs: Any, key: str, put_small: Callable[[bytes], Any], block: int) -> None:
-        self.closed = False
-        self._fs = fs
-        self._key = key
-        self._put_small = put_small
-        self._block = block
-        self._held = bytearray()
-        self._upload: _MultipartUpload | None = None
-        self._sent: list[dict[str, Any]] = []
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append ``data``."""
-        view = memoryview(data)
-        while view:
-            if self.closed:
-                raise ValueError("the upload was aborted")
-            room = self._block - len(self._held)
-            self._held += view[:room]
-            view = view[room:]
-            if len(self._held) == self._block:
-                self._send()
-
-    def _send(self) -> None:
-        if self._upload is None:
-            self._upload = _MultipartUpload(self._fs, self._key)
-        self._sent.append(self._upload.send(len(self._sent) + 1, self._held))
-        self._held = bytearray()
-
-    def close(self) -> None:
-        """Complete the upload."""
-        if self._upload is None:
-            self._put_small(bytes(self._held))
-        else:
-            if self._held:
-                self._send()
-            if self.closed:
-                raise ValueError("the upload was aborted")
-            self._upload.complete(self._sent)
-        self.closed = True
-
-    def discard(self) -> None:
-        """Abort the upload."""
-        self.closed = True
-        if self._upload is not None:
-            self._upload.discard()
-
-
 class _MultipartUpload:
     """An upload in parts, which the store keeps until it is completed or aborted.
 
@@ -316,9 +266,9 @@ class _MultipartUpload:
             raise
         return _part(number, answer["CopyPartResult"])
 
-    def send(self, number: int, data: bytes | bytearray) -> dict[str, Any]:
+    def send(self, number: int, body: Body) -> dict[str, Any]:
         """Upload a part, and return what completes the upload."""
-        return _part(number, self._fs.call_s3("upload_part", **self._where, PartNumber=number, Body=data))
+        return _part(number, _send(self._fs, "upload_part", body, **self._where, PartNumber=number))
 
     def complete(self, parts: list[dict[str, Any]]) -> None:
         """Let the object show, made of its parts in order."""
@@ -329,6 +279,27 @@ class _MultipartUpload:
         """Let the store throw the parts away."""
         self.closed = True
         self._fs.call_s3("abort_multipart_upload", **self._where)
+
+
+def _send(fs: Any, method: str, body: Body, **options: Any) -> dict[str, Any]:
+    """Call a method of S3 with a body, and let each attempt of the driver read it from its beginning."""
+    from fsspec.asyn import sync  # noqa: PLC0415 - only needed here
+    from s3fs.core import _error_wrapper  # noqa: PLC0415 - only needed here
+
+    async def send() -> dict[str, Any]:
+        await fs.set_session()
+        call = getattr(await fs.get_s3(options["Bucket"]), method)
+
+        async def attempt(**given: Any) -> Any:
+            body.seek(0)
+            return await call(**given)
+
+        given = fs._get_s3_method_kwargs(call, **options, Body=body)
+        answer: dict[str, Any] = await _error_wrapper(attempt, kwargs=given, retries=fs.retries)
+        return answer
+
+    result: dict[str, Any] = sync(fs.loop, send)
+    return result
 
 
 def _part(number: int, result: dict[str, Any]) -> dict[str, Any]:

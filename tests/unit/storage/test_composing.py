@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
-from airflow_provider_honeyhive.storage.azure_blocks import Block, BlockFile, Receipt, extents_of
+from airflow_provider_honeyhive.storage.azure_blocks import Block, BlockList, Receipt, extents_of
 from airflow_provider_honeyhive.storage.gcs import MOST_COMPOSED, _groups
-from airflow_provider_honeyhive.storage.uploads import SmallFirst
+from airflow_provider_honeyhive.storage.uploads import BlockFile, Body, SmallFirst
 
 
 @pytest.mark.parametrize(
@@ -30,26 +30,90 @@ def test_no_more_is_composed_than_leaves_few_enough():
     assert [len(group) for group in groups] == [9] + [1] * 31
 
 
-def test_a_block_file_sends_whole_blocks_of_names_of_one_length():
-    sent: dict[str, bytes] = {}
-    made: list[Block] = []
-    file = BlockFile(sent.__setitem__, made.extend, 10)
-    for data in (b"a" * 3, b"b" * 25, b"", b"c" * 12, b"d"):
+class Upload:
+    """Keeps what is sent, and what it was made of in the end."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.completed: list[int] | None = None
+        self.discarded = False
+
+    def send(self, number: int, body: Body) -> int:
+        self.sent.append(body.read())
+        return number
+
+    def complete(self, sent: list[int]) -> None:
+        self.completed = sent
+
+    def discard(self) -> None:
+        self.discarded = True
+
+
+@pytest.mark.parametrize("takes_small", [True, False])
+@pytest.mark.parametrize("sizes", [[], [5], [9], [10], [3, 25, 0, 12, 1], [20], [9, 100]])
+def test_a_block_file_sends_whole_blocks_and_little_at_once(sizes, takes_small):
+    upload, small = Upload(), list[bytes]()
+    file = BlockFile(lambda: upload, (lambda body: small.append(body.read())) if takes_small else None, 10)
+    content = [bytes([number]) * size for number, size in enumerate(sizes)]
+    for data in content:
         file.write(data)
     file.close()
-    assert b"".join(sent[block.id] for block in made) == b"a" * 3 + b"b" * 25 + b"c" * 12 + b"d"
-    assert [block.size_bytes for block in made] == [10, 10, 10, 10, 1]
-    assert {len(block.id) for block in made} == {32}
+    assert b"".join(small + upload.sent) == b"".join(content)
+    if takes_small and sum(sizes) < 10:
+        assert (len(small), upload.completed) == (1, None)
+    else:
+        assert [len(block) for block in upload.sent[:-1]] == [10] * len(upload.sent[:-1])
+        assert (small, upload.completed) == ([], list(range(1, len(upload.sent) + 1)))
 
 
-def test_a_block_file_that_was_aborted_sends_no_more():
-    sent: dict[str, bytes] = {}
-    file = BlockFile(sent.__setitem__, lambda _: pytest.fail("must not be completed"), 10)
+def test_a_block_file_that_was_aborted_sends_and_completes_nothing_more():
+    upload = Upload()
+    file = BlockFile(lambda: upload, None, 10)
     file.write(bytes(15))
     file.discard()
+    for attempt in (lambda: file.write(bytes(15)), file.close):
+        with pytest.raises(ValueError, match="aborted"):
+            attempt()
+    assert (len(upload.sent), upload.completed, upload.discarded) == (1, None, True)
+
+
+def test_a_block_file_that_is_aborted_while_it_sends_its_last_block_is_not_completed():
+    class Aborted(Upload):
+        def send(self, number: int, body: Body) -> int:
+            file.discard()
+            return super().send(number, body)
+
+    upload = Aborted()
+    file = BlockFile(lambda: upload, None, 10)
+    file.write(b"1")
     with pytest.raises(ValueError, match="aborted"):
-        file.write(bytes(15))
-    assert len(sent) == 1
+        file.close()
+    assert upload.completed is None
+
+
+def test_a_body_can_be_read_again_after_a_driver_has_closed_it():
+    with Body() as body:
+        for data in (b"abc", b"de"):
+            body.append(memoryview(data))
+        body.seek(0)
+        assert body.read(2) == b"ab"
+        body.close()
+        body.seek(0)
+        assert (body.read(), body.tell(), body.size_bytes) == (b"abcde", 5, 5)
+        body.clear()
+        body.append(memoryview(b"f"))
+        body.seek(0)
+        assert (body.read(), body.size_bytes) == (b"f", 1)
+
+
+def test_the_names_of_a_writers_blocks_are_of_one_length_and_its_own():
+    names = [
+        upload.send(number, Body()).id
+        for upload in (BlockList(lambda *_: None, lambda _: None) for _ in range(2))
+        for number in (1, 10)
+    ]
+    assert len(set(names)) == 4
+    assert {len(name) for name in names} == {32}
 
 
 def test_blocks_are_found_where_they_are_and_a_missing_one_is_noticed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -182,3 +183,30 @@ def test_a_file_of_too_many_parts_is_refused(place, monkeypatch):
         store.join("file", pieces)
     store.join("file", [*pieces[:2], Held(b"")])
     assert place.uploads() == []
+
+
+@pytest.mark.parametrize("size", [1000, 9 * MIB])
+def test_what_the_driver_sends_once_more_it_reads_from_its_beginning(place, size, monkeypatch):
+    store = open_store(place.path("out"))
+    begun: list[str] = []
+
+    def busy(call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        async def breaks_off_first(**given: Any) -> Any:
+            begun.append(call.__name__)
+            if len(begun) == 1:
+                given["Body"].read(100)
+                raise ClientError({"Error": {"Code": "SlowDown"}}, call.__name__)
+            return await call(**given)
+
+        return breaks_off_first
+
+    store.files()  # lets the driver make its client
+    client = store._fs._s3
+    for method in ("put_object", "upload_part"):
+        monkeypatch.setattr(client, method, busy(getattr(client, method)), raising=False)
+    content = bytes(range(250)) * (size // 250)
+    with store.create("file") as sink:
+        sink.write(content)
+    assert len(begun) > 1
+    assert place.files()["out/file"] == content
