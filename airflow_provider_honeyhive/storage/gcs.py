@@ -7,6 +7,7 @@ import mimetypes
 import uuid
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,12 +17,13 @@ from airflow_provider_honeyhive.storage.base import LARGEST_SMALL_FILE, StoredPi
 from airflow_provider_honeyhive.storage.joining import join_by_writing, side_by_side
 from airflow_provider_honeyhive.storage.local import beside
 from airflow_provider_honeyhive.storage.object_store import ConditionalStore, Entry
-from airflow_provider_honeyhive.storage.uploads import Pending
+from airflow_provider_honeyhive.storage.uploads import BlockFile, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_provider_honeyhive.storage.base import Piece, Version
+    from airflow_provider_honeyhive.storage.uploads import Body
 
 #: Objects that the store puts together in one request, at the most.
 MOST_COMPOSED = 32
@@ -52,6 +54,21 @@ class GcsStore(ConditionalStore):
         "write": "storage.objects.create and .delete",
         "delete": "storage.objects.delete",
     }
+
+    def _open(self, name: str, piece_of: str | None, block: int) -> BlockFile:
+        key = self._key(name)
+        return BlockFile(partial(_ResumableUpload, self._fs, key, block), partial(self._upload_small, key), block)
+
+    def _upload_small(self, key: str, body: Body) -> None:
+        bucket, name, _ = self._fs.split_path(key)
+        self._fs.call(
+            "POST",
+            f"{self._fs._location}/upload/storage/v1/b/{quote(bucket)}/o",
+            uploadType="media",
+            name=name,
+            headers={"Content-Type": _content_type(name), "Content-Length": str(body.size_bytes)},
+            data=body,
+        )
 
     def join(self, target: str, pieces: Sequence[Piece]) -> None:
         """Compose objects; runs of local pieces become temporary objects beside the target first."""
@@ -102,10 +119,8 @@ class GcsStore(ConditionalStore):
 
     async def _compose(self, sources: list[str], target: str) -> None:
         bucket, name, _ = self._fs.split_path(target)
-        # As the driver has it for what is uploaded.
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         names = [{"name": self._fs.split_path(source)[1]} for source in sources]
-        body = {"sourceObjects": names, "destination": {"contentType": kind}}
+        body = {"sourceObjects": names, "destination": {"contentType": _content_type(name)}}
         await self._fs._call("POST", "b/{}/o/{}/compose", bucket, name, json=body)
 
     def _size(self, key: str) -> int:
@@ -168,3 +183,75 @@ class GcsStore(ConditionalStore):
             headers={"Content-Type": f"multipart/related; boundary={boundary}"},
             data=head.encode() + data + f"\r\n--{boundary}--".encode(),
         )
+
+
+class _ResumableUpload:
+    """An upload that the store keeps for a week, and that ends with a block of fewer bytes than the others.
+
+    The driver's own holds a copy of each block.
+
+    :param fs: the file system.
+    :param key: of the object.
+    :param block: bytes of a block.
+    """
+
+    def __init__(self, fs: Any, key: str, block: int) -> None:
+        self._fs = fs
+        self._block = block
+        self._offset = 0
+        self._is_complete = False
+        bucket, name, _ = fs.split_path(key)
+        self._content_type = _content_type(name)
+        headers, _ = fs.call(
+            "POST",
+            f"{fs._location}/upload/storage/v1/b/{quote(bucket)}/o",
+            uploadType="resumable",
+            name=name,
+            json={"name": name},
+            headers={"X-Upload-Content-Type": self._content_type},
+        )
+        self._location = headers["Location"]
+
+    def send(self, number: int, body: Body) -> None:
+        """Send a block, which may take several requests: the store says how much it has taken."""
+        self._is_complete = is_last = body.size_bytes < self._block
+        while True:
+            end = self._offset + body.size_bytes
+            stored = self._put(f"{self._offset}-{end - 1}/{end if is_last else '*'}", body)
+            if stored is None and is_last:
+                stored = end
+            taken = (stored or 0) - self._offset
+            self._offset += taken
+            if self._offset == end:
+                return
+            if taken <= 0:
+                raise ValueError(f"the store has taken nothing of block {number}")
+            body.drop(taken)
+
+    def _put(self, content_range: str, body: Body | None) -> int | None:
+        """Return how many bytes of the whole the store has; None where it does not say."""
+        headers, _ = self._fs.call(
+            "POST",
+            self._location,
+            headers={
+                "Content-Range": f"bytes {content_range}",
+                "Content-Type": self._content_type,
+                "Content-Length": str(body.size_bytes if body else 0),
+            },
+            data=body,
+        )
+        return int(headers["Range"].partition("-")[2]) + 1 if "Range" in headers else None
+
+    def complete(self, _: list[None]) -> None:
+        """Say how many bytes there are, where the last block has not."""
+        if not self._is_complete:
+            self._put(f"*/{self._offset}", None)
+
+    def discard(self) -> None:
+        """Let the store throw the blocks away."""
+        self._fs.call("DELETE", self._location)
+
+
+def _content_type(name: str) -> str:
+    # As the driver has it.
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"

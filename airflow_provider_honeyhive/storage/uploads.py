@@ -40,12 +40,15 @@ class Body(io.BufferedIOBase):
             self._file.write(data)
         self.size_bytes += len(data)
 
-    def clear(self) -> None:
-        """Let it be empty."""
+    def drop(self, count: int) -> None:
+        """Forget the first bytes."""
         with temporary_space():
+            self._file.seek(count)
+            rest = self._file.read()
             self._file.seek(0)
             self._file.truncate()
-        self.size_bytes = 0
+            self._file.write(rest)
+        self.size_bytes = len(rest)
 
     def close(self) -> None:
         """Do nothing: whoever has made it may send it once more."""
@@ -126,7 +129,7 @@ class BlockFile:
         self._check_open()
         self._body.seek(0)
         self._sent.append(upload.send(len(self._sent) + 1, self._body))
-        self._body.clear()
+        self._body.drop(self._body.size_bytes)
 
     def close(self) -> None:
         """Complete the upload."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.azure_blocks import Block, BlockList, Receipt, extents_of
-from airflow_provider_honeyhive.storage.gcs import MOST_COMPOSED, _groups
+from airflow_provider_honeyhive.storage.gcs import MOST_COMPOSED, _groups, _ResumableUpload
 from airflow_provider_honeyhive.storage.uploads import BlockFile, Body, SmallFirst
 
 
@@ -47,6 +49,64 @@ class Upload:
 
     def discard(self) -> None:
         self.discarded = True
+
+
+class Google:
+    """Takes no more bytes of a request than it is told to, and says how many it has."""
+
+    _location = "http://store"
+
+    def __init__(self, takes: list[int]) -> None:
+        self.content = b""
+        self.size: int | None = None
+        self.requests = 0
+        self._takes = takes
+
+    def split_path(self, key: str) -> tuple[str, str, None]:
+        return (*key.split("/", 1), None)
+
+    def call(self, method: str, path: str, headers: dict[str, str], data: Any = None, **_: Any) -> Any:
+        if path != "upload":
+            return {"Location": "upload"}, b""
+        self.requests += 1
+        if data is not None:
+            data.seek(0)  # as the driver does
+        body = data.read() if data else b""
+        assert headers["Content-Length"] == str(len(body))
+        span, _, total = headers["Content-Range"].removeprefix("bytes ").partition("/")
+        if body:
+            assert span == f"{len(self.content)}-{len(self.content) + len(body) - 1}"
+            self.content += body[: self._takes.pop(0) if self._takes else len(body)]
+        if total != "*" and len(self.content) == int(total):
+            self.size = int(total)
+            return {}, b"{}"
+        return ({"Range": f"bytes=0-{len(self.content) - 1}"} if self.content else {}), b""
+
+
+@pytest.mark.parametrize(
+    ("size", "takes", "requests"),
+    [(10, [], 2), (25, [], 3), (20, [], 3), (25, [4], 4), (25, [10, 3, 4], 5), (25, [10, 10, 2], 4)],
+)
+def test_google_gets_again_what_it_has_not_taken_of_a_block(size, takes, requests):
+    google = Google(takes)
+    file = BlockFile(lambda: _ResumableUpload(google, "bucket/file", 10), None, 10)
+    content = bytes(range(size))
+    file.write(content)
+    assert google.size is None
+    file.close()
+    assert (google.content, google.size, google.requests) == (content, size, requests)
+
+
+@pytest.mark.parametrize("takes", [[0], [10, 0], [10, 10, 0]])
+def test_an_upload_fails_where_google_takes_nothing(takes):
+    file = BlockFile(lambda: _ResumableUpload(Google(takes), "bucket/file", 10), None, 10)
+
+    def write() -> None:
+        file.write(bytes(25))
+        file.close()
+
+    with pytest.raises(ValueError, match="the store has taken nothing of block"):
+        write()
 
 
 @pytest.mark.parametrize("takes_small", [True, False])
@@ -100,10 +160,10 @@ def test_a_body_can_be_read_again_after_a_driver_has_closed_it():
         body.close()
         body.seek(0)
         assert (body.read(), body.tell(), body.size_bytes) == (b"abcde", 5, 5)
-        body.clear()
+        body.drop(4)
         body.append(memoryview(b"f"))
         body.seek(0)
-        assert (body.read(), body.size_bytes) == (b"f", 1)
+        assert (body.read(), body.size_bytes) == (b"ef", 2)
 
 
 def test_the_names_of_a_writers_blocks_are_of_one_length_and_its_own():
