@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: Bytes of one spool that stay in memory; what is more goes to the disk.
 BYTES_IN_MEMORY = 256 * 1024
 
-#: Bytes that are given at once.
-PIECE_BYTES = 1024**2
+#: Bytes that are given at once: of larger pieces, each thread's memory would stay with the process.
+PIECE_BYTES = 256 * 1024
 
 
 class Spool:
@@ -42,13 +42,15 @@ class Spool:
     def take(self, count: int) -> Iterator[bytes]:
         """Yield the first bytes in pieces; they are forgotten at the end."""
         yield from self._chunks(0, count)
+        position = 0
+        for chunk in self._chunks(count, self.size_bytes):
+            with temporary_space(), self._lock:
+                self._file.seek(position)
+                self._file.write(chunk)
+            position += len(chunk)
         with temporary_space(), self._lock:
-            self._file.seek(count)
-            rest = self._file.read(self.size_bytes - count)
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(rest)
-        self.size_bytes = len(rest)
+            self._file.truncate(position)
+        self.size_bytes = position
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all bytes in pieces, and forget none."""

@@ -28,8 +28,8 @@ TOGETHER_BYTES, LEAST_TARGET_BYTES = 40_000_000, 4_000_000
 TOGETHER_BESIDE_UPLOADS_BYTES = 20_000_000
 
 #: Large events share an answer with so many others, while it has no more than the target: each answer shows the last
-#: event of the one before again, which is not to be a large part of it.
-LARGE_EVENTS = 16
+#: event of the one before again, which is not to be a large part of it. Beside uploads, with fewer.
+LARGE_EVENTS, LARGE_EVENTS_BESIDE_UPLOADS = 16, 8
 
 #: An answer of more than this many times the target is not worth its memory: a smaller page will do.
 MOST_TARGETS = 4
@@ -55,6 +55,7 @@ class PageSizer:
         self._lock = threading.Lock()
         self._readers = readers
         self.target_bytes = self._share_of(TOGETHER_BYTES)
+        self._large_events = LARGE_EVENTS
         self._ceiling = page_size
         self._cautious = 0
         self._growth = FIRST_GROWTH
@@ -63,6 +64,7 @@ class PageSizer:
     def leave_memory(self) -> None:
         """Aim for smaller answers, before any has come."""
         self.target_bytes = self._share_of(TOGETHER_BESIDE_UPLOADS_BYTES)
+        self._large_events = LARGE_EVENTS_BESIDE_UPLOADS
 
     def _share_of(self, together_bytes: int) -> int:
         return max(LEAST_TARGET_BYTES, min(TARGET_BYTES, together_bytes // self._readers))
@@ -72,7 +74,7 @@ class PageSizer:
 
         One alone would be the last event of the answer before, again and again: two, while an answer may hold them.
         """
-        few_large = min(LARGE_EVENTS, int(TARGET_BYTES / event_bytes))
+        few_large = min(self._large_events, int(TARGET_BYTES / event_bytes))
         two = min(2, int(MOST_TARGETS * self.target_bytes / event_bytes))
         return max(1, int(self.target_bytes / event_bytes), few_large, two)
 

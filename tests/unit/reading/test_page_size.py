@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_honeyhive.reading.page_size import LARGE_EVENTS, STRETCH, TARGET_BYTES, TOGETHER_BYTES, PageSizer
+from airflow_provider_honeyhive.reading.page_size import (
+    LARGE_EVENTS,
+    LARGE_EVENTS_BESIDE_UPLOADS,
+    LEAST_TARGET_BYTES,
+    STRETCH,
+    TARGET_BYTES,
+    TOGETHER_BYTES,
+    PageSizer,
+)
 
 MOST = 7_500
 
 
-def sizer(event_bytes: int, readers: int = 4, page_size: int | None = None) -> PageSizer:
+def sizer(
+    event_bytes: int, readers: int = 4, page_size: int | None = None, *, beside_uploads: bool = False
+) -> PageSizer:
     """Return one that has seen enough answers to know the size of events."""
     one = PageSizer(page_size, readers)
+    if beside_uploads:
+        one.leave_memory()
     for _ in range(4):
         one.learn(one.limit, one.limit * event_bytes, MOST)
     return one
@@ -31,6 +43,13 @@ def sizer(event_bytes: int, readers: int = 4, page_size: int | None = None) -> P
 )
 def test_pages_follow_bytes(event_bytes, readers, limit):
     assert sizer(event_bytes, readers).limit == limit
+
+
+@pytest.mark.parametrize(
+    ("event_bytes", "limit"), [(4_000, LEAST_TARGET_BYTES // 4_000), (1_000_000, LARGE_EVENTS_BESIDE_UPLOADS)]
+)
+def test_pages_are_smaller_beside_uploads(event_bytes, limit):
+    assert sizer(event_bytes, 8, beside_uploads=True).limit == limit < sizer(event_bytes, 8).limit
 
 
 @pytest.mark.parametrize("pages", [1.1, 1.25, 3.4, 4.9, 17.99])
