@@ -75,6 +75,9 @@ def _slice_number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,8}", value) else value
 
 
+_SliceNumber: TypeAlias = Annotated[int, BeforeValidator(_slice_number), Field(ge=0)]
+
+
 class StagedFile(StagingModel):
     """A whole file that is not published yet.
 
@@ -125,6 +128,8 @@ class SliceCheckpoint(StagingModel, StoredFile):
     :param files: staged files.
     :param cursor: where its reading stands, with the events of these files as known; None at its beginning.
     :param sessions: in the files, where whole ones are read.
+    :param cut: bounds of slices of which nothing is staged, by their numbers: they were cut off this one or others,
+        and are known from here unless they have a checkpoint of their own.
     """
 
     KIND: ClassVar[str] = "checkpoint"
@@ -135,6 +140,7 @@ class SliceCheckpoint(StagingModel, StoredFile):
     files: Items[StagedFile] = []
     cursor: StoredCursor | None = None
     sessions: ReadSessions | None = None
+    cut: dict[_SliceNumber, _Bounds] = {}
 
     def load_cursor(self) -> Cursor | None:
         """Return where the reading stands."""
@@ -188,7 +194,7 @@ class Plan(StagingModel, StoredFile):
     endpoint: str | None
     slices: Items[_Bounds] = Field(min_length=1)
     writer: str
-    inherited: dict[Annotated[int, BeforeValidator(_slice_number), Field(ge=0)], SliceCheckpoint] = {}
+    inherited: dict[_SliceNumber, SliceCheckpoint] = {}
 
     @field_validator("slices")
     @classmethod
@@ -290,12 +296,16 @@ class Checkpoints:
         there = self._listed()
         checkpoints = {number: SliceCheckpoint(start=start, end=end) for number, (start, end) in enumerate(plan.slices)}
         checkpoints |= plan.inherited
+        cut: dict[int, Bounds] = {}
         for name in there:
             match = _CHECKPOINT_NAME.fullmatch(name)
             if match and match[2] == plan.writer and name == self._name(int(match[1]), plan.writer):
                 checkpoint = self._load(SliceCheckpoint, name, there)
                 if checkpoint is not None:
-                    checkpoints[int(match[1])] = checkpoint
+                    cut |= checkpoint.cut
+                    checkpoints[int(match[1])] = checkpoint.model_copy(update={"cut": {}})
+        for number, (start, end) in cut.items():
+            checkpoints.setdefault(number, SliceCheckpoint(start=start, end=end))
         covering = _side_by_side(checkpoints, plan.span)
         if covering is not None:
             covering = {
@@ -343,8 +353,9 @@ class Checkpoints:
         pending: Collection[RowKey] = (),
         *,
         sessions: ReadSessions | None = None,
-    ) -> None:
-        """Record how far a slice has been staged.
+        cut: Mapping[int, Bounds] | None = None,
+    ) -> bool:
+        """Record how far a slice has been staged; see :class:`SliceCheckpoint`.
 
         :param number: of the slice.
         :param bounds: of the slice.
@@ -352,16 +363,19 @@ class Checkpoints:
         :param cursor: where the reading stands.
         :param pending: rows that the cursor has taken, but that are not in these files.
         :param sessions: in the files, where whole ones are read.
+        :param cut: slices that were cut off some slice since.
+        :returns: whether it was recorded: there is no room for any number of known rows.
         """
         stored = None if cursor is None else _stored(cursor, set(pending))
         checkpoint = SliceCheckpoint(
-            start=bounds[0], end=bounds[1], files=list(files), cursor=stored, sessions=sessions
+            start=bounds[0], end=bounds[1], files=list(files), cursor=stored, sessions=sessions, cut=dict(cut or {})
         )
         data = checkpoint.to_json()
         if len(data) > LARGEST_FILE:
             log.warning("Slice %d has too many known rows to note how far it has been staged", number)
-            return
+            return False
         self._store.put(f"{self._folder}/{self._name(number, self._writer)}", data)
+        return True
 
 
 def _left_out(number: int, checkpoint: SliceCheckpoint) -> SliceCheckpoint:

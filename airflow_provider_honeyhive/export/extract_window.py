@@ -148,8 +148,8 @@ class WindowExtraction(Extraction):
         self._grid = Grid.over(window, None)
         self._queue = SliceQueue([], self._grid, self._cut, self._page_size)
         self._next_number = 0
-        #: Slices that were cut off another one, of which no checkpoint tells.
-        self._cut_since: list[Slice] = []
+        #: Slices that were cut off another one, and have no checkpoint of their own.
+        self._cut_off: list[Slice] = []
 
     def _read_all(self) -> tuple[Plan, list[ReadFile]]:
         ((plan, slices),) = self._in_threads([self._begin])
@@ -264,7 +264,7 @@ class WindowExtraction(Extraction):
                 return None
             piece = Slice(self._next_number, time, SliceReader(self._fetcher, start, time, expected=expected))
             self._next_number += 1
-            self._cut_since.append(piece)
+            self._cut_off.append(piece)
         return piece
 
     def _work(self) -> None:
@@ -328,12 +328,10 @@ class WindowExtraction(Extraction):
     def _record(self, piece: Slice, cursor: Cursor, pending: Sequence[RowKey] = ()) -> None:
         with self._checkpoints.lock:
             # A slice may not be recorded without what it gave away, or that would be in no checkpoint.
-            # The oldest first, since it may be cut off another one of them: what is below the first is in no other.
-            self._cut_since.sort(key=lambda cut: cut.end or 0, reverse=True)
-            while self._cut_since:
-                self._checkpoints.write(self._cut_since[-1].number, self._cut_since[-1].bounds)
-                self._cut_since.pop()
-            self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending)
+            cut = [other for other in self._cut_off if other is not piece]
+            bounds = {other.number: other.bounds for other in cut}
+            if self._checkpoints.write(piece.number, piece.bounds, piece.files, cursor, pending, cut=bounds):
+                self._cut_off = cut
 
 
 def _run_all(jobs: Sequence[Callable[[], None]]) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
 from airflow_provider_honeyhive.export import open_file
-from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile, _side_by_side
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction
@@ -95,26 +95,26 @@ def test_whoever_dies_between_two_checkpoints_has_left_some_that_cover_the_windo
 ):
     sandbox = sandbox_with(count=4_000, behaviour=Behaviour(latency=0.005), **GENERATED)
     sandbox.fault_at[70] = Fault.answer(503)
-    found: dict[int, SliceCheckpoint] = {}
     covered: list[bool] = []
-    write, begin = Checkpoints.write, Checkpoints.begin
-
-    def begun(self, started_at, total, endpoint, slices):
-        found.update({number: SliceCheckpoint(start=low, end=high) for number, (low, high) in enumerate(slices)})
-        return begin(self, started_at, total, endpoint, slices)
+    cut: set[int] = set()
+    write = Checkpoints.write
 
     def written(self, number, bounds, *args, **more):
-        write(self, number, bounds, *args, **more)
-        found[number] = SliceCheckpoint(start=bounds[0], end=bounds[1])
-        covered.append(_side_by_side(dict(found), (DAY.start_us, DAY.end_us)) is not None)
+        cut.update(more["cut"])
+        is_written = write(self, number, bounds, *args, **more)
+        retry = Checkpoints(self._store, self._folder, self._writer)
+        plan = retry.read_plan((DAY.start_us, DAY.end_us))
+        assert plan is not None
+        covered.append(retry.go_on(plan) is not None)
+        return is_written
 
-    monkeypatch.setattr(Checkpoints, "begin", begun)
     monkeypatch.setattr(Checkpoints, "write", written)
     with pytest.raises(HoneyHiveServerError):
         export_events(
             client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", ExportOptions(page_size=60, concurrency=8)
         )
     assert len(covered) > 8
+    assert cut
     assert all(covered)
 
 
@@ -493,7 +493,7 @@ CHECKPOINT = (
     '{"start":0,"end":100,"files":[{"path":"s/00003-00000-ab","sha256":"' + "ab" * 32 + '","contents":[8,2,1,10,20,'
     '"event_type=x",{"duration":1},[0,3]],"has_before":true,"footer":"AP8="}],"cursor":{"upper":50,"known":'
     '"[[1, false, null]]","elsewhere":"[[2, false, null]]","expect_seam":false,"unit":1000,"any_order":true,'
-    '"by_content":false,"taken":2,"done":false},"sessions":null}'
+    '"by_content":false,"taken":2,"done":false},"sessions":null,"cut":{"7":[-5,0]}}'
 )
 
 
@@ -501,7 +501,7 @@ def test_checkpoints_say_where_a_reading_stands(tmp_path):
     contents = Block(8, 2, 1, 10, 20, "event_type=x", {"duration": 1}, [0, 3])
     file = StagedFile(path="s/00003-00000-ab", sha256="ab" * 32, contents=contents, has_before=True, footer=b"\x00\xff")
     cursor = Cursor(upper=50, known={("a", 60), (1, None)}, elsewhere={(2, None)}, any_order=True, taken=3)
-    Checkpoints(LocalStore(tmp_path), "s", "a").write(3, (0, 100), [file], cursor, [("a", 60)])
+    Checkpoints(LocalStore(tmp_path), "s", "a").write(3, (0, 100), [file], cursor, [("a", 60)], cut={7: (-5, 0)})
     written = json.loads((tmp_path / "s" / "00003-a.json").read_text())
     checksum = written.pop("checksum")
     assert written == json.loads(CHECKPOINT) | {"version": 1}
@@ -511,6 +511,26 @@ def test_checkpoints_say_where_a_reading_stands(tmp_path):
     assert checkpoint.load_cursor() == Cursor(
         upper=50, known={(1, None)}, elsewhere={(2, None)}, any_order=True, taken=2
     )
+
+
+def test_slices_that_were_cut_off_are_known_from_another_ones_checkpoint_until_they_have_their_own(tmp_path):
+    store = LocalStore(tmp_path)
+
+    def staged() -> dict[int, tuple[int | None, int | None, int]]:
+        reading = Checkpoints(store, "s", "a")
+        found = reading.go_on(plan) or {}
+        assert not any(one.cut for one in found.values())
+        return {number: (one.start, one.end, one.cursor.taken if one.cursor else 0) for number, one in found.items()}
+
+    writing = Checkpoints(store, "s", "a")
+    plan = writing.begin(datetime.now(UTC), None, None, [(0, 100)])
+    assert writing.write(0, (60, 100), [], Cursor(upper=70), cut={1: (30, 60), 2: (0, 30)})
+    assert staged() == {0: (60, 100, 0), 1: (30, 60, 0), 2: (0, 30, 0)}
+    # The second gives some away in turn, and is recorded; what others' checkpoints say of it no longer counts.
+    assert writing.write(1, (50, 60), [], Cursor(upper=55), cut={2: (0, 30), 3: (30, 50)})
+    assert list(staged().items()) == [(0, (60, 100, 0)), (1, (50, 60, 0)), (3, (30, 50, 0)), (2, (0, 30, 0))]
+    assert writing.write(0, (60, 100), [], Cursor(upper=60), cut={2: (0, 30), 3: (30, 50)})
+    assert list(staged()) == [0, 1, 3, 2]
 
 
 def test_checkpoints_of_two_processes_of_one_try_are_not_mixed(tmp_path):
