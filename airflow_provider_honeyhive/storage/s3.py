@@ -39,8 +39,10 @@ _NOT_KNOWN = {"NotImplemented", "501", "MethodNotAllowed", "405"}
 _ONE_BY_ONE = {*_NOT_KNOWN, "MalformedXML", "MissingContentMD5", "InvalidRequest"}
 #: Objects that one request deletes, at the most.
 _MOST_DELETED = 1_000
-#: Parts of an upload that are in memory at a time.
+#: Parts of joined files that wait on this machine at a time.
 _CARRIED_AT_ONCE = 2
+#: Blocks that one part of an upload consists of: each part is a request, and waits on the disk.
+_BLOCKS_IN_A_PART = 2
 #: An ETag that no object has.
 _NO_ETAG = '"00000000000000000000000000000000"'
 
@@ -68,7 +70,7 @@ class S3Store(ConditionalStore):
         def put_small(body: Body) -> None:
             _send(self._fs, "put_object", body, Bucket=bucket, Key=path)
 
-        return BlockFile(partial(_MultipartUpload, self._fs, key), put_small, block)
+        return BlockFile(partial(_MultipartUpload, self._fs, key), put_small, _BLOCKS_IN_A_PART * block)
 
     def join(self, target: str, pieces: Sequence[Piece]) -> None:
         """Copy and upload the parts of a multipart upload, several at a time."""

@@ -13,6 +13,7 @@ from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage import base, gcs, s3
 from airflow_provider_honeyhive.storage import local as local_store
 from airflow_provider_honeyhive.storage import object_store as fsspec_store
+from airflow_provider_honeyhive.storage import s3 as s3_store
 from airflow_provider_honeyhive.storage.paths import open_store
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TestContract:
     @pytest.fixture(autouse=True)
     def small_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(fsspec_store, "UPLOAD_BLOCK", BLOCK)
+        monkeypatch.setattr(s3_store, "_BLOCKS_IN_A_PART", 1)
 
     @pytest.fixture
     def store(self, place: Place) -> Store:

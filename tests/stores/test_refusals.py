@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError
 from airflow_provider_honeyhive.storage import object_store as fsspec_store
+from airflow_provider_honeyhive.storage import s3 as s3_store
 from airflow_provider_honeyhive.storage.paths import open_store
 
 from .places import Place
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fsspec_store, "UPLOAD_BLOCK", BLOCK)
+    monkeypatch.setattr(s3_store, "_BLOCKS_IN_A_PART", 1)
 
 
 def create(store: Store) -> None:

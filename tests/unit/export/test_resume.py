@@ -109,9 +109,9 @@ def test_whoever_dies_between_two_checkpoints_has_left_some_that_cover_the_windo
         return is_written
 
     monkeypatch.setattr(Checkpoints, "write", written)
+    # Files so small that slices are recorded often, also those that have given some away.
+    options = ExportOptions(page_size=60, concurrency=8, max_file_size=40_000)
     with pytest.raises(HoneyHiveServerError):
-        # Files so small that slices are recorded often, also those that have given some away.
-        options = ExportOptions(page_size=60, concurrency=8, max_file_size=40_000)
         export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
     assert len(covered) > 8
     assert cut
