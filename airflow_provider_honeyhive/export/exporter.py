@@ -269,7 +269,10 @@ class _Export:
             "client": self._client,
             "fetcher": self._fetcher,
             "staging": Staging(
-                self._file_kind(destination, pool), encoder, map if is_instant(self._layout) else pool.map
+                self._file_kind(destination, pool),
+                encoder,
+                map if is_instant(self._layout) else pool.map,
+                self._options.concurrency,
             ),
             "options": self._options,
             "progress": progress,

@@ -296,6 +296,8 @@ class WindowExtraction(Extraction):
     def _start_over(self, piece: Slice) -> None:
         piece.reader.start_over()
         self._ids.forget(piece.number)
+        if not piece.files:  # what follows files may have needed no room
+            self._staging.let_go(piece.held)
         discarded, piece.files, piece.held = piece.files, [], []
         if discarded:
             self._record(piece, piece.reader.cursor)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from airflow_provider_honeyhive.export.open_file import ROW_GROUP_BYTES, TextFile
+from airflow_provider_honeyhive.export.spool import BYTES_IN_MEMORY
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ LARGE_BLOCK_BYTES = 8 * 1024**2
 #: Bytes of all slices that wait on this machine for their neighbours, at most.
 MOST_HELD_BYTES = 128 * 1024**2
 
-#: Files of one slice that are written at the same time; with more partitions, the one that waits longest ends.
-MOST_OPEN_FILES = 32
+#: Files of more bytes than stay in memory that wait there, at most: each is open, and processes may open 1,024 or so.
+MOST_HELD_FILES = 256
+
+#: Files that all slices write at the same time, and one of them: with more partitions, the one that waits longest
+#: ends. Each is open, and so is what goes up of it.
+MOST_OPEN_FILES, MOST_OPEN_FILES_OF_A_SLICE, FEWEST_OPEN_FILES_OF_A_SLICE = 128, 32, 2
 
 
 class _Origin(msgspec.Struct):
@@ -82,6 +87,10 @@ def _extended(block: _PendingBlock | None, batch: Batch, first: int, end: int, s
     return block
 
 
+def _count_on_disk(sizes: Sequence[int]) -> int:
+    return sum(size > BYTES_IN_MEMORY for size in sizes)
+
+
 #: Turns the events of a block, and their times, into what the files of a slice get of it: one a partition.
 EncodeBlock: TypeAlias = "Callable[[list[RawEvent], list[int | None]], list[tuple[Any, Block]]]"
 
@@ -92,12 +101,15 @@ class Staging(msgspec.Struct):
     :param kind: how files are written, and where to.
     :param encode_block: makes what files get of one block.
     :param map_blocks: does so for blocks side by side, as an executor's ``map`` does, or one after the other.
+    :param readers: slices that are staged at the same time.
     """
 
     kind: FileKind
     encode_block: EncodeBlock
     map_blocks: Callable[..., Iterable[list[tuple[Any, Block]]]]
+    readers: int = 1
     _held_bytes: int = 0
+    _held_files: int = 0
     _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     #: Who encodes and writes a large block holds it.
     large: threading.Lock = msgspec.field(default_factory=threading.Lock)
@@ -108,12 +120,28 @@ class Staging(msgspec.Struct):
         """The export's folder."""
         return self.kind.place
 
-    def may_hold(self, size_bytes: int) -> bool:
-        """Return whether there is room for so many bytes more on this machine, and take it."""
+    @property
+    def most_open_files(self) -> int:
+        """Files of one slice that may be written at the same time."""
+        return max(FEWEST_OPEN_FILES_OF_A_SLICE, min(MOST_OPEN_FILES_OF_A_SLICE, MOST_OPEN_FILES // self.readers))
+
+    def may_hold(self, sizes: Sequence[int]) -> bool:
+        """Return whether there is room for files of these sizes on this machine, and take it."""
+        size, files = sum(sizes), _count_on_disk(sizes)
         with self._lock:
-            fits = self._held_bytes + size_bytes <= MOST_HELD_BYTES
-            self._held_bytes += size_bytes if fits else 0
+            fits = self._held_bytes + size <= MOST_HELD_BYTES and self._held_files + files <= MOST_HELD_FILES
+            if fits:
+                self._held_bytes, self._held_files = self._held_bytes + size, self._held_files + files
         return fits
+
+    def let_go(self, held: Sequence[HeldFile]) -> None:
+        """Throw away files for which :meth:`may_hold` has found room."""
+        sizes = [file.size_bytes for file in held]
+        with self._lock:
+            self._held_bytes -= sum(sizes)
+            self._held_files -= _count_on_disk(sizes)
+        for file in held:
+            file.spool.close()
 
     def fits(self, files: Sequence[StagedFile], *, is_first: bool) -> bool:
         """Return whether this can have staged the files of a slice.
@@ -278,7 +306,7 @@ class SliceWriter:
     def _append(self, data: Any, block: Block, origin: _Origin) -> None:
         file = self._open.pop(block.partition, None)
         if file is None:
-            if len(self._open) >= MOST_OPEN_FILES:
+            if len(self._open) >= self._staging.most_open_files:
                 self._store(next(iter(self._open)))
             number, self._file_count = self._file_count, self._file_count + 1
             name = self._staging.new_name(self._number)
@@ -298,7 +326,7 @@ class SliceWriter:
         for file in self._open.values():
             file.free_memory()
         is_begun = bool(self._ended) or any(file.is_in_store for file in self._open.values())
-        if not is_begun and self._staging.may_hold(sum(file.size_bytes for file in self._open.values())):
+        if not is_begun and self._staging.may_hold([file.size_bytes for file in self._open.values()]):
             self.held = [self._open.pop(partition).hold() for partition in sorted(self._open)]
             return
         last = next(iter(self._open.values()), None)

@@ -16,8 +16,9 @@ from airflow_provider_honeyhive.export import open_file, staging
 from airflow_provider_honeyhive.export.assembly import Assembly
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
-from airflow_provider_honeyhive.export.open_file import FileKind
+from airflow_provider_honeyhive.export.open_file import FileKind, HeldFile
 from airflow_provider_honeyhive.export.slice_queue import Grid
+from airflow_provider_honeyhive.export.spool import Spool
 from airflow_provider_honeyhive.export.staging import SliceWriter, Staging
 from airflow_provider_honeyhive.formats.compression import COMPRESS
 from airflow_provider_honeyhive.formats.datafile import problems_of
@@ -153,11 +154,38 @@ def test_a_checkpoint_of_several_partitions_has_the_files_of_all(stage, tmp_path
 
 
 def test_more_partitions_than_files_that_may_be_open_lose_nothing(stage, tmp_path, monkeypatch):
-    monkeypatch.setattr(staging, "MOST_OPEN_FILES", 2)
+    monkeypatch.setattr(staging, "MOST_OPEN_FILES_OF_A_SLICE", 2)
     writer, _ = stage("many", batches([64]), partitions=5)
     staged = [line for file in writer.files for line in lines_of(tmp_path / "many" / file.path)]
     assert sorted(staged) == sorted(raw for raw, _ in EVENTS)
     assert {file.contents.partition for file in writer.files} == {f"event_type={number}" for number in range(5)}
+
+
+@pytest.mark.parametrize(("readers", "files"), [(1, 32), (4, 32), (8, 16), (64, 2)])
+def test_the_more_slices_are_read_at_once_the_fewer_files_each_writes(tmp_path, readers, files):
+    one = staging_in(tmp_path, map, 10**9)
+    one.readers = readers
+    assert one.most_open_files == files
+
+
+def test_room_for_what_waits_here_is_bounded_and_given_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(staging, "MOST_HELD_BYTES", 10)
+    monkeypatch.setattr(staging, "BYTES_IN_MEMORY", 2)
+    monkeypatch.setattr(staging, "MOST_HELD_FILES", 2)
+    one = staging_in(tmp_path, map, 10**9)
+    held = [HeldFile(Block(0, 0, 0, None, None), Spool()) for _ in range(2)]
+    for file in held:
+        file.spool.write(b"1234")
+    assert one.may_hold([4, 4])
+    assert not one.may_hold([3])
+    assert one.may_hold([2])
+    one.let_go(held)
+    assert not one.may_hold([1] * 9)
+    assert one.may_hold([4, 4])
+    one.let_go(held)
+    monkeypatch.setattr(staging, "MOST_HELD_BYTES", 100)
+    assert not one.may_hold([4, 4, 4])
+    assert one.may_hold([4, 4, 2])
 
 
 def test_what_is_less_than_a_part_of_an_upload_waits_here_until_all_has_been_read(stage, tmp_path):
