@@ -612,7 +612,7 @@ def test_csv_that_is_staged_with_other_columns_is_not_gone_on_from(sandbox_with,
     sandbox.fault_at[9] = Fault.answer(503)
     options = ExportOptions(file_format="csv", max_file_size=50_000, page_size=200)
     with monkeypatch.context() as earlier:
-        earlier.setattr("airflow_provider_honeyhive.export.exporter.COLUMN_NAMES", ("event_id", "sent_as"))
+        earlier.setattr("airflow_provider_honeyhive.export.fingerprint.COLUMN_NAMES", ("event_id", "sent_as"))
         with pytest.raises(HoneyHiveServerError):
             export_events(client_of(sandbox, max_retries=0), DEMO, tmp_path / "out", options)
     assert list(tmp_path.rglob("_staging-*"))
