@@ -88,7 +88,12 @@ def _speed_up(results: Results) -> float | None:
 
 
 def _requests(results: Results) -> float | None:
-    return max((excess(each) for each in results.ours() if each.events > MANY_PAGES * each.page_size), default=None)
+    many = [each for each in results.ours() if each.events > MANY_PAGES * each.page_size and each.case != "moment"]
+    return max(map(excess, many), default=None)
+
+
+def _requests_of(case: str) -> Callable[[Results], float | None]:
+    return lambda results: max((excess(each) for each in results.ours() if each.case == case), default=None)
 
 
 def excess(series: Series) -> float:
@@ -148,7 +153,15 @@ def _tail_excess(results: Results) -> float | None:
 
 PROMISES = (
     Promise("gzip: wall time / `curl \\| igzip -1`, 100k", _time_ratio("100k", "ours-gzip", "curl-igzip"), most=1.5),
-    Promise("gzip: wall time / `curl \\| gzip -1`, 100k", _time_ratio("100k", "ours-gzip", "curl-gzip"), most=0.3),
+    Promise(
+        "gzip: wall time / `curl \\| gzip -1`, 100k",
+        _time_ratio("100k", "ours-gzip", "curl-gzip"),
+        most=0.3,
+        unless="`curl \\| igzip -1`, the limit of one connection, takes more than that by itself, see the next line",
+    ),
+    Promise(
+        "...and that of `curl \\| igzip -1`, for comparison", _time_ratio("100k", "curl-igzip", "curl-gzip"), least=0.3
+    ),
     Promise("gzip: wall time / vendor's client, 100k", _time_ratio("100k", "ours-gzip", "vendor"), most=0.25),
     Promise("gzip: wall time / dlt, 100k", _time_ratio("100k", "ours-gzip", "dlt"), most=0.15),
     Promise(
@@ -164,6 +177,11 @@ PROMISES = (
     Promise("slow server: wall time, 10 times the events", _growth("ours-gzip"), most=11),
     Promise("...and that of a page-number loop, for comparison", _growth("requests"), least=11),
     Promise("requests / (events / page size + slices): worst of all runs", _requests, most=1.05),
+    Promise(
+        "...with all events in one millisecond, which are read twice to prove that none slipped past",
+        _requests_of("moment"),
+        most=2.1,
+    ),
     Promise("most requests at once, beyond the concurrency asked for", _in_flight, most=0),
     Promise("object stores: (bytes uploaded - 1 MB) / bytes published: worst", _traffic("uploaded"), most=1.05),
     Promise("...(bytes downloaded - 1 MB) / bytes published: worst", _traffic("downloaded"), most=0.05),
