@@ -38,6 +38,11 @@ TYPES: dict[Kind, pa.DataType] = {
 
 _DIGITS = bytes.maketrans(b"\0\1", b"01")
 
+#: JSON holds it nowhere, unlike a comma, which a string may.
+_SEPARATOR = b"\0"
+
+_BETWEEN = b'"%b"' % _SEPARATOR
+
 
 def to_array(column: Column, tokens: Tokens, left: Leftovers) -> pa.Array:
     """Return the values of a column; null for a field that is null, not there, or does not fit.
@@ -159,21 +164,21 @@ def _quoted(tokens: Tokens) -> pa.Array | None:
         if not any(valid):
             return pa.nulls(len(valid), pa.string())
         texts = list(compress(texts, valid))
-    text = b",".join(texts)
-    # Without an escape, each quote begins or ends a text. All but the first and the last quote stand beside a comma and
-    # the next one as often as texts meet: so there is nothing but texts.
+    text = _SEPARATOR.join(texts)
+    # What parts the texts is in none of them. So where it always stands between two quotes, each text begins and ends
+    # with a quote; without an escape, that is a string.
     if (
         b"\\" in text
         or not (text.startswith(b'"') and text.endswith(b'"'))
-        or text.count(b'"') != 2 * len(texts)
-        or text.count(b'","') != len(texts) - 1
+        or text.count(_SEPARATOR) != len(texts) - 1
+        or text.count(_BETWEEN) != len(texts) - 1
     ):
         return None
     if valid is None:
         sizes = [size - 2 for size in tokens.sizes]
     else:
         sizes = [(size - 2) * is_valid for size, is_valid in zip(tokens.sizes, valid, strict=True)]
-    return _strings(text[1:-1].replace(b'","', b""), sizes, valid)
+    return _strings(text[1:-1].replace(_BETWEEN, b""), sizes, valid)
 
 
 def _empty_lists(tokens: Tokens) -> pa.Array | None:

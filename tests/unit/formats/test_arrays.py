@@ -51,6 +51,8 @@ TEXTS = [
     b'["a","b"]',
     b'["a","b","c"]',
     b'["a",null]',
+    b'[""]',
+    b'{"a":1}',
     b'{"a":"b"}',
     b"1711900000000",
     b"12345678901234567890",
@@ -95,7 +97,7 @@ def test_arrays_hold_what_rows_hold(column: Column, texts: list[bytes]) -> None:
 @pytest.mark.parametrize("second", TEXTS)
 def test_texts_side_by_side_are_not_mistaken_for_others(first: bytes, second: bytes) -> None:
     for column in COLUMNS:
-        for texts in ([first, second], [b'"x"', first, second, b'"y"'], [first, first, second]):
+        for texts in ([first, second], [b'"x"', first, second, b'"y"'], [first, first, second], [first, second, first]):
             left, wanted_left = Leftovers(), Leftovers()
             assert to_array(column, Tokens.of(texts), left).equals(by_rows(column, texts, wanted_left)), column.kind
             assert left == wanted_left
