@@ -111,7 +111,7 @@ def _numbers(kind: Kind, typecode: str) -> Callable[[Sequence[Any]], pa.Array]:
     def make(values: Sequence[Any]) -> pa.Array:
         nulls = values.count(None)
         valid = [value is not None for value in values] if nulls else None
-        numbers = array(typecode, [value or 0 for value in values] if nulls else values)
+        numbers = array(typecode, [0 if value is None else value for value in values] if nulls else values)
         return pa.Array.from_buffers(TYPES[kind], len(values), [_bitmap(valid), pa.py_buffer(numbers)], nulls)
 
     return make

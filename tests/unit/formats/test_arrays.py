@@ -103,6 +103,13 @@ def test_texts_side_by_side_are_not_mistaken_for_others(first: bytes, second: by
             assert left == wanted_left
 
 
+@pytest.mark.parametrize("texts", [[b"-0.0"], [b"-0.0", b"null"]])
+def test_a_negative_zero_stays_negative_beside_null(texts: list[bytes]) -> None:
+    duration = next(column for column in FIELD_COLUMNS if column.kind is Kind.NUMBER)
+
+    assert str(to_array(duration, Tokens.of(texts), Leftovers())[0]) == "-0.0"
+
+
 @pytest.mark.parametrize(
     "text",
     [b'"\xff"', b'"\xc3"', b'"\xed\xa0\xbd"', b'"\xc0\x80"', b'{"a":"\xff"}', b'{"not_json":"\xff"}', b'["\xff"]'],
