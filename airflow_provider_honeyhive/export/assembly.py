@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.export.open_file import HeldFile
+from airflow_provider_honeyhive.export.staging_records import StagedFile
 from airflow_provider_honeyhive.formats.datafile import HashedPiece, PartFile, hash_of_pieces
 from airflow_provider_honeyhive.formats.encoder import sum_of
 from airflow_provider_honeyhive.formats.text import Frame, empty_file

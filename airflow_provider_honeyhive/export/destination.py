@@ -27,7 +27,7 @@ from airflow_provider_honeyhive.models.options import FAIL, REPLACE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_honeyhive.export.checkpoint import StagedFile
+    from airflow_provider_honeyhive.export.staging_records import StagedFile
     from airflow_provider_honeyhive.models.layout import Layout
     from airflow_provider_honeyhive.storage.base import Store
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import IncompleteExportError, InvalidArgumentError
-from airflow_provider_honeyhive.export.checkpoint import ReadSessions
 from airflow_provider_honeyhive.export.extract_window import Extraction, StoppedError
 from airflow_provider_honeyhive.export.slice_queue import Grid
 from airflow_provider_honeyhive.export.staging import SliceWriter
+from airflow_provider_honeyhive.export.staging_records import ReadSessions
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.reading.cursor import Cursor
 from airflow_provider_honeyhive.reading.fetcher import RangeFetcher
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_honeyhive.export.assembly import ReadFile
-    from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint, StagedFile
     from airflow_provider_honeyhive.export.open_file import HeldFile
+    from airflow_provider_honeyhive.export.staging_records import Plan, SliceCheckpoint, StagedFile
     from airflow_provider_honeyhive.models.request import ExportRequest
     from airflow_provider_honeyhive.reading.session_roots import Root
 

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.export.assembly import ReadFile
-    from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint
     from airflow_provider_honeyhive.export.progress import Progress
     from airflow_provider_honeyhive.export.staging import Staging
+    from airflow_provider_honeyhive.export.staging_records import Plan, SliceCheckpoint
     from airflow_provider_honeyhive.models.options import ExportOptions
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from airflow_provider_honeyhive.export.checkpoint import StagedFile
 from airflow_provider_honeyhive.export.spool import Spool
+from airflow_provider_honeyhive.export.staging_records import StagedFile
 from airflow_provider_honeyhive.formats.encoder import sum_of
 from airflow_provider_honeyhive.formats.text import Frame
 from airflow_provider_honeyhive.models.layout import INDEX_PARTITION

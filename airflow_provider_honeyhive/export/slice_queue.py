@@ -15,8 +15,8 @@ from airflow_provider_honeyhive.models.window import MILLISECOND_US, SECOND_US
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.open_file import HeldFile
+    from airflow_provider_honeyhive.export.staging_records import StagedFile
     from airflow_provider_honeyhive.models.window import Window
     from airflow_provider_honeyhive.reading.slice_reader import SliceReader
 

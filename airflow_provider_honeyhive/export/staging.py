@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_provider_honeyhive.events.raw import RawEvent
-    from airflow_provider_honeyhive.export.checkpoint import StagedFile
     from airflow_provider_honeyhive.export.destination import Destination
     from airflow_provider_honeyhive.export.open_file import FileKind, HeldFile, OpenFile
+    from airflow_provider_honeyhive.export.staging_records import StagedFile
     from airflow_provider_honeyhive.formats.encoder import Block
     from airflow_provider_honeyhive.reading.cursor import Batch, Cursor
     from airflow_provider_honeyhive.reading.rows import RowKey

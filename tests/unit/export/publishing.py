@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import tzinfo
 
-    from airflow_provider_honeyhive.export.checkpoint import Plan, StagedFile
+    from airflow_provider_honeyhive.export.staging_records import Plan, StagedFile
     from airflow_provider_honeyhive.manifest import Manifest
 
 # ------------------------------------------------------------------------------------------------ what is exported

@@ -16,8 +16,9 @@ from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.settings import ClientSettings
 from airflow_provider_honeyhive.exceptions import HoneyHiveServerError
 from airflow_provider_honeyhive.export import open_file
-from airflow_provider_honeyhive.export.checkpoint import Checkpoints, Plan, SliceCheckpoint, StagedFile
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.exporter import export_events
+from airflow_provider_honeyhive.export.staging_records import Plan, SliceCheckpoint, StagedFile
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE

@@ -18,10 +18,11 @@ import pytest
 
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, HoneyHiveServerError
 from airflow_provider_honeyhive.export import open_file
-from airflow_provider_honeyhive.export.checkpoint import Checkpoints, SliceCheckpoint, StagedFile
+from airflow_provider_honeyhive.export.checkpoint import Checkpoints
 from airflow_provider_honeyhive.export.destination import Destination
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.extract_window import WindowExtraction
+from airflow_provider_honeyhive.export.staging_records import SliceCheckpoint, StagedFile
 from airflow_provider_honeyhive.formats.encoder import Block
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts

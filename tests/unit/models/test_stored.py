@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
-from airflow_provider_honeyhive.export.checkpoint import Plan, SliceCheckpoint
 from airflow_provider_honeyhive.export.recovery import Commit
+from airflow_provider_honeyhive.export.staging_records import Plan, SliceCheckpoint
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.layout import LARGEST_FILE, LONGEST_NAME, choose_layout, name_problem
 from airflow_provider_honeyhive.models.stored import (
