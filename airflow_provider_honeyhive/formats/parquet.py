@@ -133,6 +133,8 @@ class ParquetFile:
         self._writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
         self._last_group_bytes = self._sink.size - before
         self._group_count += 1
+        # What compressed it needed as much memory as it has, and pyarrow would keep that for the next one.
+        pa.default_memory_pool().release_unused()
 
 
 class _Counted:
