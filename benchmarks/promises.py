@@ -183,8 +183,8 @@ PROMISES = (
         "slow server: wall time of 1 reader / 8 readers",
         _speed_up,
         least=7,
-        unless="between its requests each reader decodes and writes, which is 40 ms of processor time for an answer that "
-        "takes 450 ms, and one lock of Python lets all eight do so in turn",
+        unless="between its requests each reader decodes and writes, 40 ms of processor time for an answer that takes "
+        "450 ms, and one lock of Python lets all eight do so in turn",
     ),
     Promise("slow server: wall time, 10 times the events", _growth("ours-gzip"), most=11),
     Promise("...and that of a page-number loop, for comparison", _growth("requests"), least=11),
@@ -203,7 +203,8 @@ PROMISES = (
         "...peak memory in MB, JSONL, concurrency 1 and 4, all of the table: worst",
         _store_peak(parquet=False),
         most=150,
-        unless="s3fs and its client alone take 52 MB; only 200,000 events in one millisecond and 5,000,000 events need more",
+        unless="s3fs and its client alone take 52 MB; only 200,000 events in one millisecond and 5,000,000 events need "
+        "more than 150",
     ),
     Promise("...peak memory in MB, Parquet, the same", _store_peak(parquet=True), most=300),
     Promise("store far away, 1 GB: time from last answer to manifest / wall time", _tail_share, most=0.1),
