@@ -229,8 +229,11 @@ class _ResumableUpload:
             body.drop(taken)
 
     def _put(self, content_range: str, body: Body | None) -> int | None:
-        """Return how many bytes of the whole the store has; None where it does not say."""
-        headers, _ = self._fs.call(
+        """Return how many bytes of the whole the store has; None where it describes the object, which is whole then.
+
+        Where it does neither, it has stored nothing, or has lost what it had.
+        """
+        headers, content = self._fs.call(
             "POST",
             self._location,
             headers={
@@ -240,12 +243,16 @@ class _ResumableUpload:
             },
             data=body,
         )
-        return int(headers["Range"].partition("-")[2]) + 1 if "Range" in headers else None
+        if "Range" in headers:
+            return int(headers["Range"].partition("-")[2]) + 1
+        return None if content else 0
 
     def complete(self, _: list[None]) -> None:
         """Say how many bytes there are, where the last block has not."""
         if not self._is_complete:
-            self._put(f"*/{self._offset}", None)
+            stored = self._put(f"*/{self._offset}", None)
+            if stored is not None and stored < self._offset:
+                raise ValueError("the store has lost blocks of the upload")
 
     def discard(self) -> None:
         """Let the store throw the blocks away."""

@@ -109,6 +109,20 @@ def test_an_upload_fails_where_google_takes_nothing(takes):
         write()
 
 
+@pytest.mark.parametrize("size", [20, 25])
+def test_an_upload_that_google_has_lost_before_its_end_is_not_taken_for_whole(size):
+    class Forgetful(Google):
+        def call(self, method: str, path: str, headers: dict[str, str], data: Any = None, **others: Any) -> Any:
+            is_end = "*" not in headers.get("Content-Range", "/*").partition("/")[2]
+            # The status 308 without a range: not a single byte is stored.
+            return ({}, b"") if is_end else super().call(method, path, headers, data, **others)
+
+    file = BlockFile(lambda: _ResumableUpload(Forgetful([]), "bucket/file", 10), None, 10)
+    file.write(bytes(size))
+    with pytest.raises(ValueError, match="the store has (taken nothing of block 3|lost blocks of the upload)"):
+        file.close()
+
+
 @pytest.mark.parametrize("takes_small", [True, False])
 @pytest.mark.parametrize("sizes", [[], [5], [9], [10], [3, 25, 0, 12, 1], [20], [9, 100]])
 def test_a_block_file_sends_whole_blocks_and_little_at_once(sizes, takes_small):
