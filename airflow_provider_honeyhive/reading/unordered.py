@@ -53,9 +53,19 @@ class _Shown:
     def __len__(self) -> int:
         return len(self._state.cursor.known) - len(self._before) + len(self._others)
 
+    @property
+    def has_others(self) -> bool:
+        """Whether some of them need room here."""
+        return bool(self._others)
+
     def update(self, keys: list[RowKey]) -> None:
         """Add rows of a page, of which the slice has taken what it takes."""
-        self._others.update(hash(key) for key, is_taken in zip(keys, self._taken(keys), strict=True) if not is_taken)
+        for key, is_taken in zip(keys, self._taken(keys), strict=True):
+            if is_taken:
+                # Another slice may have had it until now.
+                self._others.discard(hash(key))
+            else:
+                self._others.add(hash(key))
 
     def issuperset(self, keys: list[RowKey]) -> bool:
         """Return whether all of some rows have been shown."""
@@ -103,7 +113,7 @@ class UnorderedReader:
                 keys = state.keys(page)
                 # Hashes, because keys themselves would take far more room.
                 this_pass.extend(map(hash, keys[again:]))
-                if fresh is None or len(fresh.keys) < len(keys):
+                if fresh is None or len(fresh.keys) < len(keys) or seen.has_others:
                     seen.update(keys)
                 del page, keys
                 if fresh:

@@ -97,6 +97,17 @@ def test_rows_that_a_range_has_shown_are_those_taken_of_it_those_known_before_an
     assert not shown.issuperset([("new", 1)])
     shown.update([("before", 1), ("taken", 1), ("of another slice", None)])
     assert len(shown) == 3
+    assert shown.has_others
+
+
+def test_a_row_that_another_slice_has_given_up_and_this_one_takes_then_counts_once() -> None:
+    state = SimpleNamespace(cursor=SimpleNamespace(known=KnownRows()))
+    shown = _Shown(state)  # type: ignore[arg-type]
+    shown.update([("of another slice", None)])
+    state.cursor.known.add(("of another slice", None))
+    shown.update([("of another slice", None)])
+    assert len(shown) == 1
+    assert not shown.has_others
 
 
 @pytest.mark.parametrize("order", ["desc", "ties_random"])
