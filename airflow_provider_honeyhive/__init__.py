@@ -11,7 +11,12 @@ In the order in which data flows; each may import what stands above it, and noth
     formats         events as the bytes of data files, and back
     reading         every event of a window once, proved
     manifest        the proof of an export, written last; reads and verifies it
+    build_manifest  the same for what is built from exports
     export          one export from plan to published manifest
+    conversations   what was said in an event, as chat messages
+    builds          what is built from exports: which ones, the database that reads them, publishing
+    tables          events, sessions, model calls, scores, measurements and edges as Parquet files
+    dataset, report training files; a page about the tables
     cli             the command line
     _compat         the only module that tells Airflow 2.11 from 3
     hooks, links    an Airflow connection; a link from a task to its events

@@ -1,0 +1,1 @@
+"""What was said in an event, as chat messages. Pure Python; nothing here opens a file."""
