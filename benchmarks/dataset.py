@@ -58,17 +58,21 @@ class Dataset:
     :param seed: of everything random.
     :param spread: how the times lie: ``day``, after the working hours of one day; ``year``, one after the other at
         equal distances through a year; ``moment``, all in one millisecond.
+    :param per_session: events of a session, the earliest of which is its root and the parent of the others; with 1, no
+        event has a parent, and none is the root.
     """
 
     count: int
     size: int
     seed: int = 1
     spread: str = "day"
+    per_session: int = 1
 
     @property
     def name(self) -> str:
         """Name of its files."""
-        return f"{self.count}x{self.size}-{self.seed}" + ("" if self.spread == "day" else f"-{self.spread}")
+        name = f"{self.count}x{self.size}-{self.seed}" + ("" if self.spread == "day" else f"-{self.spread}")
+        return name if self.per_session == 1 else f"{name}-sessions-of-{self.per_session}"
 
     @property
     def end(self) -> datetime:
@@ -136,13 +140,20 @@ def _write(dataset: Dataset, path: Path) -> tuple[array[int], array[int], bytes]
     times = dataset.times(rng)
     bodies = _bodies(dataset, rng)
     offsets, ids, at = array("Q", [0]), bytearray(), 0
+    sessions = _session_ids(dataset)
     with path.open("wb") as file:
         for first in range(0, dataset.count, BATCH):
             pieces = []
             for number, time in enumerate(times[first : first + BATCH], first):
-                event_id = uuid.UUID(int=rng.getrandbits(128), version=4)
+                event_id, session_id = (uuid.UUID(int=rng.getrandbits(128), version=4) for _ in range(2))
+                parent_id = None
+                if dataset.per_session > 1:
+                    # Newest first: the root comes last.
+                    session_id = sessions[number // dataset.per_session]
+                    is_root = number % dataset.per_session == dataset.per_session - 1
+                    event_id, parent_id = (session_id, None) if is_root else (event_id, session_id)
                 ids += event_id.bytes
-                piece = _head(rng, str(event_id), time) + bodies[number % len(bodies)]
+                piece = _head(rng, event_id, session_id, parent_id, time) + bodies[number % len(bodies)]
                 pieces.append(piece)
                 at += len(piece)
                 offsets.append(at)
@@ -150,12 +161,19 @@ def _write(dataset: Dataset, path: Path) -> tuple[array[int], array[int], bytes]
     return array("q", [-time for time in times]), offsets, bytes(ids)
 
 
-def _head(rng: Random, event_id: str, time: int) -> bytes:
-    session = uuid.UUID(int=rng.getrandbits(128), version=4)
+def _session_ids(dataset: Dataset) -> list[uuid.UUID]:
+    """Return the ids of the sessions that hold several events; none where each event is a session."""
+    count = 0 if dataset.per_session == 1 else -(-dataset.count // dataset.per_session)
+    rng = Random(f"sessions {dataset.seed}")  # noqa: S311 - ids, not secrets
+    return [uuid.UUID(int=rng.getrandbits(128), version=4) for _ in range(count)]
+
+
+def _head(rng: Random, event_id: uuid.UUID, session_id: uuid.UUID, parent_id: uuid.UUID | None, time: int) -> bytes:
     duration = rng.randrange(20, 30_000)
+    parent = f'"{parent_id}"' if parent_id else "null"
     return (
-        f'{{"project":"{PROJECT}","project_id":"{PROJECT_ID}","source":"production","session_id":"{session}",'
-        f'"event_id":"{event_id}","parent_id":null,"children_ids":[],'
+        f'{{"project":"{PROJECT}","project_id":"{PROJECT_ID}","source":"production","session_id":"{session_id}",'
+        f'"event_id":"{event_id}","parent_id":{parent},"children_ids":[],'
         f'"start_time":{time},"end_time":{time + duration},"duration":{duration},'
     ).encode()
 

@@ -151,6 +151,23 @@ def _tail_excess(results: Results) -> float | None:
     return results.overlap["tail_s"] / (1 + 0.05 * results.overlap["files"]) if results.overlap else None
 
 
+def _builds_time(exporter: str) -> Callable[[Results], float | None]:
+    """Return the time of all builds of a million events, relative to that of their export."""
+
+    def measure(results: Results) -> float | None:
+        runs = [run for run in results.builds if len(run["builds"]) > 1 and exporter in run["label"]]
+        return max(
+            (sum(build["wall_s"] for build in run["builds"].values()) / run["export"]["wall_s"] for run in runs),
+            default=None,
+        )
+
+    return measure
+
+
+def _builds_peak(results: Results) -> float | None:
+    return max((build["peak_mb"] for run in results.builds for build in run["builds"].values()), default=None)
+
+
 PROMISES = (
     Promise("gzip: wall time / `curl \\| igzip -1`, 100k", _time_ratio("100k", "ours-gzip", "curl-igzip"), most=1.5),
     Promise(
@@ -219,5 +236,10 @@ PROMISES = (
     Promise("...200,000 events in one millisecond", _peak_of("moment", "ours-gzip"), most=150),
     Promise("Parquet: peak memory in MB, 100k", _peak_of("100k", "ours-parquet"), most=300),
     Promise("...and with events of 1 MB", _peak_of("1mb", "ours-parquet"), most=300),
+    Promise(
+        "tables, dataset and report of 1M events: wall time / their export, Parquet", _builds_time("parquet"), most=1
+    ),
+    Promise("...and where the export is JSONL", _builds_time("jsonl"), most=1),
+    Promise("...peak memory in MB, all processes, 10M events included", _builds_peak, most=2_000),
     Promise("runs of ours that failed or wrote anything but each event once", Results.our_failures, most=0),
 )

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from airflow_provider_honeyhive.api.endpoints import ENDPOINTS
 from airflow_provider_honeyhive.reading.page_size import PageSizer
-from benchmarks import import_cost, new_fields, object_stores, overlap, profiling, report, start, stores
+from benchmarks import builds, import_cost, new_fields, object_stores, overlap, profiling, report, start, stores
 from benchmarks.cases import CASES, Case
 from benchmarks.check import WrongResultError, check_count, check_ids
 from benchmarks.commands import NAMES, contender
@@ -204,6 +204,11 @@ def measure_overlap(options: argparse.Namespace) -> dict[str, Any]:
     return overlap.measure(options.scratch, quick=options.quick)
 
 
+def measure_builds(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what tables, a dataset and a report of an export take."""
+    return builds.measure(options.scratch, quick=options.quick)
+
+
 def measure_start(options: argparse.Namespace) -> dict[str, Any]:
     """Return what it costs to start."""
     return start.measure(options.scratch, runs=5 if options.quick else 21)
@@ -213,6 +218,7 @@ def measure_start(options: argparse.Namespace) -> dict[str, Any]:
 SPECIAL = {
     "stores": measure_stores,
     "overlap": measure_overlap,
+    "builds": measure_builds,
     "start": measure_start,
     "fields": measure_fields,
     "imports": measure_imports,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.commands import Errand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from benchmarks.cases import Case
     from benchmarks.dataset import Dataset
@@ -31,7 +31,7 @@ SHOWN_OF_AN_ERROR = 300
 def serving(dataset: Dataset, case: Case, scratch: Path) -> Iterator[dict[str, Any]]:
     """Serve a data set; the value is what the server says about itself."""
     what = ["--events", str(dataset.count), "--size", str(dataset.size), "--seed", str(dataset.seed)]
-    what += ["--spread", dataset.spread]
+    what += ["--spread", dataset.spread, "--per-session", str(dataset.per_session)]
     delays = case.delays
     slow = ["--latency", str(delays.answer), "--per-1000", str(delays.per_1000)]
     slow += ["--per-1000-skipped", str(delays.per_1000_skipped)]
@@ -44,8 +44,16 @@ def serving(dataset: Dataset, case: Case, scratch: Path) -> Iterator[dict[str, A
             process.terminate()
 
 
-def run_measured(command: list[str], environment: dict[str, str], temporary: Path) -> tuple[dict[str, Any], str | None]:
-    """Run a command to its end; return what it took, and what went wrong."""
+def run_measured(
+    command: list[str],
+    environment: dict[str, str],
+    temporary: Path,
+    watched_by: Callable[[int], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> tuple[dict[str, Any], str | None]:
+    """Run a command to its end; return what it took, and what went wrong.
+
+    :param watched_by: is entered with the id of the session of all its processes, while it runs.
+    """
     result, log = temporary / "measured.json", temporary / "log"
     launcher = [sys.executable, "-I", "-S", str(HERE / "measure.py"), str(result), *command]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HH_", "AIRFLOW", "PYTHON"))}
@@ -59,7 +67,8 @@ def run_measured(command: list[str], environment: dict[str, str], temporary: Pat
             start_new_session=True,
         )
         try:
-            process.wait(TIMEOUT_S)
+            with watched_by(process.pid):
+                process.wait(TIMEOUT_S)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4300, help="mean bytes of an event, from about 500")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--spread", choices=SPREADS, default="day", help="how their times lie (default: %(default)s)")
+    parser.add_argument("--per-session", type=int, default=1, help="events of a session (default: %(default)s)")
     parser.add_argument("--data", type=Path, required=True, help="directory that keeps the rendered events")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds for each answer")
@@ -224,7 +225,7 @@ def main() -> None:
     parser.add_argument("--per-1000-skipped", type=float, default=0.0, help="seconds for 1000 events skipped")
     parser.add_argument("--serialise", action="store_true", help="make the JSON of each answer anew")
     options = parser.parse_args()
-    dataset = Dataset(options.events, options.size, options.seed, options.spread)
+    dataset = Dataset(options.events, options.size, options.seed, options.spread, options.per_session)
     rendered = render(dataset, options.data)
     delays = Delays(options.latency, options.per_1000, options.per_1000_skipped)
     with BenchServer(rendered, delays, options.port, serialise=options.serialise) as server:

@@ -1,4 +1,4 @@
-"""The part of the report that is about object stores, and about starting."""
+"""The part of the report that is about object stores, about starting, and about what is built from exports."""
 
 from __future__ import annotations
 
@@ -85,5 +85,31 @@ def start(measured: dict[str, Any]) -> str:
     )
 
 
+def builds(measured: dict[str, Any]) -> str:
+    """Return what tables, a dataset and a report of an export took."""
+    rows = []
+    for run in measured.get("runs", []):
+        events = f"{run['events']:,} events of {run['event_size'] / 1000:.1f} kB"
+        for name, took in {run["label"]: run["export"], **run["builds"]}.items():
+            cells = [f"{took['wall_s']:.1f}", f"{took['user_s'] + took['system_s']:.1f}", f"{took['peak_mb']:,.0f}"]
+            rows.append([events, name, *cells, f"{took['written_mb']:,.0f}" if "written_mb" in took else ""])
+        if run["error"] is not None:
+            rows.append([events, f"**failed**: {' '.join(run['error'].split()).replace('|', chr(92) + '|')}"])
+    head = "## What is built from exports\n\n"
+    if not rows:
+        return f"{head}**failed**: {measured['error']}\n\n"
+    return (
+        f"{head}{origin('builds', measured['commit'])}"
+        "The commands `tables`, `dataset` and `report`, each a process of its own, on an export that lies on the local"
+        " disk, in sessions of 8 events. Half of the events are model calls. Peak memory is that of all processes of a"
+        " command together.\n\n" + table(["events", "what", "wall, s", "CPU, s", "peak MB", "written, MB"], rows)
+    )
+
+
 #: By the names of what is measured.
-STORE_TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"stores": stores, "overlap": overlap, "start": start}
+STORE_TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "stores": stores,
+    "overlap": overlap,
+    "builds": builds,
+    "start": start,
+}

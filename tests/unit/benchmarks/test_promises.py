@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.builds import watching
 from benchmarks.promises import PROMISES, Promise
 from benchmarks.series import Results
 from benchmarks.stores import written
@@ -90,3 +95,26 @@ def test_files_are_counted_in_each_folder(tmp_path: Path) -> None:
     assert (found["files"], found["slices"], found["files_too_many"]) == (6, 1, 1)
     (tmp_path / "_manifest.json").write_text('{"slice_count": 2}')
     assert written(tmp_path, part=20)["files_too_many"] == 0
+
+
+def test_builds_are_compared_with_their_own_export() -> None:
+    builds = {name: {"wall_s": 10.0, "peak_mb": 1_500.0} for name in ("tables", "dataset", "report")}
+    run = {"label": "parquet", "export": {"wall_s": 31.0}, "builds": builds, "error": None}
+    assert not failed({"builds": {"runs": [run]}})
+    assert len(failed({"builds": {"runs": [{**run, "export": {"wall_s": 29.0}}]}})) == 1
+    builds["report"]["peak_mb"] = 2_001.0
+    assert len(failed({"builds": {"runs": [run]}})) == 1
+
+
+def test_memory_is_that_of_all_processes_of_a_command() -> None:
+    holder = "x = b'x' * 100_000_000; import time; time.sleep(60)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {holder!r}])"
+    with subprocess.Popen([sys.executable, "-c", program], start_new_session=True) as process:
+        memory: list[int] = []
+        try:
+            with watching(process.pid, memory):
+                while max(memory, default=0) < 100_000:
+                    assert process.poll() is None
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert len(memory) > 1
