@@ -29,7 +29,7 @@ NEWEST = "3.3"
 #: The lowest that the package asks for. It takes every universal-pathlib, but opens no object store with one after 0.2.
 LOWEST_AIRFLOW = ("apache-airflow==2.11.0", "universal-pathlib<0.3")
 #: Extras whose lower bounds are tested: those that "dev" brings.
-LOWEST_EXTRAS = ("s3", "parquet", "report")
+LOWEST_EXTRAS = ("s3", "parquet", "tables", "report")
 #: The wheel beside these Airflows is tested with another Python than this one, where there is one. No Airflow before
 #: 3.2 runs on 3.14, and 2.11 on none after 3.12.
 OTHER_PYTHONS = {"3.3": "3.13", "3.1": "3.12"}
@@ -233,7 +233,7 @@ def constraints(session: nox.Session) -> None:
     session.run(*freeze, "constraints/tools.txt", "nox", "build", "hatchling")
     session.run(*freeze, "constraints/docs.txt", "mkdocs-material")
     for airflow, version in AIRFLOWS.items():
-        extras = "dev,lint" if airflow == NEWEST else "dev"
+        extras = "dev,lint,readers" if airflow == NEWEST else "dev"
         session.run(*freeze, f"constraints/airflow-{airflow}.txt", f".[{extras}]", f"apache-airflow=={version}")
     session.run(*freeze, "constraints/lowest.txt", ".[dev]", *LOWEST_AIRFLOW, *lower_bounds())
     what = (".[all]", "-rtests/stores/requirements.txt", f"apache-airflow=={AIRFLOWS[NEWEST]}")
@@ -294,7 +294,7 @@ def install_azurite(session: nox.Session, programs: Path) -> None:
 
 def sources(session: nox.Session) -> Path:
     """Return the environment with the sources as they are."""
-    return environment(session, f"airflow-{NEWEST}", "-e.[dev,lint]")
+    return environment(session, f"airflow-{NEWEST}", "-e.[dev,lint,readers]")
 
 
 def beside(session: nox.Session, airflow: str) -> Path:

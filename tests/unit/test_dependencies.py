@@ -19,7 +19,7 @@ with (ROOT / "pyproject.toml").open("rb") as file:
     PROJECT = tomllib.load(file)["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 #: What developers need is pinned, and has no lowest version; extras of extras bring nothing of their own.
-FOR_USERS = [name for name in EXTRAS if name not in ("dev", "lint", "all")]
+FOR_USERS = [name for name in EXTRAS if name not in ("dev", "lint", "readers", "all")]
 ASKED = [
     one
     for one in map(Requirement, chain(PROJECT["dependencies"], *(EXTRAS[name] for name in FOR_USERS)))
