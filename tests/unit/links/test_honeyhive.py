@@ -9,8 +9,9 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import replace
 
+from airflow_provider_honeyhive.api.web_app import LONGEST_ID
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.links.honeyhive import LONGEST_ID, HoneyHiveEventsLink, events_url
+from airflow_provider_honeyhive.links.honeyhive import HoneyHiveEventsLink, events_url
 from airflow_provider_honeyhive.models.window import format_time
 from tests.unit.export import test_result
 
