@@ -188,7 +188,7 @@ class Manifest(StoredFile):
 
         :raises DestinationError: it was neither read from its place nor published.
         """
-        store, name = self._known_place()
+        store, name = self.place
         return store.url(name)
 
     def url(self, name: str = "") -> str:
@@ -196,7 +196,7 @@ class Manifest(StoredFile):
 
         :raises DestinationError: the manifest was neither read from its place nor published.
         """
-        store, manifest_name = self._known_place()
+        store, manifest_name = self.place
         return store.url(name or object_name_of(manifest_name) or "")
 
     @property
@@ -215,7 +215,12 @@ class Manifest(StoredFile):
         """
         return [self.url(part.path) for part in self.corrections]
 
-    def _known_place(self) -> tuple[Store, str]:
+    @property
+    def place(self) -> tuple[Store, str]:
+        """The folder of the export, and the name of the manifest in it.
+
+        :raises DestinationError: the manifest was neither read from its place nor published.
+        """
         if self._place is None:
             raise DestinationError("this manifest has no place: read it with Manifest.read(path)")
         return self._place
@@ -228,7 +233,7 @@ class Manifest(StoredFile):
         :raises DestinationError: names what is missing, differs, or is there too many, and in what. After 20 problems
             it counts the rest; the command ``verify`` prints all.
         """
-        store, name = self._known_place()
+        store, name = self.place
         problems = find_problems(self, store, name)
         if problems:
             raise DestinationError(f"{store.url(name)} does not hold: " + listed(problems))

@@ -73,14 +73,21 @@ def _of_jsonl(chunks: Iterable[bytes], field: str) -> Iterator[Scalar]:
 
 
 def _of_json(chunks: Iterable[bytes], field: str) -> Iterator[Scalar]:
-    # As it is written here: brackets on lines of their own, and an event on each line between.
+    return (getattr(read_head(element), field) for element in elements(chunks))
+
+
+def elements(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the events of a JSON list as it is written here: brackets and events on lines of their own.
+
+    :raises ValueError: it is no such list, or does not end with it.
+    """
     found = lines(chunks)
     if next(found, None) != b"[":
         raise ValueError("it does not begin with a bracket")
     for line in found:
         if line == b"]":
             break
-        yield getattr(read_head(line.removesuffix(b",")), field)
+        yield line.removesuffix(b",")
     else:
         raise ValueError("it ends within the list")
     if next(found, None) is not None:
