@@ -6,7 +6,7 @@ Its facts come from :mod:`.exporter` and :mod:`.combine`; what ``verify`` checks
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
@@ -32,7 +32,7 @@ from airflow_provider_honeyhive.models.layout import (
 )
 from airflow_provider_honeyhive.models.stored import Count, Items, StoredFile, TimeText
 from airflow_provider_honeyhive.models.window import Window
-from airflow_provider_honeyhive.storage.base import Store
+from airflow_provider_honeyhive.storage.base import Store, files_in
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
 if TYPE_CHECKING:
@@ -44,7 +44,50 @@ if TYPE_CHECKING:
 SCHEMA_VERSION, PLAIN_SCHEMA_VERSION = 2, 1
 
 
-class Manifest(StoredFile):
+#: Most files whose URLs are listed in a task's result, which goes through Airflow's database: about as many as Airflow
+#: maps a task over, unless it is configured otherwise.
+MOST_FILES_LISTED = 1_000
+
+
+class PlacedManifest(StoredFile):
+    """What manifests of all kinds have in common: they know where they are once they were read or published."""
+
+    _place: tuple[Store, str] | None = PrivateAttr(default=None)
+
+    def to_json(self) -> bytes:
+        """Return the manifest as it stands on disk."""
+        return json.dumps(self.model_dump(), indent=2).encode() + b"\n"
+
+    def placed(self, store: Store, name: str) -> Self:
+        """Return this manifest, which knows from now on where it is.
+
+        :param store: the folder of what it is about.
+        :param name: of the manifest in it.
+        """
+        self._place = (store, name)
+        return self
+
+    @property
+    def manifest_url(self) -> str:
+        """Where the manifest is.
+
+        :raises DestinationError: it was neither read from its place nor published.
+        """
+        store, name = self.place
+        return store.url(name)
+
+    @property
+    def place(self) -> tuple[Store, str]:
+        """The folder of what it is about, and the name of the manifest in it.
+
+        :raises DestinationError: the manifest was neither read from its place nor published.
+        """
+        if self._place is None:
+            raise DestinationError(f"this manifest has no place: read it with {type(self).__name__}.read(path)")
+        return self._place
+
+
+class Manifest(PlacedManifest):
     """All about a published export.
 
     :param start_time: start of the window, inclusive, ISO 8601 in UTC.
@@ -114,8 +157,6 @@ class Manifest(StoredFile):
     index: IndexFile | None = None
     replaced: ReplacedFacts | None = None
 
-    _place: tuple[Store, str] | None = PrivateAttr(default=None)
-
     @property
     def size_bytes(self) -> int:
         """Bytes of all ``files`` on disk."""
@@ -126,10 +167,6 @@ class Manifest(StoredFile):
         """Names of everything that was published beside the manifest, and their bytes."""
         sizes = {part.path: part.size_bytes for part in (*self.files, *self.corrections)}
         return sizes if self.index is None else sizes | {self.index.path: self.index.size_bytes}
-
-    def to_json(self) -> bytes:
-        """Return the manifest as it stands on disk."""
-        return json.dumps(self.model_dump(), indent=2).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Manifest:
@@ -173,24 +210,6 @@ class Manifest(StoredFile):
             raise DestinationError(f"there is no manifest at {store.url(name)}")
         return cls.at(store, name, data).placed(store, name)
 
-    def placed(self, store: Store, name: str) -> Manifest:
-        """Return this manifest, which knows from now on where it is.
-
-        :param store: the folder of the export.
-        :param name: of the manifest in it.
-        """
-        self._place = (store, name)
-        return self
-
-    @property
-    def manifest_url(self) -> str:
-        """Where the manifest is.
-
-        :raises DestinationError: it was neither read from its place nor published.
-        """
-        store, name = self.place
-        return store.url(name)
-
     def url(self, name: str = "") -> str:
         """Return where a file of the export is; without a name the export itself: its folder, or its one object.
 
@@ -214,16 +233,6 @@ class Manifest(StoredFile):
         :raises DestinationError: the manifest was neither read from its place nor published.
         """
         return [self.url(part.path) for part in self.corrections]
-
-    @property
-    def place(self) -> tuple[Store, str]:
-        """The folder of the export, and the name of the manifest in it.
-
-        :raises DestinationError: the manifest was neither read from its place nor published.
-        """
-        if self._place is None:
-            raise DestinationError("this manifest has no place: read it with Manifest.read(path)")
-        return self._place
 
     def verify(self) -> None:
         """Read all parts again and compare them with this manifest: hashes, sizes, counts and times.
@@ -283,7 +292,7 @@ def find_problems(
     except ValueError as error:
         return [f"its window cannot be read: {error}"]
     layout = layout_at(manifest_name)
-    there = {*there, *_in_folders(manifest, store)}
+    there = {*there, *files_in(store, {path.rpartition("/")[0] for path in manifest.sizes} - {""})}
     problems: list[str] = []
     looks: dict[str, Iterator[str]] = {
         part.path: problems_of(part, manifest.file_format, manifest.compression, store.chunks(part.path), within)
@@ -316,12 +325,6 @@ def _corrections_problems(manifest: Manifest) -> Iterator[str]:
     events = manifest.event_count + facts.late_count + facts.changed_count
     if records != events:
         yield f"the index holds {records} events, the parts and corrections {events}"
-
-
-def _in_folders(manifest: Manifest, store: Store) -> Iterator[str]:
-    """Yield the names of the files in the folders of the manifest's partitions."""
-    for folder in {path.rpartition("/")[0] for path in manifest.sizes} - {""}:
-        yield from (f"{folder}/{name}" for name in store.files(folder))
 
 
 def window_bounds(manifest: Manifest) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Which place an export may claim: what it may replace, and what it must not touch."""
+"""Which place an export may claim: what it may replace, and what it must not touch; and what builds check as well."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from airflow_provider_honeyhive.display import LONGEST_VALUE, quoted, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.export.recovery import read_commits
 from airflow_provider_honeyhive.manifest import Manifest
-from airflow_provider_honeyhive.models.layout import CORRECTIONS_FOLDER, FOLDER_KEYS, MANIFEST_NAME, REASON_KEY
+from airflow_provider_honeyhive.models.layout import (
+    BUILD_MANIFESTS,
+    CORRECTIONS_FOLDER,
+    FOLDER_KEYS,
+    MANIFEST_NAME,
+    REASON_KEY,
+)
+from airflow_provider_honeyhive.storage.base import files_in
 from airflow_provider_honeyhive.storage.paths import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_provider_honeyhive.build_manifest import AnyManifest
     from airflow_provider_honeyhive.export.recovery import Current
     from airflow_provider_honeyhive.models.export_facts import RequestFacts
-    from airflow_provider_honeyhive.models.layout import Layout
+    from airflow_provider_honeyhive.models.layout import BuildLayout, Layout
     from airflow_provider_honeyhive.storage.base import Store
 
 
@@ -34,8 +42,11 @@ def check_claim(
     :raises DestinationTakenError: it may not.
     """
     where, old = store.url(layout.object_name or ""), current.manifest
-    if old is None:
-        _check_unclaimed(store, layout, where, {name for name in current.there if layout.owns(name)})
+    if not isinstance(old, Manifest):
+        old = None
+        if layout.object_name is None:
+            check_alone(where, layout, current)
+        check_unclaimed(store, layout, where, {name for name in current.there if layout.owns(name)})
     elif not replace and not _same_run(old, wanted):
         raise DestinationTakenError(
             "output_path already holds an export, and replace is False: give another one, or set replace=True",
@@ -46,18 +57,42 @@ def check_claim(
     check_folders(store, old, keys=wanted.partition_by)
 
 
-def _check_unclaimed(store: Store, layout: Layout, where: str, found: set[str]) -> None:
+def check_alone(where: str, layout: Layout | BuildLayout, current: Current) -> None:
+    """Refuse a folder that holds something of another kind: it has one export of many files, or one build.
+
+    Their files have other names, so where two writers came at once and the folder has both, none of them harms the
+    other; each goes on to replace its own.
+
+    :param where: the folder, for messages.
+    :param layout: names in it.
+    :param current: what is there.
+    :raises DestinationTakenError: it does.
+    """
+    for name, kind in {MANIFEST_NAME: "export", **BUILD_MANIFESTS}.items():
+        if name != layout.manifest_name and name in current.there:
+            raise DestinationTakenError(
+                f"output_path holds something else: give another one, a folder of its own ({kind} is there)",
+                f"{where} holds {name}",
+            )
+
+
+def check_unclaimed(store: Store, layout: Layout | BuildLayout, where: str, found: set[str]) -> None:
     """Refuse data files that no manifest names, but those that tries which have not published yet have placed.
 
+    :param store: the folder.
+    :param layout: names in it.
+    :param where: what is to be published there, for messages.
     :param found: the data files.
+    :raises DestinationTakenError: there are such files.
+    :raises DestinationError: they are just being published.
     """
     for folder in store.folders() if found else ():
         if layout.stages_in(folder):
             found.difference_update(*(commit.placed for commit in read_commits(store, folder)))
     # They may have been published, or taken back, since they were listed.
-    if found and (found := found & store.files().keys()):
+    if found and (found := found & files_in(store, {name.rpartition("/")[0] for name in found})):
         if store.get(layout.manifest_name) is not None:
-            raise DestinationError("another export is just being published there; a retry begins anew", where)
+            raise DestinationError("another export or build is just being published there; a retry begins anew", where)
         raise DestinationTakenError(
             "output_path holds data files without a manifest: remove them, or give another output_path",
             f"{where} holds {', '.join(sorted(found)[:3])}{' and others' if len(found) > 3 else ''}",
@@ -65,14 +100,20 @@ def _check_unclaimed(store: Store, layout: Layout, where: str, found: set[str]) 
 
 
 def check_folders(
-    store: Store, old: Manifest | None, *, names: Collection[str] = (), keys: Collection[str] = ()
+    store: Store,
+    old: Manifest | None,
+    *,
+    names: Collection[str] = (),
+    keys: Collection[str] = (),
+    remedy: str = "give another output_path, or leave partition_by and lookback_windows out",
 ) -> None:
-    """Refuse folders of partitions that hold an export of their own.
+    """Refuse folders of data files that hold an export of their own.
 
     :param store: the folder of the export.
     :param old: the manifest that is to be replaced: folders that it has files in are this export's.
     :param names: data files that are to be.
     :param keys: what folders are called that may get data files.
+    :param remedy: what to do.
     :raises DestinationTakenError: one of the folders holds an export.
     """
     known = set() if old is None else _folders_of(old.sizes)
@@ -85,8 +126,8 @@ def check_folders(
         for folder in level:
             if folder not in known and store.get(f"{folder}/{MANIFEST_NAME}") is not None:
                 raise DestinationTakenError(
-                    "give another output_path, or leave partition_by and lookback_windows out",
-                    f"{store.url(folder)} holds an export of its own, so it cannot be a partition of another one",
+                    remedy,
+                    f"{store.url(folder)} holds an export of its own, so it cannot be a part of something else",
                 )
 
 
@@ -208,14 +249,14 @@ def differing(one: RequestFacts, other: RequestFacts) -> list[str]:
     return [name for name in _ASKED if getattr(one, name) != getattr(other, name)]
 
 
-def published_by(manifest: Manifest) -> str:
-    """Return when an export was published, and by whom, for a message."""
+def published_by(manifest: AnyManifest) -> str:
+    """Return when an export or a build was published, and by whom, for a message."""
     run = None if manifest.airflow is None else manifest.airflow.run_id
     return shown(f"at {manifest.finished_at} by {task_of(manifest)}{f', run {run}' if run else ''}", LONGEST_VALUE)
 
 
-def task_of(manifest: Manifest) -> str:
-    """Return the task that wrote an export, for a message."""
+def task_of(manifest: AnyManifest) -> str:
+    """Return the task that wrote an export or a build, for a message."""
     facts = manifest.airflow
     if facts is None:
         return "no task of Airflow"

@@ -158,7 +158,7 @@ class _Combination:
     def published_before(self) -> Manifest | None:
         """Return the manifest of the whole where an earlier try has published it, and died removing the shards."""
         manifest = recover(self._store, self._layout).manifest
-        if manifest is None or _run(manifest.airflow) != _run(self._airflow):
+        if not isinstance(manifest, Manifest) or _run(manifest.airflow) != _run(self._airflow):
             return None
         if (manifest.start_time, manifest.end_time) != _bounds(self._window):
             return None

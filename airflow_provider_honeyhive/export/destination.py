@@ -1,13 +1,15 @@
-"""The place of one export: what it is to replace, what is staged for it, and the steps that publish it."""
+"""The place of one export or build: what it is to replace, what is staged for it, and the steps that publish it."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from airflow_provider_honeyhive.build_manifest import load_manifest
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, ExportWouldShrinkError
 from airflow_provider_honeyhive.export.checkpoint import Checkpoints
@@ -25,10 +27,11 @@ from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.options import FAIL, REPLACE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from airflow_provider_honeyhive.build_manifest import AnyManifest
     from airflow_provider_honeyhive.export.staging_records import StagedFile
-    from airflow_provider_honeyhive.models.layout import Layout
+    from airflow_provider_honeyhive.models.layout import BuildLayout, Layout
     from airflow_provider_honeyhive.storage.base import Store
 
 
@@ -40,16 +43,23 @@ COPIES_AT_ONCE = 8
 NOTHING = Current(None, None, None)
 
 
-class Destination:
-    """The place of one export.
+class Place(ABC):
+    """Where something is published: an export or a build.
 
     :param store: the folder.
     :param layout: names in it.
-    :param fingerprint: of the request, in hexadecimal digits, so that exports of different things share no staged file.
-    :param claimed: the manifest that is to be replaced, as it was read; :meth:`claim` reads it.
+    :param fingerprint: of what is asked for, in hexadecimal digits, so that different things share no staged file.
+    :param claimed: the manifest that is to be replaced, as it was read.
     """
 
-    def __init__(self, store: Store, layout: Layout, fingerprint: str, claimed: Current = NOTHING) -> None:
+    #: What messages call what is published.
+    THING: ClassVar[str]
+
+    layout: Layout | BuildLayout
+
+    def __init__(
+        self, store: Store, layout: Layout | BuildLayout, fingerprint: str, claimed: Current = NOTHING
+    ) -> None:
         self.store = store
         self.layout = layout
         #: Two processes may run the same try of the same task, when Airflow takes one for dead that is not. So every
@@ -57,7 +67,7 @@ class Destination:
         self.writer = uuid.uuid4().hex[:8]
         self._fingerprint = fingerprint
         self._claimed = claimed
-        self._asides: list[Destination] = []
+        self._asides: list[Place] = []
         #: What is in place and to be taken back after a failure; None: nothing, or nobody knows, or it is published.
         self._commit: Commit | None = None
         self._data = b""  # of the manifest that is to be published
@@ -67,9 +77,9 @@ class Destination:
         """Where the manifest is, or will be."""
         return self.store.url(self.layout.manifest_name)
 
-    def url(self, name: str = "") -> str:
-        """Return where a data file of the manifest is; without a name the export itself."""
-        return self.store.url(name or self.layout.object_name or "")
+    @abstractmethod
+    def url(self) -> str:
+        """Return where what is published is."""
 
     @property
     def staging(self) -> str:
@@ -80,63 +90,28 @@ class Destination:
         """Return the name of a data file that is not published yet."""
         return f"{self.staging}/{slice_number:05d}-{part_number:05d}-{self.writer}"
 
-    def joined_name(self, partition: int, number: int) -> str:
-        """Return the name of a data file that is put together of staged ones, and has no final name yet."""
-        return f"{self.staging}/joined-{partition:05d}-{number:05d}-{self.writer}"
-
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """What is staged so far."""
-        is_new = self.staging not in self._claimed.there
-        return Checkpoints(self.store, self.staging, self.writer, is_new=is_new)
-
-    @property
-    def replaced(self) -> Manifest | None:
-        """The manifest of the export that this one takes the place of, once :meth:`claim` has looked."""
-        return self._claimed.manifest
-
-    @property
-    def claimed_sha256(self) -> str:
-        """Hash of the bytes of that manifest."""
-        return hashlib.sha256(self._claimed.data or b"").hexdigest()
-
-    def aside(self, name: str) -> Destination:
-        """Return a place to stage something else for the same export, which only this writer uses."""
-        digest = hashlib.sha256(f"{self._fingerprint}-{name}-{self.writer}".encode()).hexdigest()
-        place = Destination(self.store, self.layout, digest, self._claimed)
-        self._asides.append(place)
-        return place
-
-    def claim(self, wanted: Manifest, *, replace: bool, on_shrink: str = FAIL) -> None:
-        """Make sure that this export may go here; what earlier tries left half published is finished first.
-
-        :param wanted: a manifest with the request's facts.
-        :param replace: an earlier export of the same window may be replaced; one of this very run always may.
-        :param on_shrink: ``replace``: one of another request of the same task may be, too.
-        :raises DestinationTakenError: something else is here, or something and ``replace`` is False.
-        """
-        current = recover(self.store, self.layout)
-        any_request = on_shrink == REPLACE
-        check_claim(self.store, self.layout, current, wanted, replace=replace, any_request=any_request)
+    def _hold(self, current: Current) -> None:
+        """Let this be what is replaced: while another manifest is in place, nothing is published."""
         if not self.store.can_swap():
             log.warning(
-                "The store of %s cannot write on condition that a file is unchanged: of two exports that publish there "
+                "The store of %s cannot write on condition that a file is unchanged: of two %ss that publish there "
                 "at the same time, one may overwrite the other's manifest",
                 self.url(),
+                self.THING,
             )
         self._claimed = current
 
-    def check_can_replace(self) -> None:
-        """Refuse to replace an export whose files the store would not let go.
+    @abstractmethod
+    def _check_folders(self, names: Collection[str]) -> None:
+        """Refuse files in folders that hold an export of their own.
 
-        :raises DestinationAccessError: the right to delete is missing.
+        :param names: of the files that are to be there.
+        :raises DestinationTakenError: one of the folders does.
         """
-        is_folder = self.layout.object_name is None
-        check_can_delete(self.store, self.replaced.sizes if is_folder and self.replaced is not None else ())
 
     # -------------------------------------------------------------------------------- publishing
 
-    def publish(self, finals: Mapping[str, str], manifest: Manifest) -> None:
+    def publish(self, finals: Mapping[str, str], manifest: AnyManifest) -> None:
         """Give staged files their final names, and put the manifest in place of the one that was claimed.
 
         :param finals: final names of the data files by their present names.
@@ -145,31 +120,34 @@ class Destination:
         """
         self._data = manifest.to_json()
         # What cannot be read back is not published.
-        Manifest.at(self.store, self.layout.manifest_name, self._data)
+        load_manifest(self.store, self.layout.manifest_name, self._data)
         self._prepare(finals, manifest)
         if not self._swap():
             raise self._overtaken()
         current = recover(self.store, self.layout)
         if self.layout.object_name is not None and current.data != self._data:
             # The copy of the object may have come over a later one.
-            raise DestinationError("another export replaced this one at once; a retry begins anew", self.url())
+            raise DestinationError(f"another {self.THING} replaced this one at once; a retry begins anew", self.url())
 
-    def _prepare(self, finals: Mapping[str, str], manifest: Manifest) -> None:
+    def _prepare(self, finals: Mapping[str, str], manifest: AnyManifest) -> None:
         """Write down what is to happen, then put everything beside what is there already."""
-        check_folders(self.store, self.replaced, names=manifest.sizes)
-        is_object = self.layout.object_name is not None
+        self._check_folders(manifest.sizes)
+        object_name = self.layout.object_name
         record, source = (f"{COMMIT_PREFIX}{self.writer}{suffix}" for suffix in (".json", ".data"))
-        replaced = {} if self.replaced is None else self.replaced.sizes
+        replaced = {} if self._claimed.manifest is None else self._claimed.manifest.sizes
         self._commit = Commit(
             manifest_name=self.layout.manifest_name,
             manifest_sha256=hashlib.sha256(self._data).hexdigest(),
-            placed=[] if is_object else sorted(finals.values()),
+            placed=sorted(final for final in finals.values() if final != object_name),
             replaced=sorted(replaced.keys() - manifest.sizes.keys()),
-            source=source if is_object else None,
+            source=None if object_name is None else source,
         )
         self.store.put(f"{self.staging}/{record}", self._commit.to_json())
-        # The one object gets its name after the manifest: until then all tries may still lose.
-        names = [(present, f"{self.staging}/{source}" if is_object else final) for present, final in finals.items()]
+        # What has the same name each time gets it after the manifest: until then all tries may still lose.
+        names = [
+            (present, f"{self.staging}/{source}" if final == object_name else final)
+            for present, final in finals.items()
+        ]
         at_once = min(COPIES_AT_ONCE, len(names))
         if at_once <= 1:
             for pair in names:
@@ -200,12 +178,6 @@ class Destination:
         return done
 
     # ---------------------------------------------------------------------------------- failures
-
-    def discard(self, files: Sequence[StagedFile]) -> None:
-        """Remove staged files that did not turn out to be whole."""
-        # Where they must stay, no manifest names them.
-        with suppress(DestinationAccessError):
-            self.store.delete_all(file.path for file in files)
 
     def abandon(self, error: BaseException, *, keep_staged: bool) -> None:
         """Leave nothing behind after a failure, except what a retry can go on from.
@@ -246,10 +218,86 @@ class Destination:
         return self._overtaken(f"it was published {published_by(current.manifest)}")
 
     def _overtaken(self, *facts: str) -> DestinationError:
-        text = "another export was published there meanwhile, so this one was not; a retry begins anew"
+        text = f"another {self.THING} was published there meanwhile, so this one was not; a retry begins anew"
         return DestinationError(text, self.url(), *facts)
 
     def clear_staging(self) -> None:
         """Remove everything staged for this request, but what a try that may have published needs to complete it."""
         clear_staging(self.store, self.staging)
         self.store.remove_folder(self.staging)
+
+
+class Destination(Place):
+    """The place of one export.
+
+    :param store: the folder.
+    :param layout: names in it.
+    :param fingerprint: of the request, in hexadecimal digits, so that exports of different things share no staged file.
+    :param claimed: the manifest that is to be replaced, as it was read; :meth:`claim` reads it.
+    """
+
+    THING = "export"
+
+    layout: Layout
+
+    def url(self, name: str = "") -> str:
+        """Return where a data file of the manifest is; without a name the export itself."""
+        return self.store.url(name or self.layout.object_name or "")
+
+    def joined_name(self, partition: int, number: int) -> str:
+        """Return the name of a data file that is put together of staged ones, and has no final name yet."""
+        return f"{self.staging}/joined-{partition:05d}-{number:05d}-{self.writer}"
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What is staged so far."""
+        is_new = self.staging not in self._claimed.there
+        return Checkpoints(self.store, self.staging, self.writer, is_new=is_new)
+
+    @property
+    def replaced(self) -> Manifest | None:
+        """The manifest of the export that this one takes the place of, once :meth:`claim` has looked."""
+        manifest = self._claimed.manifest
+        return manifest if isinstance(manifest, Manifest) else None
+
+    @property
+    def claimed_sha256(self) -> str:
+        """Hash of the bytes of that manifest."""
+        return hashlib.sha256(self._claimed.data or b"").hexdigest()
+
+    def aside(self, name: str) -> Destination:
+        """Return a place to stage something else for the same export, which only this writer uses."""
+        digest = hashlib.sha256(f"{self._fingerprint}-{name}-{self.writer}".encode()).hexdigest()
+        place = Destination(self.store, self.layout, digest, self._claimed)
+        self._asides.append(place)
+        return place
+
+    def claim(self, wanted: Manifest, *, replace: bool, on_shrink: str = FAIL) -> None:
+        """Make sure that this export may go here; what earlier tries left half published is finished first.
+
+        :param wanted: a manifest with the request's facts.
+        :param replace: an earlier export of the same window may be replaced; one of this very run always may.
+        :param on_shrink: ``replace``: one of another request of the same task may be, too.
+        :raises DestinationTakenError: something else is here, or something and ``replace`` is False.
+        """
+        current = recover(self.store, self.layout)
+        any_request = on_shrink == REPLACE
+        check_claim(self.store, self.layout, current, wanted, replace=replace, any_request=any_request)
+        self._hold(current)
+
+    def check_can_replace(self) -> None:
+        """Refuse to replace an export whose files the store would not let go.
+
+        :raises DestinationAccessError: the right to delete is missing.
+        """
+        is_folder = self.layout.object_name is None
+        check_can_delete(self.store, self.replaced.sizes if is_folder and self.replaced is not None else ())
+
+    def _check_folders(self, names: Collection[str]) -> None:
+        check_folders(self.store, self.replaced, names=names)
+
+    def discard(self, files: Sequence[StagedFile]) -> None:
+        """Remove staged files that did not turn out to be whole."""
+        # Where they must stay, no manifest names them.
+        with suppress(DestinationAccessError):
+            self.store.delete_all(file.path for file in files)

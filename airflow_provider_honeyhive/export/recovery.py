@@ -1,4 +1,6 @@
-"""Finishes what writers that died have begun: completes an export whose manifest is in place, takes back all others.
+"""Finishes what writers that died have begun: completes what has its manifest in place, takes back all others.
+
+Of exports and builds alike: by the name of a manifest it is known which files are theirs.
 
 A staging folder carries in its name the manifest that its writers are to replace. Once another manifest is in place,
 none of them can publish any more, so all that they left may be removed. What they have placed outside of the folder,
@@ -14,9 +16,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from airflow_provider_honeyhive.build_manifest import AnyManifest, layout_of, load_manifest
 from airflow_provider_honeyhive.display import get_logger
 from airflow_provider_honeyhive.exceptions import DestinationAccessError, DestinationError, DestinationTakenError
-from airflow_provider_honeyhive.manifest import Manifest, layout_at, object_name_of
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, is_staged
 from airflow_provider_honeyhive.models.stored import FileName, Items, Sha256, StoredFile
 from airflow_provider_honeyhive.storage.local import is_temporary
@@ -24,7 +26,7 @@ from airflow_provider_honeyhive.storage.local import is_temporary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_provider_honeyhive.models.layout import Layout
+    from airflow_provider_honeyhive.models.layout import StagingNames
     from airflow_provider_honeyhive.storage.base import Store, Version
 
 
@@ -43,8 +45,9 @@ class Commit(StoredFile):
     :param manifest_sha256: of the manifest's bytes.
     :param placed: names of the data files, which no other writer gives.
     :param replaced: names of the replaced manifest's data files that the new one does not name.
-    :param source: name, in the staging folder, of what becomes the one object; None for a folder of parts. The object
-        is there without events, too: whoever slept before deleting it would delete a later one.
+    :param source: name, in the staging folder, of what becomes the one object, or the one file of a build that has the
+        same name each time; None where there is none. It is there without events, too: whoever slept before deleting
+        it would delete a later one.
     """
 
     KIND: ClassVar[str] = "commit record"
@@ -66,7 +69,7 @@ class Commit(StoredFile):
         :param folder: the staging folder.
         :param record: name of the commit record in it, without its suffix.
         """
-        layout = layout_at(self.manifest_name)
+        layout = layout_of(self.manifest_name)
         return (
             folder.startswith(layout.staging_prefix)
             and all(map(layout.owns, (*self.placed, *self.replaced)))
@@ -85,7 +88,7 @@ class Current(msgspec.Struct, frozen=True):
 
     data: bytes | None
     version: Version
-    manifest: Manifest | None
+    manifest: AnyManifest | None
     there: frozenset[str] = frozenset()
 
     @classmethod
@@ -95,10 +98,10 @@ class Current(msgspec.Struct, frozen=True):
         :raises DestinationError: it cannot be read, or is none.
         """
         data, version = store.read(name)
-        return cls(data, version, None if data is None else Manifest.at(store, name, data), frozenset(there))
+        return cls(data, version, None if data is None else load_manifest(store, name, data), frozenset(there))
 
 
-def recover(store: Store, layout: Layout) -> Current:
+def recover(store: Store, layout: StagingNames) -> Current:
     """Finish what dead writers of a place have begun, and return its manifest.
 
     :param store: the folder.
@@ -183,7 +186,7 @@ def finish(
     :param must_delete: it is an error that something stays.
     :raises DestinationAccessError: the store denies to delete data files that no manifest names.
     """
-    object_name = object_name_of(manifest_name)
+    object_name = layout_of(manifest_name).object_name
     named = {} if current.manifest is None else current.manifest.sizes
     denied = set()
     staged = {folder: _staged(store, folder) for folder in folders}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from airflow_provider_honeyhive.manifest import MOST_FILES_LISTED
 from airflow_provider_honeyhive.models.window import format_time
 
 if TYPE_CHECKING:
@@ -77,15 +78,10 @@ def _project_id(project: str | None, names: Iterable[tuple[str | None, str | Non
     return known[0][1] if known else None
 
 
-#: Most files whose URLs are listed in a task's result, which goes through Airflow's database: about as many as Airflow
-#: maps a task over, unless it is configured otherwise.
-MOST_FILES_LISTED = 1_000
-
-
 def summarize(manifest: Manifest) -> dict[str, Any]:
     """Return what was published, and where, as plain data; where it looked back, what that has brought, too.
 
-    With more than :data:`MOST_FILES_LISTED` files there are no lists of them at all: whoever needs one fails, instead
+    With more than :data:`.MOST_FILES_LISTED` files there are no lists of them at all: whoever needs one fails, instead
     of reading a part for the whole. ``Manifest.read(manifest_path).file_urls`` always has all.
 
     :param manifest: of the export, just published or read from its place.

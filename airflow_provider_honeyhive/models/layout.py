@@ -63,6 +63,12 @@ NO_MANIFEST = "0" * 8
 
 OBJECT_MANIFEST_SUFFIX = ".manifest.json"
 
+#: What is built from exports -> its one file that has the same name each time, None where there is none.
+BUILDS: dict[str, str | None] = {"tables": None, "dataset": "README.md", "report": "report.html"}
+
+#: Name of a build's manifest -> what is built.
+BUILD_MANIFESTS = {f"_{kind}.json": kind for kind in BUILDS}
+
 #: Folders are those of partitions, alone or in the folder of corrections.
 _FOLDERS = rf"(?:{CORRECTIONS_FOLDER}/{REASON_KEY}=[a-z]+/)?(?:(?:{'|'.join(PARTITION_KEYS)})=[^/]+/)*"
 
@@ -122,8 +128,43 @@ LONGEST_NAME = 1_024
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\\]")
 
 
+class StagingNames:
+    """Names of what is not published yet; engines skip names with ``_``."""
+
+    __slots__ = ()
+
+    @property
+    def manifest_name(self) -> str:
+        """Name of the manifest, relative to the store's folder."""
+        raise NotImplementedError
+
+    @property
+    def staging_prefix(self) -> str:
+        """Begins the names of the staging folders of this place; others in the folder have other ones."""
+        return f"{STAGING_PREFIX}{_digest(self.manifest_name, 8)}-"
+
+    def staging_name(self, request: str, claimed: bytes | None) -> str:
+        """Name of the folder that holds what is not published yet.
+
+        :param request: tells requests apart, in hexadecimal digits of which the first eight count.
+        :param claimed: the manifest that is to be replaced, None where there is none.
+        """
+        return f"{self.staging_prefix}{request[:8]}-{NO_MANIFEST if claimed is None else _digest(claimed, 8)}"
+
+    def is_dead(self, staging_name: str, current: bytes | None) -> bool:
+        """Return whether nobody can publish what is in a staging folder: what it was to replace is not there now.
+
+        :param current: the manifest that is in place.
+        """
+        return staging_name != self.staging_name(staging_name.removeprefix(self.staging_prefix), current)
+
+    def stages_in(self, name: str) -> bool:
+        """Return whether a name is one of a staging folder of this place."""
+        return name.startswith(self.staging_prefix) and is_staging(name)
+
+
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(StagingNames):
     """Where an export goes.
 
     :param file_format: one of :data:`FORMATS`.
@@ -145,26 +186,6 @@ class Layout:
         """Name of the manifest, relative to the store's folder."""
         return MANIFEST_NAME if self.object_name is None else f"{self.object_name}{OBJECT_MANIFEST_SUFFIX}"
 
-    @property
-    def staging_prefix(self) -> str:
-        """Begins the names of the staging folders of this place; other exports in the folder have other ones."""
-        return f"{STAGING_PREFIX}{_digest(self.manifest_name, 8)}-"
-
-    def staging_name(self, request: str, claimed: bytes | None) -> str:
-        """Name of the folder that holds what is not published yet; engines skip names with ``_``.
-
-        :param request: tells requests apart, in hexadecimal digits of which the first eight count.
-        :param claimed: the manifest that this export is to replace, None where there is none.
-        """
-        return f"{self.staging_prefix}{request[:8]}-{NO_MANIFEST if claimed is None else _digest(claimed, 8)}"
-
-    def is_dead(self, staging_name: str, current: bytes | None) -> bool:
-        """Return whether nobody can publish what is in a staging folder: what it was to replace is not there now.
-
-        :param current: the manifest that is in place.
-        """
-        return staging_name != self.staging_name(staging_name.removeprefix(self.staging_prefix), current)
-
     def part_name(self, number: int, sha256: str, writer: str, partition: str = "") -> str:
         """Name of a data file: no two writers give the same, so none overwrites a file of another one.
 
@@ -182,9 +203,46 @@ class Layout:
         """Return whether a name in the folder is one that an export of this kind gives."""
         return name == self.object_name if self.object_name else is_part(name)
 
-    def stages_in(self, name: str) -> bool:
-        """Return whether a name is one of a staging folder of this place."""
-        return name.startswith(self.staging_prefix) and is_staging(name)
+
+#: In one folder, so that none of an export or a build that is in the same folder, or in one below, has such a name.
+_BUILT_NAME = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*-[0-9]{5,}-[0-9a-f]{12}(?:\.[a-z0-9]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLayout(StagingNames):
+    """Where what is built from exports goes: always a folder.
+
+    :param kind: one of :data:`BUILDS`.
+    """
+
+    kind: str
+
+    @property
+    def object_name(self) -> str | None:
+        """Name of the one file that has the same name each time, None where there is none."""
+        return BUILDS[self.kind]
+
+    @property
+    def manifest_name(self) -> str:
+        """Name of the manifest, relative to the store's folder."""
+        return f"_{self.kind}.json"
+
+    def file_name(self, folder: str, stem: str, suffix: str, number: int, unique: str) -> str:
+        """Name of a file: no two writers give the same, but for the one that has the same name each time.
+
+        :param folder: a letter, then letters, digits and ``_``; empty: for the one file of a fixed name.
+        :param stem: begins the name.
+        :param suffix: with its dot.
+        :param number: among the files of that folder and stem.
+        :param unique: what no other writer has; its hash becomes a part of the name.
+        """
+        if not folder and f"{stem}{suffix}" == self.object_name:
+            return self.object_name
+        return f"{folder}/{stem}-{number:05d}-{_digest(unique, 12)}{suffix}"
+
+    def owns(self, name: str) -> bool:
+        """Return whether a name in the folder is one that a build of this kind gives."""
+        return name == self.object_name or _BUILT_NAME.fullmatch(name) is not None
 
 
 def has_unfit_characters(text: str) -> bool:
@@ -230,7 +288,7 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
     if ".." in text.replace("\\", "/").split("/"):
         raise InvalidArgumentError("output_path", text, "it must not climb with '..'")
     name = text.rpartition("/")[2]
-    if name == MANIFEST_NAME or name.endswith(OBJECT_MANIFEST_SUFFIX):
+    if name == MANIFEST_NAME or name in BUILD_MANIFESTS or name.endswith(OBJECT_MANIFEST_SUFFIX):
         raise InvalidArgumentError("output_path", text, "that is the name of a manifest: give the export another one")
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), None)
     if suffix is None:

@@ -277,3 +277,12 @@ class Store(Protocol):
 
     def remove_folder(self, folder: str = "") -> None:
         """Remove ``folder`` if nothing is left in it, where the store has folders at all."""
+
+
+def files_in(store: Store, folders: Iterable[str]) -> set[str]:
+    """Return the names, relative to the store, of the files right in some of its folders.
+
+    :param folders: relative to the store; empty: the store's own folder.
+    :raises DestinationError: the store fails.
+    """
+    return {f"{folder}/{name}" if folder else name for folder in folders for name in store.files(folder)}
