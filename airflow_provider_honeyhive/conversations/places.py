@@ -19,6 +19,9 @@ ANSWERS = ("answer", "result")
 PROMPTS = ("gen_ai.input.messages", "gen_ai.prompt")
 COMPLETIONS = ("gen_ai.output.messages", "gen_ai.completion")
 
+#: What the system says, where it is kept apart from :data:`PROMPTS`.
+INSTRUCTIONS = "gen_ai.system_instructions"
+
 #: OpenTelemetry's events of a span, which HoneyHive keeps in ``metadata``: a list of what one role said.
 SPOKEN = "_event.gen_ai.{}.message"
 

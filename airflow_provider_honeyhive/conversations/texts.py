@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_honeyhive.conversations.blocks import opened_content
 from airflow_provider_honeyhive.conversations.json_texts import elements, json_value, member, opened, unflattened
 from airflow_provider_honeyhive.conversations.places import (
     ANSWERS,
@@ -19,6 +20,7 @@ from airflow_provider_honeyhive.conversations.places import (
     history_in,
     messages_in,
 )
+from airflow_provider_honeyhive.conversations.reasons import UnreadableError
 
 #: In the JSON text of any metadata that has messages.
 _MARK = "gen_ai"
@@ -87,11 +89,17 @@ def _question_in(metadata: Any) -> str | None:
 
 
 def _opened_messages(messages: list[Any] | None) -> list[Any]:
-    """Return messages of ``metadata``, whose members may be JSON texts."""
-    return [
-        {name: opened(each) for name, each in unflattened(message).items()} if isinstance(message, dict) else message
-        for message in messages or ()
-    ]
+    """Return messages of ``metadata``, whose content may be a JSON text."""
+    return [_opened(unflattened(message)) if isinstance(message, dict) else message for message in messages or ()]
+
+
+def _opened(message: dict[str, Any]) -> dict[str, Any]:
+    found = {name: opened(each) if name in ("parts", "message") else each for name, each in message.items()}
+    try:
+        found["content"] = opened_content(found.get("content"))
+    except UnreadableError:
+        found["content"] = None
+    return found
 
 
 def _answer_in(value: Any, levels: int = _MOST_LEVELS) -> str | None:
