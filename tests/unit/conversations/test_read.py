@@ -333,7 +333,9 @@ METADATA = {
                     {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "22"}]},
                 ]
             ),
-            "gen_ai": {"output": {"messages": [{"role": "assistant", "parts": [{"type": "text", "content": "Sunny."}]}]}},
+            "gen_ai": {
+                "output": {"messages": [{"role": "assistant", "parts": [{"type": "text", "content": "Sunny."}]}]}
+            },
         },
         [{"role": "system", "content": "Be brief"}, *WHOLE, ANSWER],
     ),
@@ -368,7 +370,15 @@ METADATA = {
         [ASK, ANSWER],
     ),
     "events, nested": (
-        {"_event": {"gen_ai": {"system": {"message": [{"content": "Tell"}]}, "user": {"message": [{"content": "Weather?"}]}, "choice": [{"message": ANSWER}]}}},
+        {
+            "_event": {
+                "gen_ai": {
+                    "system": {"message": [{"content": "Tell"}]},
+                    "user": {"message": [{"content": "Weather?"}]},
+                    "choice": [{"message": ANSWER}],
+                }
+            }
+        },
         [{"role": "system", "content": "Tell"}, ASK, ANSWER],
     ),
     "events of several roles": (
@@ -385,7 +395,7 @@ METADATA = {
         Reason.UNKNOWN_SHAPE,
     ),
     "a gap": ({"gen_ai.prompt.0.role": "user", "gen_ai.prompt.2.role": "user"}, Reason.NO_INPUT),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", METADATA)
@@ -416,8 +426,14 @@ TOOLS = {
     "OpenAI's in config": ({"config": {"tools": [TOOL]}}, [TOOL]),
     "as JSON text": ({"config": {"tools": json.dumps([TOOL])}}, [TOOL]),
     "the older API's": ({"config": {"functions": [TOOL["function"]]}}, [TOOL]),
-    "Anthropic's": ({"inputs": {"tools": [{"name": "weather", "description": "Tells it", "input_schema": SCHEMA}]}}, [TOOL]),
-    "OpenTelemetry's": ({"metadata": {"gen_ai.tool.definitions": json.dumps([{"type": "function", **TOOL["function"]}])}}, [TOOL]),
+    "Anthropic's": (
+        {"inputs": {"tools": [{"name": "weather", "description": "Tells it", "input_schema": SCHEMA}]}},
+        [TOOL],
+    ),
+    "OpenTelemetry's": (
+        {"metadata": {"gen_ai.tool.definitions": json.dumps([{"type": "function", **TOOL["function"]}])}},
+        [TOOL],
+    ),
     "flat": (
         {
             "metadata": {
@@ -434,7 +450,7 @@ TOOLS = {
     "no function": ({"config": {"tools": [{"type": "web_search"}]}}, Reason.UNKNOWN_TOOL),
     "redacted": ({"config": {"tools": f"hh_redacted:{'0' * 32}"}}, Reason.CONTENT_LEFT_OUT),
     "a config that is redacted": ({"config": f"hh_redacted:{'0' * 32}"}, Reason.CONTENT_LEFT_OUT),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -462,8 +478,26 @@ def test_texts_of_five_megabytes_stay_whole():
     assert said_in(history({"role": "user", "content": text})) == [{"role": "user", "content": text}]
 
 
-NAMES = ("role", "content", "tool_calls", "tool_calls.0.function.name", "id", "name", "function", "arguments", "parts",
-         "type", "text", "input", "toolUse", "tool_use_id", "tool_call_id", "0", "1", "message")  # fmt: skip
+NAMES = (
+    "role",
+    "content",
+    "tool_calls",
+    "tool_calls.0.function.name",
+    "id",
+    "name",
+    "function",
+    "arguments",
+    "parts",
+    "type",
+    "text",
+    "input",
+    "toolUse",
+    "tool_use_id",
+    "tool_call_id",
+    "0",
+    "1",
+    "message",
+)
 WORDS = (
     "user",
     "assistant",
@@ -485,8 +519,22 @@ values = st.recursive(
     ),
     max_leaves=20,
 )
-PLACES = ("chat_history", "messages", "question", "system", "tools", "choices", "content", "answer", "gen_ai.prompt",
-          "_event.gen_ai.user.message", "_event", "gen_ai.completion", "_event.gen_ai.choice", "gen_ai.tool.definitions")  # fmt: skip
+PLACES = (
+    "chat_history",
+    "messages",
+    "question",
+    "system",
+    "tools",
+    "choices",
+    "content",
+    "answer",
+    "gen_ai.prompt",
+    "_event.gen_ai.user.message",
+    "_event",
+    "gen_ai.completion",
+    "_event.gen_ai.choice",
+    "gen_ai.tool.definitions",
+)
 fields = st.none() | values | st.dictionaries(st.sampled_from(PLACES), values, max_size=4)
 
 
