@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
-from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
-from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.builds.newest_versions import create_exported, quoted_text
+from airflow_provider_honeyhive.builds.stopping import BuildStop
+from airflow_provider_honeyhive.display import get_logger, place_of
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
@@ -20,25 +22,39 @@ if TYPE_CHECKING:
 
     from airflow_provider_honeyhive.builds.sources import Sources
 
+log = get_logger(__name__)
+
 #: In the temporary folder of a build: the database, the data files as Parquet, what DuckDB spills, what is built.
-_DATABASE, _STORED, _SPILL, _OUTPUT = "build.duckdb", "exported", "spill", "output"
+_DATABASE, _STORED, _SPILL, _OUTPUT = "build.duckdb", "stored", "spill", "output"
+
+_MEMORY_LIMIT = re.compile(r"\d+(\.\d+)? *[KMGT]i?B", re.IGNORECASE)
 
 
 @contextmanager
 def open_events(
-    sources: Sources, *, memory_limit: str = "1GB", temp_folder: str | os.PathLike[str] | None = None
+    sources: Sources,
+    *,
+    memory_limit: str = "1GB",
+    temp_folder: str | os.PathLike[str] | None = None,
+    stop: BuildStop | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database in which ``exported`` holds the events of exports, the newest version of each.
 
     It has the columns of :data:`~airflow_provider_honeyhive.formats.columns.COLUMNS` as Parquet exports have them;
     ``place``, a number for each event in the order in which they stand in the exports, the same for the same exports;
-    and ``export_number``, the index of its export. All else is in a temporary folder, which is gone in the end.
+    and ``export_number``, the index of its export. Times are in UTC. SQL can reach no file but those of the build, no
+    network and no extension. All of it is in a temporary folder, which is gone in the end.
+
+    An error of DuckDB inside becomes one that shows nothing of events.
 
     :param sources: the exports.
     :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder.
-    :param temp_folder: where the temporary folder is made; None: where the system has such.
+    :param temp_folder: where the temporary folder is made, which needs about the size of the exports; None: where the
+        system has such.
+    :param stop: lets another thread end the build.
     :raises InvalidArgumentError: DuckDB or pyarrow is not installed; or there is no such folder or limit.
     :raises DestinationError: a data file cannot be read, or is not the one that was exported; or DuckDB fails.
+    :raises ExportStoppedError: the build was stopped.
     """
     try:
         # Here, because only builds need them.
@@ -49,18 +65,30 @@ def open_events(
         raise InvalidArgumentError(
             "export", NOT_SHOWN, f"a build needs {error.name}: install airflow-provider-honeyhive[tables]"
         ) from None
-
-    with temporary_space():
-        made = tempfile.TemporaryDirectory(prefix="honeyhive-build-", dir=temp_folder)
-    with made as name:
-        folder = Path(os.path.realpath(name))
-        for part in (_STORED, _SPILL, _OUTPUT):
-            (folder / part).mkdir()
-        outside = gather(sources, folder / _STORED, lambda: None)
-        with closing(duckdb.connect(str(folder / _DATABASE), config=_config(folder, memory_limit))) as connection:
-            _create(connection, sources, folder)
-            _lock(connection, folder, outside)
-            yield connection
+    _check_arguments(memory_limit, temp_folder)
+    stop = stop or BuildStop()
+    with ExitStack() as stack:
+        with temporary_space():
+            name = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="honeyhive-build-", dir=temp_folder, ignore_cleanup_errors=True)
+            )
+            folder = Path(os.path.realpath(name))
+            for part in (_STORED, _SPILL, _OUTPUT):
+                (folder / part).mkdir()
+        outside = gather(sources, folder / _STORED, stop)
+        try:
+            connection = stack.enter_context(
+                closing(duckdb.connect(str(folder / _DATABASE), config=_config(folder, memory_limit)))
+            )
+            with stop.interrupting(connection):
+                _lock(connection, folder, outside)
+                create_exported(connection, sources, folder / _STORED)
+                yield connection
+        except duckdb.Error as error:
+            stop.check()
+            log.debug("DuckDB has raised %s at %s", type(error).__name__, place_of(error))
+            # Without its text, which may hold values of events.
+            raise DestinationError(_advice(error), f"DuckDB says {type(error).__name__}") from None
 
 
 def scratch(connection: duckdb.DuckDBPyConnection) -> Path:
@@ -74,9 +102,29 @@ def scratch(connection: duckdb.DuckDBPyConnection) -> Path:
     return Path(path).parent / _OUTPUT
 
 
+def _check_arguments(memory_limit: Any, temp_folder: str | os.PathLike[str] | None) -> None:
+    if not isinstance(memory_limit, str) or not _MEMORY_LIMIT.fullmatch(memory_limit.strip()):
+        raise InvalidArgumentError("memory_limit", memory_limit, "allowed: a text such as '1GB' or '500MB'")
+    if temp_folder is not None and not Path(temp_folder).is_dir():
+        raise InvalidArgumentError("temp_folder", str(temp_folder), "there is no such folder on this machine")
+
+
+def _advice(error: duckdb.Error) -> str:
+    kind = type(error).__name__
+    if kind == "OutOfMemoryException":
+        return (
+            "the build needs more memory or temporary space: raise memory_limit, or give a temp_folder with more room"
+        )
+    if kind == "IOException":
+        return (
+            "the build cannot use its temporary files: free space in temp_folder, or give another one; then try again"
+        )
+    return "the build failed in DuckDB: this is probably a mistake of this provider, report it"
+
+
 def _config(folder: Path, memory_limit: str) -> dict[str, Any]:
     return {
-        "memory_limit": memory_limit,
+        "memory_limit": memory_limit.strip(),
         "temp_directory": str(folder / _SPILL),
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "autoinstall_known_extensions": False,
@@ -87,56 +135,7 @@ def _config(folder: Path, memory_limit: str) -> dict[str, Any]:
 def _lock(connection: duckdb.DuckDBPyConnection, folder: Path, outside: Sequence[Path]) -> None:
     """Let SQL reach no file but those of the build, no network and no extension, and change no setting."""
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    connection.execute(f"SET allowed_directories = [{_text(f'{folder}/')}]")
-    connection.execute(f"SET allowed_paths = [{', '.join(_text(str(path)) for path in outside)}]")
+    connection.execute(f"SET allowed_directories = [{quoted_text(f'{folder}/')}]")
+    connection.execute(f"SET allowed_paths = [{', '.join(quoted_text(str(path)) for path in outside)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _create(connection: duckdb.DuckDBPyConnection, sources: Sources, folder: Path) -> None:
-    files = sources.data_files()
-    columns = ", ".join(f'"{name}"' for name in COLUMN_NAMES)
-    # The empty file that follows belongs to none.
-    export_numbers = [*(file.export_number for file in files), 0]
-    set_numbers = [*(file.set_number for file in files), 0]
-    connection.execute(
-        f"""
-        CREATE VIEW stored AS
-        SELECT
-            {columns},
-            substring(filename, -len('00000000.parquet'), 8)::BIGINT AS file_number,
-            (file_number << 32) + file_row_number AS place,
-        FROM read_parquet({_text(f"{folder / _STORED}/*.parquet")}, filename = true, file_row_number = true)
-        """  # noqa: S608 - names and numbers of this package
-    )
-    connection.execute(
-        f"""
-        CREATE TABLE superseded AS
-        WITH repeated AS (
-            -- Hashes take less memory than ids; two ids of one hash do no harm.
-            SELECT hash(event_id) AS id_hash FROM stored WHERE event_id <> '' GROUP BY ALL HAVING count(*) > 1
-        )
-        SELECT place FROM stored
-        WHERE event_id <> '' AND hash(event_id) IN (SELECT id_hash FROM repeated)
-        QUALIFY row_number() OVER (
-            PARTITION BY event_id ORDER BY ({set_numbers})[file_number + 1] DESC, place
-        ) > 1
-        """  # noqa: S608 - names and numbers of this package
-    )
-    conditions = []
-    if connection.execute("SELECT count(*) FROM superseded").fetchone() != (0,):
-        conditions.append("place NOT IN (SELECT place FROM superseded)")
-    if sources.cut and sources.window is not None:
-        start, end = (_text(format_time(time)) for time in (sources.window.start, sources.window.end))
-        conditions.append(f"start_time >= {start}::TIMESTAMPTZ AND start_time < {end}::TIMESTAMPTZ")
-    connection.execute(
-        f"""
-        CREATE VIEW exported AS
-        SELECT {columns}, place, ({export_numbers})[file_number + 1]::INTEGER AS export_number
-        FROM stored {"WHERE " if conditions else ""}{" AND ".join(conditions)}
-        """  # noqa: S608 - names and numbers of this package
-    )

@@ -7,8 +7,10 @@ store once, and written there as Parquet. Needs pyarrow, the extra ``tables``.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +19,24 @@ import pyarrow as pa
 from pyarrow import csv
 from pyarrow import parquet as pq
 
-from airflow_provider_honeyhive.display import get_logger
-from airflow_provider_honeyhive.exceptions import DestinationError
+from airflow_provider_honeyhive.display import shown
+from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError
+from airflow_provider_honeyhive.export.threads import run_in_threads
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES, COLUMNS, Kind
 from airflow_provider_honeyhive.formats.compression import DECOMPRESS
 from airflow_provider_honeyhive.formats.datafile import PartDigest, elements, lines
 from airflow_provider_honeyhive.formats.parquet import SCHEMA, ParquetFile, to_record_batch
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
+from airflow_provider_honeyhive.storage.base import READ_BLOCK, failing
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from airflow_provider_honeyhive.builds.sources import DataFile, Sources
+    from airflow_provider_honeyhive.builds.sources import Source, Sources
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.formats.datafile import PartFile
-    from airflow_provider_honeyhive.manifest import Manifest
-
-log = get_logger(__name__)
 
 #: Files that are read side by side.
 READ_AT_ONCE = 2
@@ -51,71 +53,98 @@ def parquet_name(number: int) -> str:
     return f"{number:08d}.parquet"
 
 
-def gather(sources: Sources, folder: Path, check: Callable[[], None]) -> list[Path]:
+def gather(sources: Sources, folder: Path, stop: BuildStop) -> list[Path]:
     """Let a folder hold every data file as Parquet, and an empty one after them; rows are in the order of events.
 
     :param sources: what to read.
     :param folder: an empty one on this machine.
-    :param check: called now and then; raises where somebody wants it to end.
-    :return: files that the folder's symbolic links lead to.
+    :param stop: ends it.
+    :return: files outside of the folder that its symbolic links lead to.
     :raises DestinationError: a file cannot be read, or is not the one that its manifest is about.
+    :raises ExportStoppedError: the build was stopped.
     """
     files = sources.data_files()
     with temporary_space():
         pq.write_table(SCHEMA.empty_table(), folder / parquet_name(len(files)))
+    waiting = deque(files)
+    outside: list[Path] = []
+    over = threading.Event()
 
-    def gather_one(file: DataFile) -> Path | None:
-        return _Gathering(sources.exports[file.export_number].manifest, file.part, check).into(
-            folder / parquet_name(file.number)
-        )
+    def work() -> None:
+        while not over.is_set():
+            try:
+                file = waiting.popleft()
+            except IndexError:
+                return
+            gathered = _Gathering(sources.exports[file.export_number], file.part, stop)
+            outside.extend(gathered.into(folder / parquet_name(file.number)))
 
-    with ThreadPoolExecutor(READ_AT_ONCE, "honeyhive-gather") as pool:
-        jobs = [pool.submit(gather_one, file) for file in files]
-        try:
-            return [path for job in jobs if (path := job.result()) is not None]
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        run_in_threads([work] * min(READ_AT_ONCE, len(files)), over, lambda: stop.is_stopped, lambda: None)
+    except ExportStoppedError:
+        stop.check()
+        raise
+    return outside
 
 
 class _Gathering:
     """One data file on its way into the folder."""
 
-    def __init__(self, manifest: Manifest, part: PartFile, check: Callable[[], None]) -> None:
-        self._manifest = manifest
-        self._store, self._manifest_name = manifest.place
+    def __init__(self, source: Source, part: PartFile, stop: BuildStop) -> None:
+        self._source = source
         self._part = part
-        self._check = check
+        self._stop = stop
+        self._store, self._manifest_name = source.manifest.place
         self._where = self._store.url(part.path)
 
-    def into(self, target: Path) -> Path | None:
+    def into(self, target: Path) -> list[Path]:
+        """Make the file, and return what it leads to."""
+        try:
+            return self._gathered(target)
+        except DestinationError:
+            data = self._store.get(self._manifest_name)
+            if data is None or sha256(data).hexdigest() != self._source.manifest_sha256:
+                raise DestinationError(
+                    f"an export was replaced while a build read it: try again: {self._source.manifest.manifest_url}"
+                ) from None
+            raise
+
+    def _gathered(self, target: Path) -> list[Path]:
         digest = PartDigest(self._part)
-        linked = None
-        if self._manifest.file_format != "parquet":
-            self._convert(digest, target)
-        elif (linked := self._linked(target)) is None:
-            self._copy(digest, target)
+        leads_to: list[Path] = []
+        if self._source.manifest.file_format != "parquet":
+            self._convert(self._chunks(digest), target)
+        elif isinstance(self._store, LocalStore) and (path := self._linked(target)) is not None:
+            leads_to += [] if path == target else [path]
+            for _ in self._chunks(digest, path):
+                pass
         else:
-            for chunk in self._chunks(digest):
-                del chunk
+            with temporary_space(), target.open("wb") as file:
+                for chunk in self._chunks(digest):
+                    file.write(chunk)
         self._compare("size", digest.size_bytes, self._part.size_bytes)
         self._compare("SHA-256", digest.hexdigest(), self._part.sha256)
         self._check_rows(target)
-        return None if linked == target else linked
+        return leads_to
 
-    def _chunks(self, digest: PartDigest) -> Iterator[bytes]:
-        for chunk in self._store.chunks(self._part.path):
-            self._check()
+    def _chunks(self, digest: PartDigest, path: Path | None = None) -> Iterator[bytes]:
+        """Yield the bytes of the file, or of the one at ``path``, and let the digest take them."""
+        for chunk in self._store.chunks(self._part.path) if path is None else _chunks_at(path):
+            self._stop.check()
             digest.update(chunk)
             yield chunk
 
     def _linked(self, target: Path) -> Path | None:
-        """Give a local file its second name, and return where it is then; None: it has to be copied."""
-        if not isinstance(self._store, LocalStore):
+        """Give a local file another name, and return which to read; None: it has to be copied.
+
+        What has two names stays when another export takes its place, so that a build reads to its end what it began.
+        """
+        path = Path(os.path.realpath(self._store.url()), self._part.path)
+        if os.path.realpath(path) != str(path) or not path.is_file():
+            # The store says what is wrong: a file that is missing, or a symbolic link.
             return None
-        path = Path(os.path.realpath(self._where))
-        # The file stays also where another export replaces this one meanwhile.
         with suppress(OSError):
-            os.link(path, target)
+            target.hardlink_to(path)
             return target
         # On another disk. A name in a folder is never given to other bytes, but that of one object is.
         if self._manifest_name != MANIFEST_NAME:
@@ -124,49 +153,51 @@ class _Gathering:
             target.symlink_to(path)
         return path
 
-    def _copy(self, digest: PartDigest, target: Path) -> None:
-        chunks = self._chunks(digest)
-        with temporary_space(), target.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+    def _convert(self, chunks: Iterator[bytes], target: Path) -> None:
+        batches = _BATCHES[self._source.manifest.file_format](DECOMPRESS[self._source.manifest.compression](chunks))
+        with temporary_space(), target.open("wb") as sink, ParquetFile(sink, "zstd", {}) as file:
+            group: list[pa.RecordBatch] = []
+            size = 0
+            for batch in self._reading(batches):
+                group.append(batch)
+                size += batch.nbytes
+                if size >= GROUP_BYTES:
+                    file.write(group)
+                    group, size = [], 0
+            file.write(group)
 
-    def _convert(self, digest: PartDigest, target: Path) -> None:
-        make = _BATCHES[self._manifest.file_format]
+    def _reading(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         try:
-            with target.open("wb") as sink, ParquetFile(sink, "zstd", {}) as file:
-                group: list[pa.RecordBatch] = []
-                for batch in make(DECOMPRESS[self._manifest.compression](self._chunks(digest))):
-                    group.append(batch)
-                    if sum(one.nbytes for one in group) >= GROUP_BYTES:
-                        file.write(group)
-                        group = []
-                file.write(group)
-        except DestinationError:
+            yield from batches
+        except (DestinationError, ExportStoppedError):
             raise
-        except OSError as error:
-            with temporary_space():
-                raise error
         except Exception as error:  # noqa: BLE001 - of damaged bytes each library raises what it likes, with content
-            log.debug("%s cannot be read: %s", self._where, type(error).__name__)
-            raise self._damaged(f"it cannot be read: {type(error).__name__}") from None
+            raise self._damaged(f"it cannot be read ({type(error).__name__})") from None
 
     def _check_rows(self, target: Path) -> None:
         try:
             metadata = pq.read_metadata(target)
-        except Exception as error:  # noqa: BLE001
-            raise self._damaged(f"it cannot be read: {type(error).__name__}") from None
+            names = tuple(metadata.schema.to_arrow_schema().names)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._damaged(f"it cannot be read ({type(error).__name__})") from None
         self._compare("number of events", metadata.num_rows, self._part.event_count)
-        self._compare("list of columns", tuple(metadata.schema.to_arrow_schema().names), COLUMN_NAMES)
+        self._compare("list of columns", names, COLUMN_NAMES)
 
     def _compare(self, what: str, found: Any, wanted: Any) -> None:
         if found != wanted:
-            raise self._damaged(f"its {what} is {found}, not {wanted}")
+            raise self._damaged(f"its {what} is {shown(found)}, not {shown(wanted)}")
 
     def _damaged(self, problem: str) -> DestinationError:
         return DestinationError(
-            "a data file is not the one that was exported: run verify on the export, or export it again",
+            "a data file is not what was exported: run verify on its export, or export it again",
             f"{self._where}: {problem}",
         )
+
+
+def _chunks_at(path: Path) -> Iterator[bytes]:
+    with failing("read", str(path)), path.open("rb") as file:
+        while chunk := file.read(READ_BLOCK):
+            yield chunk
 
 
 def _from_json(events: Iterable[bytes]) -> Iterator[pa.RecordBatch]:
