@@ -1,0 +1,119 @@
+"""Tables of exports: made in a database, checked, and published with a manifest."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
+from airflow_provider_honeyhive.builds.database import open_events
+from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build, publish_build
+from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.tables.columns import MEASUREMENTS, TABLES
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from airflow_provider_honeyhive.builds.sources import Sources
+    from airflow_provider_honeyhive.models.export_facts import AirflowFacts
+
+#: Tables that have a row for each event.
+_ROW_AN_EVENT = ("events", "edges")
+
+
+def build_tables(
+    sources: Sources,
+    output_path: Any,
+    *,
+    measurements: Sequence[str] = (),
+    memory_limit: str = "1GB",
+    temp_folder: str | os.PathLike[str] | None = None,
+    airflow: AirflowFacts | None = None,
+) -> BuildManifest:
+    """Make tables of exports and publish them: whole or not at all, the same bytes for the same exports.
+
+    :param sources: the exports.
+    :param output_path: a folder; anything path-like, or a text.
+    :param measurements: more names in ``metrics`` that are measurements and no scores; ``*`` stands for anything.
+    :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder.
+    :param temp_folder: where the temporary folder is made; None: where the system has such.
+    :param airflow: the task that asks for it.
+    :return: the manifest, in its place.
+    :raises InvalidArgumentError: DuckDB or pyarrow is not installed; or an argument cannot be right.
+    :raises DestinationTakenError: the place holds something else.
+    :raises DestinationError: an export cannot be read, or is not the one that was published; or a store fails.
+    """
+    started_at = format_time(datetime.now(UTC))
+    window = sources.window
+    start_time, end_time = (None, None) if window is None else (format_time(window.start), format_time(window.end))
+    claim_build(output_path, "tables", project=sources.project, start_time=start_time, end_time=end_time)
+    with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder) as connection:
+        paths = create_tables(connection, measurements=measurements)
+        counts = _counts(connection)
+        from airflow_provider_honeyhive.tables.steps import sql_version  # noqa: PLC0415 - needs DuckDB
+
+        settings: dict[str, Any] = {"measurements": list(measurements), "sql_version": sql_version()}
+
+        def manifest(files: list[BuiltFile]) -> BuildManifest:
+            return BuildManifest(
+                kind="tables",
+                project=sources.project,
+                start_time=start_time,
+                end_time=end_time,
+                sources=sources.facts(),
+                settings=settings,
+                counts=counts,
+                engine=f"duckdb {version('duckdb')}",
+                started_at=started_at,
+                finished_at=format_time(datetime.now(UTC)),
+                airflow=airflow,
+                files=files,
+            )
+
+        files = [LocalFile(path, name=name, folder=name, row_count=counts[name]) for name, path in paths.items()]
+        return publish_build(output_path, files, manifest)
+
+
+def create_tables(
+    connection: duckdb.DuckDBPyConnection, *, measurements: Sequence[str] = (), only: Collection[str] | None = None
+) -> dict[str, Path]:
+    """Make tables as Parquet files in the temporary folder of a build, and a view of the name of each.
+
+    :param connection: of :func:`~airflow_provider_honeyhive.builds.database.open_events`.
+    :param measurements: more names in ``metrics`` that are measurements and no scores; ``*`` stands for anything.
+    :param only: the names of the tables to make; None: all.
+    :return: the file of each table, in the order of :data:`~.columns.TABLES`.
+    :raises InvalidArgumentError: ``measurements`` is a text, or has something that is no name.
+    """
+    if isinstance(measurements, str) or not all(isinstance(name, str) and name for name in measurements):
+        raise InvalidArgumentError("measurements", measurements, "allowed: a list of names, with * for anything")
+    # Here, because it needs DuckDB and pyarrow.
+    from airflow_provider_honeyhive.tables.steps import Steps  # noqa: PLC0415
+
+    steps = Steps(connection, _pattern([*MEASUREMENTS, *measurements]))
+    return {name: steps.make(name) for name in TABLES if only is None or name in only}
+
+
+def _pattern(names: Sequence[str]) -> str:
+    return "|".join(".*".join(map(re.escape, name.split("*"))) for name in names)
+
+
+def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return the rows of each table, and ``event_count``.
+
+    :raises RuntimeError: a table lacks events; that is a mistake in its SQL.
+    """
+    counts = {}
+    for name, view in (("event_count", "exported"), *((name, name) for name in TABLES)):
+        ((counts[name],),) = connection.execute(f"SELECT count(*) FROM {view}").fetchall()  # noqa: S608 - of this package
+    wrong = [name for name in _ROW_AN_EVENT if counts[name] != counts["event_count"]]
+    if wrong:
+        raise RuntimeError(f"{wrong[0]} has {counts[wrong[0]]} rows of {counts['event_count']} events")
+    return counts

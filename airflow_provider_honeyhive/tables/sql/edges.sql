@@ -1,0 +1,14 @@
+-- A row for each event: which one is above it.
+SELECT
+    event_id,
+    parent_id,
+    session_id,
+    depth,  -- how many events are above it; NULL in or below a cycle
+    CASE
+        WHEN depth IS NULL THEN 'cycle'
+        WHEN depth > 0 THEN 'child'
+        WHEN parent_id IS NULL THEN 'root'
+        ELSE 'orphan'  -- its parent is not among the events
+    END AS kind
+FROM facts JOIN tree USING (event_number)
+ORDER BY place

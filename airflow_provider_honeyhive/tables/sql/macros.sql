@@ -1,0 +1,128 @@
+-- What the tables share: how values are read out of JSON. Nothing fails because of a value; what is none is NULL.
+
+-- The text of a JSON object; NULL for other JSON, and for what is no JSON.
+CREATE OR REPLACE TEMP MACRO object_in(json) AS
+    CASE WHEN TRY(json_type(json)) = 'OBJECT' THEN json END;
+
+-- A text or a number out of JSON, as text; NULL where it is empty, or another kind of value.
+CREATE OR REPLACE TEMP MACRO text_of(value) AS
+    CASE WHEN left(value, 1) NOT IN ('{', '[', 't', 'f') THEN nullif(value ->> '$', '') END;
+
+-- A finite number, also one that is written as a text.
+CREATE OR REPLACE TEMP MACRO number_of(value) AS
+    CASE WHEN isfinite(TRY_CAST(value AS DOUBLE)) THEN TRY_CAST(value AS DOUBLE) END;
+
+-- Tokens: a whole number from 0 to 100 billion.
+CREATE OR REPLACE TEMP MACRO tokens_of(value) AS
+    CASE WHEN number_of(value) BETWEEN 0 AND 1e11 THEN CAST(round(number_of(value)) AS BIGINT) END;
+
+-- US dollars: from 0 to a billion.
+CREATE OR REPLACE TEMP MACRO dollars_of(value) AS
+    CASE WHEN number_of(value) BETWEEN 0 AND 1e9 THEN number_of(value) END;
+
+-- Milliseconds: none are negative.
+CREATE OR REPLACE TEMP MACRO milliseconds_of(value) AS
+    CASE WHEN number_of(value) >= 0 THEN number_of(value) END;
+
+-- Milliseconds from one time to another.
+CREATE OR REPLACE TEMP MACRO milliseconds_between(start_time, end_time) AS
+    (epoch_us(end_time) - epoch_us(start_time)) / 1000.0;
+
+-- The same of the first element where it is a list, also of one that is written as a text.
+CREATE OR REPLACE TEMP MACRO first_text(value) AS
+    coalesce(
+        text_of(TRY(json_extract(if(left(value, 1) = '"', value ->> '$', value), '$[0]'))),
+        text_of(value)
+    );
+
+-- The members of a JSON object, each with its name and value; NULL where it is none.
+CREATE OR REPLACE TEMP MACRO members_of(json) AS
+    list_transform(
+        list_zip(json_keys(json), json_extract(json, '$.*')), lambda member: {'name': member[1], 'value': member[2]}
+    );
+
+-- What an object that is a score says under `score`, `value` or `rating`; NULL for all other JSON.
+CREATE OR REPLACE TEMP MACRO score_in(json) AS
+    CASE
+        WHEN left(json, 1) = '{' THEN list_filter(
+            json_extract(json, ['$.score', '$.value', '$.rating']),
+            lambda value: left(value, 1) NOT IN ('{', 'n') AND value != '""'
+        )[1]
+    END;
+
+-- Members with those that are objects, but no scores, taken apart: theirs have names with a dot.
+CREATE OR REPLACE TEMP MACRO taken_apart(members) AS
+    flatten(
+        list_transform(
+            members,
+            lambda outer_member: CASE
+                WHEN left(outer_member.value, 1) = '{' AND score_in(outer_member.value) IS NULL THEN list_transform(
+                    members_of(outer_member.value),
+                    lambda inner_member: {
+                        'name': outer_member.name || '.' || inner_member.name, 'value': inner_member.value
+                    }
+                )
+                ELSE [outer_member]
+            END
+        )
+    );
+
+-- Those that say something.
+CREATE OR REPLACE TEMP MACRO told_in(members) AS
+    list_filter(members, lambda member: member.value NOT IN ('null', '""', '{}'));
+
+-- The members of a JSON object, with those of objects in it down to the fifth level.
+CREATE OR REPLACE TEMP MACRO all_members_of(json) AS
+    told_in(taken_apart(taken_apart(taken_apart(taken_apart(members_of(object_in(json)))))));
+
+-- An object's explanation of its score.
+CREATE OR REPLACE TEMP MACRO explanation_in(json) AS
+    CASE
+        WHEN left(json, 1) = '{' THEN list_filter(
+            list_transform(
+                json_extract(json, ['$.explanation', '$.reason', '$.comment']), lambda value: text_of(value)
+            ),
+            lambda text: text IS NOT NULL
+        )[1]
+    END;
+
+-- A Unix time from the year 1 to the year 9999: of seconds, milliseconds, microseconds or nanoseconds, by its size.
+CREATE OR REPLACE TEMP MACRO unix_time(number) AS
+    CASE
+        WHEN abs(number) < 1e11 AND number BETWEEN -62135596800 AND 253402300799
+            THEN make_timestamptz(CAST(number * 1e6 AS BIGINT))
+        WHEN abs(number) BETWEEN 1e11 AND 1e14 THEN make_timestamptz(CAST(number * 1e3 AS BIGINT))
+        WHEN abs(number) BETWEEN 1e14 AND 1e17 THEN make_timestamptz(CAST(number AS BIGINT))
+        WHEN abs(number) BETWEEN 1e17 AND 1e20 THEN make_timestamptz(CAST(number / 1e3 AS BIGINT))
+    END;
+
+-- The same, or a time in ISO 8601, in UTC where it has no zone.
+CREATE OR REPLACE TEMP MACRO time_of(text) AS
+    CASE
+        WHEN TRY_CAST(text AS DOUBLE) IS NOT NULL THEN unix_time(number_of(text))
+        WHEN TRY_CAST(text AS TIMESTAMPTZ)
+            BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'
+            THEN TRY_CAST(text AS TIMESTAMPTZ)
+    END;
+
+-- When an object's score was given.
+CREATE OR REPLACE TEMP MACRO time_in(json) AS
+    CASE
+        WHEN left(json, 1) = '{' THEN list_filter(
+            list_transform(
+                json_extract(json, ['$.timestamp', '$.scored_at', '$.evaluated_at', '$.created_at', '$.updated_at']),
+                lambda value: time_of(text_of(value))
+            ),
+            lambda time: time IS NOT NULL
+        )[1]
+    END;
+
+-- Each member of a list with the one before it and the one after it.
+CREATE OR REPLACE TEMP MACRO with_neighbours(members) AS
+    list_filter(
+        list_zip([NULL] || members, members, members[2:]), lambda three: three[2] IS NOT NULL
+    );
+
+-- Whether a member, of `found_scores`, explains the one before it; both may be NULL.
+CREATE OR REPLACE TEMP MACRO explains(member, before) AS
+    coalesce(member.rank > 0 AND before.rank = 0 AND member.explained = before.explained, false);

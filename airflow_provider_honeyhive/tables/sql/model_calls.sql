@@ -1,0 +1,35 @@
+-- A row for each event of type `model`.
+SELECT
+    event_id,
+    session_id,
+    parent_id,
+    project_id,
+    source,
+    event_name,
+    start_time,
+    end_time,
+    model,
+    provider,
+    operation,
+    input_tokens,
+    output_tokens,
+    total_tokens,
+    cost,
+    total_tokens IS NOT NULL AND NOT tokens_below AS counts_tokens,
+    cost IS NOT NULL AND NOT cost_below AS counts_cost,
+    duration_ms AS latency_ms,
+    time_to_first_token_ms,
+    temperature,
+    top_p,
+    max_tokens,
+    presence_penalty,
+    frequency_penalty,
+    finish_reason,
+    failed,
+    error,
+    user_id,
+    trace_id,
+    span_id
+FROM facts JOIN tree USING (event_number)
+WHERE event_type = 'model'
+ORDER BY place

@@ -1,0 +1,8 @@
+-- A step on the way: the numbers of each event and of its parent, and whether it tells tokens and cost; 0 is not worth
+-- telling. An event comes more than once where several have its parent's id.
+SELECT
+    child.event_number,
+    coalesce(parent.event_number, -1),
+    CAST(coalesce(child.total_tokens > 0, false) AS BIGINT),
+    CAST(coalesce(child.cost > 0, false) AS BIGINT)
+FROM facts AS child LEFT JOIN facts AS parent ON child.parent_id = parent.event_id
