@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_honeyhive.builds.sources import parquet_name
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.models.window import format_time
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ", ".join(f'"{name}"' for name in COLUMN_NAMES)
 
-#: What is filled in here and below are names, times and numbers, and the path of the folder, quoted.
+#: What is filled in here and below are names, times and numbers, and paths, quoted.
 _STORED = """
 CREATE VIEW stored AS
 SELECT {columns}, substring(filename, -16, 8)::BIGINT AS file_number, (file_number << 32) + file_row_number AS place
@@ -87,7 +88,9 @@ def create_exported(connection: duckdb.DuckDBPyConnection, sources: Sources, fol
     :param folder: where :func:`~airflow_provider_honeyhive.builds.parquet_files.gather` has put the data files.
     """
     files = sources.data_files()
-    connection.execute(_STORED.format(columns=_COLUMNS, files=quoted_text(f"{folder}/*.parquet")))
+    # Not by a pattern, which would find less where a file is gone.
+    paths = [quoted_text(str(folder / parquet_name(number))) for number in range(len(files) + 1)]
+    connection.execute(_STORED.format(columns=_COLUMNS, files=f"[{', '.join(paths)}]"))
     connection.execute(_DATA_FILES)
     for file in files:
         values = (file.number, file.export_number, file.set_number, file.is_correction, file.counts_untimed)

@@ -19,6 +19,7 @@ import pyarrow as pa
 from pyarrow import csv
 from pyarrow import parquet as pq
 
+from airflow_provider_honeyhive.builds.sources import parquet_name
 from airflow_provider_honeyhive.display import shown
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError
 from airflow_provider_honeyhive.export.threads import run_in_threads
@@ -46,11 +47,6 @@ BATCH_EVENTS, BATCH_BYTES = 1_000, 8 * 1024**2
 
 #: Bytes of a row group in memory.
 GROUP_BYTES = 32 * 1024**2
-
-
-def parquet_name(number: int) -> str:
-    """Return the name in the folder of the Parquet file of a data file."""
-    return f"{number:08d}.parquet"
 
 
 def gather(sources: Sources, folder: Path, stop: BuildStop) -> list[Path]:

@@ -129,6 +129,11 @@ class Sources:
         return self.window is None or bounds is None or self.window.start_us <= bounds[0] < self.window.end_us
 
 
+def parquet_name(number: int) -> str:
+    """Return the name in the folder of the Parquet file of a data file."""
+    return f"{number:08d}.parquet"
+
+
 def export_sources(export: Any) -> Sources:
     """Return the export of a task, or several that one task was mapped to.
 

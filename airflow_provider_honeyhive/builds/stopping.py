@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-#: Seconds between two interrupts: one that comes between two statements ends neither.
+#: Seconds between two looks. Each interrupts again: what comes between two statements ends neither.
 _EACH_S = 0.1
 
 
@@ -21,17 +21,12 @@ class BuildStop:
     """Ends a build once :meth:`stop` is called, whatever it is at."""
 
     def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._closed = threading.Event()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether somebody wants the build to end."""
-        return self._stopped.is_set()
+        #: Whether somebody wants the build to end.
+        self.is_stopped = False
 
     def stop(self) -> None:
-        """Let the build end with an error; returns at once."""
-        self._stopped.set()
+        """Let the build end with an error; returns at once, and takes no lock, so that a signal's handler may call."""
+        self.is_stopped = True
 
     def check(self) -> None:
         """Do nothing, but where the build is to end.
@@ -47,11 +42,10 @@ class BuildStop:
         over = threading.Event()
 
         def watch() -> None:
-            while not over.is_set():
-                if self._stopped.wait(_EACH_S):
-                    with suppress(Exception):  # it may just have been closed
+            while not over.wait(_EACH_S):
+                if self.is_stopped:
+                    with suppress(Exception):  # it may just be opened or closed
                         connection.interrupt()
-                    over.wait(_EACH_S)
 
         thread = threading.Thread(target=watch, name="honeyhive-stop", daemon=True)
         thread.start()
