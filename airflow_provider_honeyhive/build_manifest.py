@@ -117,6 +117,11 @@ class BuildManifest(PlacedManifest):
         return sum(source.event_count for source in self.sources)
 
     @property
+    def folders(self) -> set[str]:
+        """Names of the folders that ``files`` are in, but for the one of the manifest."""
+        return {path.rpartition("/")[0] for path in self.sizes} - {""}
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Names of everything that was published beside the manifest, and their bytes."""
         return {file.path: file.size_bytes for file in self.files}
@@ -218,7 +223,7 @@ def build_problems(manifest: BuildManifest, store: Store) -> list[str]:
     :raises DestinationError: a file cannot be read.
     """
     layout = BuildLayout(manifest.kind)
-    there = files_in(store, {path.rpartition("/")[0] for path in manifest.sizes} | {""})
+    there = files_in(store, manifest.folders | {""})
     problems: list[str] = []
     for file in manifest.files:
         look = _differences(file, store.chunks(file.path)) if file.path in there else ["missing"]

@@ -23,6 +23,7 @@ from airflow_provider_honeyhive.models.export_facts import (
     StoredProjectName,
 )
 from airflow_provider_honeyhive.models.layout import (
+    BUILD_MANIFESTS,
     DEFAULT_FORMAT,
     FORMATS,
     MANIFEST_NAME,
@@ -264,7 +265,7 @@ def locate_manifest(path: Any) -> tuple[Any, str]:
     :param path: of the manifest itself, its folder, or the one object beside it.
     """
     path = as_path(path)
-    if path.name == MANIFEST_NAME or path.name.endswith(OBJECT_MANIFEST_SUFFIX):
+    if path.name in (MANIFEST_NAME, *BUILD_MANIFESTS) or path.name.endswith(OBJECT_MANIFEST_SUFFIX):
         return path.parent, path.name
     try:
         folder, layout = choose_layout(path)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from airflow_provider_honeyhive.export.recovery import Current
     from airflow_provider_honeyhive.storage.base import Store
 
 
@@ -154,19 +153,17 @@ class _BuildPlace(Place):
         :param folders: that get files.
         """
         current = recover(self.store, self.layout)
+        self._check_folders([f"{folder}/" for folder in folders])
+        # Also where it is not needed: it fails where a symbolic link is in the way.
+        there = files_in(self.store, folders)
         old = current.manifest
         if isinstance(old, BuildManifest):
             _check_same_build(self.url(), old, {"project": project, "start": start_time, "end": end_time})
         else:
-            self._check_unclaimed(current, folders)
-        self._check_folders([f"{folder}/" for folder in folders])
+            check_alone(self.url(), self.layout, current)
+            check_unclaimed(self.store, self.layout, self.url(), set(filter(self.layout.owns, current.there | there)))
         check_can_delete(self.store, () if old is None else old.sizes.keys() - {self.layout.object_name})
         self._hold(current)
-
-    def _check_unclaimed(self, current: Current, folders: Collection[str]) -> None:
-        check_alone(self.url(), self.layout, current)
-        found = current.there | files_in(self.store, [folder for folder in folders if folder in current.there])
-        check_unclaimed(self.store, self.layout, self.url(), {name for name in found if self.layout.owns(name)})
 
     def _check_folders(self, names: Collection[str]) -> None:
         # Of no folder is it known that it is this build's: what is replaced could not be removed beside an export.

@@ -1,4 +1,4 @@
-"""The ``cleanup`` command: removes what exports that failed for good have left in a folder."""
+"""The ``cleanup`` command: removes what exports and builds that failed for good have left in a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ EPILOG = "{codes}"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to a parser."""
-    parser.add_argument("path", metavar="PATH", help="a folder that holds exports at any depth; a local path or a URL")
+    parser.add_argument(
+        "path", metavar="PATH", help="a folder that holds exports or builds at any depth; a local path or a URL"
+    )
     parser.add_argument(
         "--older-than-days",
         type=_days,

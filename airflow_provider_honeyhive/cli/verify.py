@@ -1,7 +1,7 @@
 """The ``verify`` command: options, output, exit code.
 
-What is checked of exports and windows is in ``export/catalog``, of one export in ``manifest`` (``find_problems``), of
-one file in ``formats/datafile`` (``problems_of``).
+What is checked of all of them and of windows is in ``export/catalog``, of one export in ``manifest``
+(``find_problems``), of one file of it in ``formats/datafile`` (``problems_of``), of one build in ``build_manifest``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         metavar="PATH",
         nargs="+",
-        help="an export: its folder, its one object, or its manifest; or a folder that holds exports at any depth; a "
-        "local path or a URL; gaps and overlaps are looked for among the exports of all paths",
+        help="an export or a build: its folder, its one object, or its manifest; or a folder that holds some at any "
+        "depth; a local path or a URL; gaps and overlaps are looked for among the exports of all paths",
     )
     parser.add_argument(
         "--allow-gaps",
@@ -43,18 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify, print a line for each export and one with totals, and return the exit code.
+    """Verify, print a line for each export and build and one with totals, and return the exit code.
 
-    An export that is below several of the paths counts once.
+    One that is below several of the paths counts once.
 
     :raises InvalidArgumentError: there is no way to one of the paths.
     :raises DestinationError: a folder cannot be listed.
     """
     from airflow_provider_honeyhive.export.catalog import Timeline, skipped_links  # noqa: PLC0415
+    from airflow_provider_honeyhive.manifest import Manifest  # noqa: PLC0415
 
     totals = {"exports": 0, "events": 0, "files": 0, "bytes": 0, "failed": 0, "gaps": 0, "overlaps": 0}
     code, timeline = OK, Timeline()
-    places: set[str] = set()
+    places: set[tuple[str, str | None]] = set()
     paths = {text: path_of(text, "PATH") for text in args.paths}
     for link in dict.fromkeys(chain.from_iterable(map(skipped_links, paths.values()))):
         write_line(f"skipped {link}: a symbolic link is not followed")
@@ -62,22 +63,23 @@ def run(args: argparse.Namespace) -> int:
         if verdict is None:
             code = FAILED
             continue
-        if verdict.place in places:
+        if (place := (verdict.place, verdict.build)) in places:
             continue
-        places.add(verdict.place)
+        places.add(place)
         _print(verdict)
-        totals["exports"] += 1
+        kind = "exports" if verdict.build is None else "builds"
+        totals[kind] = totals.get(kind, 0) + 1
         totals["failed"] += bool(verdict.problems)
         if verdict.problems and code != FAILED:
             code = AGAIN if verdict.unreachable else FAILED
-        if verdict.manifest is not None:
+        if isinstance(verdict.manifest, Manifest):
             totals["events"] += verdict.manifest.event_count
             totals["files"] += len(verdict.manifest.files)
             totals["bytes"] += verdict.manifest.size_bytes
             # A window that cannot be read is among the problems.
             with suppress(InvalidArgumentError):
                 timeline.add(verdict.manifest, verdict.place)
-    if not totals["exports"]:
+    if not places:
         return code
     for seam in timeline.seams():
         totals[f"{seam.kind}s"] += 1
@@ -104,6 +106,9 @@ def _verdicts(paths: dict[str, Any]) -> Iterator[Verdict | None]:
 def _print(verdict: Verdict) -> None:
     if verdict.problems:
         write_line(f"FAILED {verdict.place}")
+    elif verdict.build is not None:
+        build: Any = verdict.manifest
+        write_line(f"ok     {verdict.place}: {build.kind}, {len(build.files)} files, {build.row_count} rows")
     elif verdict.manifest is not None:
         manifest: Any = verdict.manifest
         window = f"[{manifest.start_time}, {manifest.end_time})" if manifest.start_time else "all of time"

@@ -1,7 +1,7 @@
 """Finds the exports below a folder, verifies each, and how their windows lie to each other: gaps and overlaps.
 
-Exports are looked at one after the other, as they are found. Only the bounds and the place of each stay in
-memory, some hundred bytes for a window, however many events it has.
+What is built from exports is verified, too. All are looked at one after the other, as they are found. Only the bounds
+and the place of each export stay in memory, some hundred bytes for a window, however many events it has.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from airflow_provider_honeyhive.build_manifest import BuildManifest, build_problems, load_manifest
 from airflow_provider_honeyhive.display import get_logger, shown
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError
 from airflow_provider_honeyhive.manifest import Manifest, find_problems, locate_manifest, object_name_of, window_bounds
-from airflow_provider_honeyhive.models.layout import MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, is_part
+from airflow_provider_honeyhive.models.layout import BUILD_MANIFESTS, MANIFEST_NAME, OBJECT_MANIFEST_SUFFIX, is_part
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.storage.base import is_name
 from airflow_provider_honeyhive.storage.paths import open_store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
+    from airflow_provider_honeyhive.build_manifest import AnyManifest
     from airflow_provider_honeyhive.storage.base import Store
 
 
@@ -135,18 +137,20 @@ _ENDLESS = {-inf: "the beginning of time", inf: "the end of time"}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one export's verification.
+    """What became of the verification of one export or build.
 
     :param place: its folder or its one object.
     :param manifest: None where it cannot be read.
     :param problems: what is wrong with it.
     :param unreachable: the store failed, so that another time may tell more.
+    :param build: what was built; None: it is an export.
     """
 
     place: str
-    manifest: Manifest | None
+    manifest: AnyManifest | None
     problems: list[str]
     unreachable: bool = False
+    build: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +165,9 @@ class Seam:
 
 
 def verify_exports(path: Any) -> Iterator[Verdict]:
-    """Verify the exports at a path, in the order of their names, each when it is asked for.
+    """Verify the exports and builds at a path, in the order of their names, each when it is asked for.
 
-    :param path: path-like: an export's one object or its manifest; or a folder, for all exports in it and
+    :param path: path-like: an export's one object, or a manifest; or a folder, for all exports and builds in it and
         in its folders at any depth; what is behind symbolic links is left out, see :func:`skipped_links`.
     :raises DestinationError: a folder cannot be listed.
     """
@@ -189,41 +193,52 @@ def skipped_links(path: Any) -> list[str]:
 
 
 def _walk(root: Store) -> Iterator[Verdict]:
-    # Folders, and whether one above holds an export; the next one comes last.
+    # Folders, and whether one above holds an export, or a build with files in it; the next one comes last.
     waiting = [("", False)]
     while waiting:
-        folder, inside_export = waiting.pop()
+        folder, is_known = waiting.pop()
         store = root.below(folder)
         there = store.files()
+        is_known = is_known or MANIFEST_NAME in there
+        of_builds: set[str] = set()
         for name in sorted(filter(_is_manifest, there)):
-            yield _verify(store, name, there)
-        inside_export = inside_export or MANIFEST_NAME in there
-        if not inside_export and any(map(is_part, there)):
-            yield Verdict(store.url(), None, [f"data files without {MANIFEST_NAME}: an export that was not finished"])
+            verdict = _verify(store, name, there)
+            if isinstance(verdict.manifest, BuildManifest):
+                of_builds |= verdict.manifest.folders
+            yield verdict
+        if not is_known and any(map(is_part, there)):
+            yield Verdict(
+                store.url(), None, [f"data files without {MANIFEST_NAME}: an export or a build that was not finished"]
+            )
         below = sorted((name for name in store.folders() if not name.startswith(_HIDDEN)), reverse=True)
-        waiting += [(path, inside_export) for name in below if is_name(path := _join(folder, name))]
+        waiting += [(path, is_known or name in of_builds) for name in below if is_name(path := _join(folder, name))]
 
 
 def _is_manifest(name: str) -> bool:
-    return name == MANIFEST_NAME or (name.endswith(OBJECT_MANIFEST_SUFFIX) and not name.startswith(_HIDDEN))
+    return name in (MANIFEST_NAME, *BUILD_MANIFESTS) or (
+        name.endswith(OBJECT_MANIFEST_SUFFIX) and not name.startswith(_HIDDEN)
+    )
 
 
 def _verify(store: Store, name: str, there: Collection[str]) -> Verdict:
-    place = store.url(object_name_of(name) or "")
+    build = BUILD_MANIFESTS.get(name)
+    verdict = partial(Verdict, store.url(object_name_of(name) or "" if build is None else ""), build=build)
     try:
         data = store.get(name)
     except DestinationError as error:
-        return Verdict(place, None, [shown(error)], unreachable=True)
+        return verdict(None, [shown(error)], unreachable=True)
     if data is None:
-        return Verdict(place, None, [f"there is no manifest at {store.url(name)}"])
+        return verdict(None, [f"there is no manifest at {store.url(name)}"])
     try:
-        manifest = Manifest.at(store, name, data)
+        manifest = load_manifest(store, name, data)
     except DestinationError as error:
-        return Verdict(place, None, [shown(error)])
+        return verdict(None, [shown(error)])
     try:
-        return Verdict(place, manifest, find_problems(manifest, store, name, there))
+        if isinstance(manifest, BuildManifest):
+            return verdict(manifest, build_problems(manifest, store))
+        return verdict(manifest, find_problems(manifest, store, name, there))
     except DestinationError as error:
-        return Verdict(place, manifest, [shown(error)], unreachable=True)
+        return verdict(manifest, [shown(error)], unreachable=True)
 
 
 _Placed: TypeAlias = tuple[float, float, str]

@@ -1,4 +1,4 @@
-"""Removes what exports that failed for good have left; nothing else removes what belongs to another export."""
+"""Removes what exports and builds that failed for good have left; nothing else removes what belongs to others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Leftover(NamedTuple):
 
 
 def find_leftovers(path: Any, older_than: timedelta) -> list[Leftover]:
-    """Return what exports have left at a path and at any depth below it, none of it younger.
+    """Return what exports and builds have left at a path and at any depth below it, none of it younger.
 
     No symbolic link is followed, and what only begins as the names of exports do is nobody's leftover.
 

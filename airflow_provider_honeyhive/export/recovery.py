@@ -35,6 +35,9 @@ log = get_logger(__name__)
 #: Begins the names of what a writer has in a staging folder that only itself and the recovery may remove.
 COMMIT_PREFIX = "commit-"
 
+#: How often a copy is begun. Whoever clears the same folder at the same time removes temporary files of copies, once.
+COPY_TRIES = 3
+
 _COMMIT_NAME = re.compile(rf"({COMMIT_PREFIX}[0-9a-z]+)\.json")
 
 
@@ -231,12 +234,16 @@ def _without_neighbours(store: Store, names: Iterable[str]) -> list[str]:
 
 def copy_unless_gone(store: Store, source: str, target: str) -> None:
     """Copy a file, unless another process has done so before and removed the source."""
-    try:
-        store.copy(source, target)
-    except DestinationError:
-        folder, _, name = source.rpartition("/")
-        if name in store.files(folder):
-            raise
+    folder, _, name = source.rpartition("/")
+    for left in reversed(range(COPY_TRIES)):
+        try:
+            store.copy(source, target)
+            return
+        except DestinationError:
+            if name not in store.files(folder):
+                return
+            if not left:
+                raise
 
 
 def delete_files(store: Store, names: Iterable[str]) -> None:
