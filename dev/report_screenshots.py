@@ -13,20 +13,20 @@ from typing import NamedTuple
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.settings import ClientSettings
+from airflow_provider_honeyhive.builds.sources import export_sources
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
 from airflow_provider_honeyhive.models.request import ExportRequest
 from airflow_provider_honeyhive.models.window import Window
+from airflow_provider_honeyhive.report.build import PAGE, write_report
 from airflow_provider_honeyhive.sandbox import Sandbox
+from airflow_provider_honeyhive.tables.build import build_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 EVENTS = 25_000
 DAY = Window(datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 3, 11, tzinfo=UTC))
-
-# As Airflow does with its DAGs folder.
-sys.path.insert(0, str(ROOT / "example_dags"))
 
 
 class Picture(NamedTuple):
@@ -60,16 +60,15 @@ def main() -> int:
 
 
 def make_page(folder: Path) -> str:
-    """Export a day of generated events, report on it, and return the page's address."""
-    from honeyhive_report.report import write_report  # noqa: PLC0415
-
+    """Export a day of generated events, make tables of them, report on these, and return the page's address."""
     with Sandbox(count=EVENTS, start=DAY.start, end=DAY.end) as sandbox:
         settings = ClientSettings.parse(api_key=sandbox.key, api_url=sandbox.url)
         with HoneyHiveClient(settings) as client:
             request = ExportRequest(project=sandbox.project, window=DAY)
-            manifest = export_events(client, request, folder / "events", ExportOptions(file_format="parquet"))
-    address: str = write_report(manifest, folder / "events", folder / "report")["page"]
-    return address
+            exported = export_events(client, request, folder / "events", ExportOptions(file_format="parquet"))
+    tables = build_tables(export_sources(exported), folder / "tables")
+    report = write_report(tables, folder / "report", app_url="https://app.us.honeyhive.ai")
+    return Path(*report.file_urls(PAGE)).as_uri()
 
 
 def take(browser: str, page: str, picture: Picture) -> None:

@@ -47,8 +47,9 @@ PUBLIC_MODULES = {
     "tasks.retry_policy",
     "triggers.honeyhive",
 }
-#: What looks like a private name or a test and is neither: a folder of exports, a call of the hook, a key in events.
-PUBLIC_NAMES = {"_corrections", "test_connection", "metadata._event", "__var"}
+#: What looks like a private name or a test and is neither: a folder of exports, a call of the hook, a key in events, a
+#: file of a report.
+PUBLIC_NAMES = {"_corrections", "test_connection", "metadata._event", "__var", "report.html"}
 #: What Google calls its rights.
 PUBLIC_NAMES |= {f"storage.objects.{right}" for right in ("get", "list", "create", "delete")}
 #: Where it is installed, which need not be the repository.

@@ -7,22 +7,26 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
+from math import inf, nan
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
 import vl_convert
 
-from airflow_provider_honeyhive.sandbox.data.traces import SEED_EVENT, generate_events
+from airflow_provider_honeyhive.report import charts, clock, figures, forms, lists, page, tables
 
-# First, because it is what finds the report.
-from .test_tables import END, HOUR_MS, START, START_MS, WINDOW, event, write_parts  # isort: skip
-
-from honeyhive_report import charts, clock, figures, forms, page, tables  # isort: skip
+from .handmade import HOUR, START, WINDOW, connect, event, ordinary_day, score, session, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    import duckdb
+
+START_MS = int(START.timestamp() * 1000)
+HOUR_MS = 3_600_000
+LINK = "https://app.us.honeyhive.ai/p/x/traces/events?range=7d"
 
 NAMES_OF_EVIL = (
     "</script><script>alert(1)</script>",
@@ -36,6 +40,9 @@ NAMES_OF_EVIL = (
     "\u2028\0",
     "datum['x']",
     " ",
+    "\u202eevil\u200f",
+    "\U0001f41d\U0001f3fd\u200d",
+    "\u05e9\u05dc\u05d5\u05dd",
 )
 
 
@@ -45,6 +52,7 @@ class Page(HTMLParser):
     :param scripts: texts of scripts by their type.
     :param links: all addresses that elements name.
     :param handlers: attributes that would run code.
+    :param lists: rows of cells of each list, by its title.
     """
 
     def __init__(self, html: str) -> None:
@@ -55,26 +63,37 @@ class Page(HTMLParser):
         self.handlers: list[str] = []
         self.policy = ""
         self.words: list[str] = []
+        self.titles: list[str] = []
+        self.lists: dict[str, list[list[str]]] = {}
         self._script: str | None = None
-        self._in_script = False
+        self._tag = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self._in_script, self._script = tag == "script", given.get("type")
+        self._tag, self._script = tag, given.get("type")
         self.links += [value or "" for name, value in attrs if name in {"src", "href", "action", "data", "srcset"}]
+        self.titles += [value or "" for name, value in attrs if name == "title"]
         self.handlers += [name for name in given if name.startswith("on")]
         if given.get("http-equiv") == "Content-Security-Policy":
             self.policy = given["content"] or ""
+        if given.get("class") == "scroll":
+            self.lists[given["aria-label"] or ""] = self._rows = []
+        if tag == "tr":
+            self._rows.append([])
+        if tag in {"th", "td"}:
+            self._rows[-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
-        self._in_script = False
+        self._tag = ""
 
     def handle_data(self, data: str) -> None:
-        if self._in_script:
+        if self._tag == "script":
             self.scripts.append((self._script, data))
         elif data.strip():
             self.words.append(data.strip())
+        if self._tag in {"th", "td"}:
+            self._rows[-1][-1] += data
 
     @property
     def specs(self) -> list[dict[str, Any]]:
@@ -86,30 +105,39 @@ class Page(HTMLParser):
         return text
 
 
-def page_of(folder: Path, events: list[Any], window: tuple[str | None, ...] = WINDOW) -> Page:
-    connection = tables.make_tables(write_parts(folder, events) if events else [], *window)
-    return Page(page.render_page(connection, "demo"))
+def tables_build(**facts: Any) -> Any:
+    source = SimpleNamespace(
+        manifest_path="/data/_manifest.json", event_count=600, finished_at="2026-03-11T00:05:00.000Z"
+    )
+    return SimpleNamespace(**{"project": "demo", "sources": [source], **facts})
+
+
+def render(
+    rows: dict[str, list[dict[str, Any]]],
+    window: tuple[str | None, ...] = WINDOW,
+    link: str | None = None,
+    **facts: Any,
+) -> Page:
+    connection = connect(rows)
+    tables.make_tables(connection, *window)
+    return Page(page.render_page(connection, tables_build(**facts), link))
 
 
 @pytest.fixture(scope="module")
-def events() -> list[dict[str, Any]]:
-    return generate_events(800, seed=4, start=START, end=END)
+def day() -> dict[str, list[dict[str, Any]]]:
+    return ordinary_day()
 
 
 @pytest.fixture(scope="module")
-def usual(events, tmp_path_factory) -> Page:
-    return page_of(tmp_path_factory.mktemp("usual"), events)
+def made(day) -> duckdb.DuckDBPyConnection:
+    connection = connect(day)
+    tables.make_tables(connection, *WINDOW)
+    return connection
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from texts_in(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from texts_in(each)
-    elif isinstance(value, str):
-        yield value
+@pytest.fixture(scope="module")
+def usual(made) -> Page:
+    return Page(page.render_page(made, tables_build(), None))
 
 
 def expressions_in(value: Any) -> Iterator[str]:
@@ -126,11 +154,12 @@ def expressions_in(value: Any) -> Iterator[str]:
 
 def test_the_page_needs_no_network(usual):
     assert usual.links == []
-    assert "default-src 'none'" in usual.policy
+    assert "default-src 'none'; base-uri 'none'; form-action 'none'" in usual.policy
     style = re.search(r"<style>(.*?)</style>", usual.html, re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
     assert "://" not in json.dumps(usual.specs)
+    assert len(usual.html.encode()) < 2_000_000
 
 
 def test_no_code_but_the_pages_own_may_run(usual):
@@ -138,12 +167,14 @@ def test_no_code_but_the_pages_own_may_run(usual):
     assert usual.handlers == []
 
 
-def test_the_page_holds_its_charts_and_numbers(usual, events):
-    assert len(usual.specs) == 17
-    assert {"demo", "10 Mar 2026, 00:00 to 11 Mar 2026, 00:00 UTC", "800", "Answer Faithfulness"} <= set(usual.words)
-    models = [event for event in events if event["event_type"] == "model"]
-    names = {event["config"].get("model") or event["metadata"]["model_name"] for event in models}
-    assert names <= set(usual.words)
+def test_the_page_holds_its_charts_and_names(usual, day):
+    assert len(usual.specs) == 19
+    assert {"demo", "600", "faithfulness", "rating"} <= set(usual.words)
+    assert {call["model"] for call in day["model_calls"]} - {None} <= set(usual.words)
+    assert (
+        "10 Mar 2026, 00:00 to 11 Mar 2026, 00:00 UTC. "
+        "Made of one export with 600 events, published 11 Mar 2026, 00:05:00." in usual.words
+    )
 
 
 def test_every_chart_is_one_that_vega_can_draw(usual):
@@ -151,103 +182,176 @@ def test_every_chart_is_one_that_vega_can_draw(usual):
         assert vl_convert.vegalite_to_svg(spec).startswith("<svg")
 
 
-def test_nothing_that_was_said_is_in_the_page(usual, events):
-    said = {
-        text
-        for event in events
-        for field in ("inputs", "outputs", "error", "feedback", "user_properties")
-        for text in texts_in(event[field])
-        if len(text) > 10
+def test_headlines_are_those_of_the_summary(usual, made):
+    (summary,) = tables.rows(made, "SELECT * EXCLUDE (first_event, last_event) FROM summary")
+    for name, (column, form) in page.HEADLINES.items():
+        assert usual.words[usual.words.index(name) + 1] == form(summary[column])
+
+
+LISTINGS = [value for value in vars(lists).values() if isinstance(value, lists.Listing)]
+
+
+@pytest.mark.parametrize("listing", LISTINGS, ids=lambda listing: listing.title)
+def test_lists_hold_the_rows_of_their_tables(usual, made, listing):
+    heading, *rows = usual.lists[listing.title]
+    assert heading == list(listing.columns)
+    found = made.table(listing.table).filter(listing.condition).to_arrow_table().to_pylist()
+    assert len(rows) == min(len(found), lists.MOST_ROWS)
+    for line, row in zip(rows, found, strict=False):
+        for cell, (expression, form) in zip(line, listing.columns.values(), strict=True):
+            if expression == "epoch_ms(start_time)":
+                assert cell == f"{row['start_time']:%d %b %Y, %H:%M:%S}"
+            elif expression.startswith("coalesce(model"):
+                assert cell == (row["model"] or "Other events")
+            else:
+                assert cell == forms.show(row[expression], form)
+
+
+@pytest.mark.parametrize(
+    ("title", "table", "column"),
+    [("Cost by model", "models_over_time", "cost"), ("Calls by model", "models_over_time", "calls")],
+)
+def test_charts_hold_the_numbers_of_their_tables(made, title, table, column):
+    (plan,) = [plan for plan in figures.COST if plan.title == title]
+    figure = figures.draw(made, plan, clock.read_clock(made))
+    drawn: dict[Any, float] = {}
+    for value in figure.spec["data"]["values"]:
+        name = {"other events": None}.get(value["series"], value["series"])
+        drawn[value["time"], name] = value["amount"]
+    told = {
+        (row["time"].timestamp() * 1000, row["model"]): row[column]
+        for row in made.table(table).to_arrow_table().to_pylist()
+        if row[column]
     }
-    explanations = {event["metrics"].get("Answer Faithfulness_explanation") for event in events} - {None}
-    assert len(said) > 1000
-    assert len(explanations) > 100
-    readable = usual.html.replace(usual.code, "")
-    assert [text for text in said | explanations if text in readable or json.dumps(text)[1:-1] in readable] == []
+    assert drawn == told
 
 
-def test_of_each_text_field_only_names_are_in_the_page(tmp_path):
-    kept = {"event_type", "session_id", "source", "model", "provider"}
+def test_nothing_that_was_said_is_in_the_page():
     secret = "whisper"
-    event = {
-        name: f"{name} {secret}" if name not in kept else value
-        for name, value in (SEED_EVENT | {"start_time": START_MS, "extra_field": "x"}).items()
-    }
-    maps = ("config", "metadata", "metrics", "feedback", "inputs", "outputs", "user_properties")
-    events = [event, *({**SEED_EVENT, "start_time": START_MS, name: {"any": secret, secret: secret}} for name in maps)]
-    html = page_of(tmp_path, events).html
-    assert secret not in html
+    rows = tables_of([event(failed=True, error=secret)], [score("comment", secret, explanation=secret)], [])
+    rows["sessions"] = [session(first_question=secret, last_answer=secret, user_id=secret, cost=1.0, duration_ms=1.0)]
+    assert secret not in render(rows).html
 
 
 @pytest.mark.parametrize("window", [WINDOW, (None, None)])
-def test_without_events_every_chart_says_so(tmp_path, window):
-    found = page_of(tmp_path, [], window)
+def test_without_events_every_chart_says_so(window):
+    found = render(tables_of(), window, sources=[])
     assert found.specs == []
-    sentences = [plan.absent for plan in (*figures.COST, *figures.LATENCY, *figures.ERRORS, *figures.SESSIONS)]
-    assert {*sentences, "No event has a score.", "0", forms.ABSENT} <= set(found.words)
+    plans = (*figures.COST, *figures.LATENCY, *figures.ERRORS, *figures.SESSIONS)
+    absent = {listing.absent for listing in LISTINGS} - {""}
+    sentences = {*(plan.absent for plan in plans), *absent, "No event has a score.", "No event has feedback."}
+    assert {*sentences, "0", forms.ABSENT} <= set(found.words)
+    assert any(word.endswith("Made of no export.") for word in found.words)
 
 
-def test_a_field_that_no_event_has_gives_a_sentence_instead_of_its_charts(tmp_path, events):
-    fewer = [{name: value for name, value in each.items() if name not in {"metadata", "metrics"}} for each in events]
-    found = page_of(tmp_path, fewer)
+def test_a_number_that_no_event_has_gives_a_sentence_instead_of_its_charts():
+    found = render(tables_of([event(model="m")]))
     assert {"No event says what it cost.", "No event says how many tokens it took.", "No event has a score."} <= set(
         found.words
     )
-    assert len(found.specs) == 8
+    assert len(found.specs) == 5
 
 
-def test_names_are_shown_as_text_whatever_they_hold(tmp_path, usual):
-    events = [
-        event(
-            session_id=name,
-            event_type=name,
-            source=name,
-            config={"model": name, "provider": name},
-            metadata={"cost": 1, "prompt_tokens": 1},
-            metrics={name: number},
-            start_time=START_MS + HOUR_MS * number,
-            duration=number,
+def test_one_link_leads_to_the_project():
+    found = render(tables_of([event()]), link=LINK)
+    assert found.links == [LINK]
+    assert "Events in HoneyHive" in found.words
+
+
+def test_ids_are_whole_in_the_page_and_in_their_titles(usual, day):
+    slowest = max(day["model_calls"], key=lambda call: call["latency_ms"] or 0)
+    assert {slowest["event_id"], slowest["session_id"]} <= set(usual.words) & set(usual.titles)
+
+
+def test_the_page_says_what_it_is_made_of():
+    sources = [
+        SimpleNamespace(
+            manifest_path=f"/data/{day}/_manifest.json", event_count=day, finished_at=f"2026-03-{day}T00:00:00Z"
         )
-        for number, name in enumerate(NAMES_OF_EVIL)
+        for day in range(10, 28)
     ]
-    found = page_of(tmp_path, events)
+    rows = tables_of([event(session_id=None), event(start_time=None)])
+    rows["edges"] = [{"kind": "orphan"}, {"kind": "cycle"}, {"kind": "cycle"}]
+    found = render(rows, sources=sources)
+    assert any(
+        f"Made of 18 exports with {sum(range(10, 28))} events, the last one published 27 Mar" in w for w in found.words
+    )
+    assert found.lists["Exports"][1] == ["/data/10/_manifest.json", "10", "10 Mar 2026, 00:00:00"]
+    assert "And 3 more in the manifest of the tables." in found.words
+    assert [row[1] for row in found.lists["Coverage"][1:]] == ["1", "1", "0", "1", "2"]
+
+
+def evil_rows() -> dict[str, list[dict[str, Any]]]:
+    places = list(enumerate(NAMES_OF_EVIL))
+    return tables_of(
+        [
+            event(
+                name,
+                session_id=name,
+                event_name=name,
+                model=name,
+                provider=name,
+                failed=True,
+                cost=1.0,
+                total_tokens=1,
+                input_tokens=1,
+                start_time=START + HOUR * number,
+                duration_ms=float(number),
+            )
+            for number, name in places
+        ],
+        [score(name, number, event_id=name, event_name=name) for number, name in places]
+        + [score(name, number % 2 == 0, source="feedback") for number, name in places],
+        [session(name, source=name, cost=1.0, duration_ms=1.0) for name in NAMES_OF_EVIL],
+    )
+
+
+def test_names_are_shown_as_text_whatever_they_hold(usual):
+    found = render(evil_rows(), project=NAMES_OF_EVIL[0])
     assert found.code == usual.code
     assert found.handlers == found.links == []
-    assert {name.strip() for name in NAMES_OF_EVIL} - {""} <= {word.strip() for word in found.words}
+    names = {forms.text(name).strip() for name in NAMES_OF_EVIL}
+    assert names - {""} <= {word.strip() for word in found.words}
+    assert found.lists.keys() == {*(listing.title for listing in LISTINGS), "Exports", "Coverage"} - {
+        lists.LOWEST_SCORES.title
+    }
 
 
-def test_no_name_becomes_part_of_an_expression(tmp_path):
+def test_no_name_becomes_part_of_an_expression():
     name = "o'hara\u2028"
-    events = [
-        event(
-            event_type=name,
-            config={"model": f"{name}{n}"},
-            metadata={"cost": 1},
-            metrics={name: n},
-            duration=n,
-            error=name,
-        )
+    rows = [
+        event(name, event_type="model", event_name=name, model=f"{name}{n}", cost=1.0, duration_ms=1.0, failed=True)
         for n in range(1, 4)
     ]
-    specs = page_of(tmp_path, events).specs
-    assert len([spec for spec in specs if "o'hara" in json.dumps(spec)]) > 5
+    specs = render(tables_of(rows, [score(name, n) for n in range(3)])).specs
+    assert len([spec for spec in specs if "o'hara" in json.dumps(spec)]) > 4
     for spec in specs:
         assert [text for text in expressions_in(vl_convert.vegalite_to_vega(spec)) if "hara" in text] == []
 
 
-def test_many_models_share_a_colour_and_many_rows_are_counted(tmp_path):
-    events = [
-        event(session_id=str(n), config={"model": f"m{n % 30}"}, metadata={"cost": n}, metrics={f"e{n % 30}": n})
-        for n in range(300)
-    ]
-    found = page_of(tmp_path, events)
+def test_many_names_share_a_colour_and_many_rows_are_counted():
+    rows = [event(str(n), session_id=str(n), model=f"m{n % 500}", cost=float(n)) for n in range(1000)]
+    scores = [score(f"e{n % 60}", n) for n in range(300)]
+    found = render(tables_of(rows, scores))
     cost = found.specs[0]["data"]["values"]
-    assert sum(value["amount"] for value in cost) == sum(range(300))
+    assert sum(value["amount"] for value in cost) == sum(range(1000))
     assert sorted({value["hue"] for value in cost}) == [*"12345678"]
-    assert found.words.count("others") == 2
-    assert "And 280 more in sessions.parquet." in found.words
-    titles = [word for word in found.words if word.startswith("e") and word[1:].isdigit()]
-    assert len(titles) == figures.MOST_EVALUATORS + 20
+    assert found.words.count("other models") == 2
+    assert {"And 485 more in the table by_model.", "And 45 more in the table by_score."} <= set(found.words)
+    assert len(found.specs) == 6 + figures.MOST_SCORES
+
+
+def test_numbers_at_the_end_of_what_can_be_written_are_drawn():
+    rows = [event(str(n), model="m", cost=1e9, total_tokens=10**11, duration_ms=1e300) for n in range(3)]
+    scores = [
+        score("a", value, start_time=START + HOUR * n) for n, value in enumerate([1e300, -1e300, 1.7e308, 1.7e308])
+    ]
+    scores += [score("a", 1.7e308, start_time=START + HOUR * 3)]
+    found = render(tables_of(rows, scores, [session(cost=1e9, duration_ms=1e300)]))
+    assert "Infinity" not in found.html.replace(found.code, "")
+    for spec in found.specs:
+        assert max(map(len, labels_of(spec)), default=0) < 40
+    assert max(len(cell) for rows in found.lists.values() for row in rows for cell in row) < 80
 
 
 def test_bars_of_one_time_stand_on_each_other(usual):
@@ -299,11 +403,17 @@ def test_bars_of_one_time_stand_on_each_other(usual):
         (forms.duration, 0.25, "250 ms"),
         (forms.seconds, 1346, "1.35 s"),
         (forms.seconds, 3_600_000, "60 min"),
+        (forms.seconds, 1e300, "1.16e+292 d"),
+        (forms.text, "a" * 201, "a" * 199 + "…"),
+        (forms.text, "a" * 200, "a" * 200),
+        (forms.moment, START_MS + 1500, "10 Mar 2026, 00:00:01"),
+        (forms.yes_no, True, "yes"),
+        (forms.yes_no, False, "no"),
     ],
 )
 def test_numbers_are_as_people_read_them(form, value, text):
     assert forms.show(value, form) == text
-    assert forms.show(None, form) == "–"  # noqa: RUF001
+    assert {forms.show(absent, form) for absent in (None, inf, -inf, nan)} == {"–"}  # noqa: RUF001
 
 
 def test_a_step_that_the_window_cuts_is_shown_as_far_as_it_is_in_it():
@@ -329,8 +439,8 @@ def labels_of(spec: dict[str, Any]) -> list[str]:
         (5_000_000, ["$0", "$1,000,000", "$2,000,000", "$3,000,000", "$4,000,000", "$5,000,000"]),
     ],
 )
-def test_the_axis_of_money_is_in_dollars_and_cents(tmp_path, cost, labels):
-    found = page_of(tmp_path, [event(config={"model": "m"}, metadata={"cost": cost})])
+def test_the_axis_of_money_is_in_dollars_and_cents(cost, labels):
+    found = render(tables_of([event(model="m", cost=cost)]))
     assert labels_of(found.specs[0]) == labels
     assert found.specs[0]["data"]["values"][0]["shown"] == forms.dollars(cost)
 
@@ -339,8 +449,8 @@ def test_the_axis_of_money_is_in_dollars_and_cents(tmp_path, cost, labels):
     ("tokens", "labels"),
     [(1, ["0", "1"]), (2_000_000_000, ["0", "500,000,000", "1,000,000,000", "1,500,000,000", "2,000,000,000"])],
 )
-def test_the_axis_of_tokens_is_in_whole_ones(tmp_path, tokens, labels):
-    found = page_of(tmp_path, [event(config={"model": "m"}, metadata={"prompt_tokens": tokens})])
+def test_the_axis_of_tokens_is_in_whole_ones(tokens, labels):
+    found = render(tables_of([event(model="m", input_tokens=tokens, total_tokens=tokens)]))
     assert labels_of(found.specs[0]) == labels
 
 
@@ -351,6 +461,7 @@ def test_the_axis_of_tokens_is_in_whole_ones(tmp_path, tokens, labels):
         (charts.shares_axis, 1, ["0%", "20%", "40%", "60%", "80%", "100%"]),
         (charts.numbers_axis, 0.0002, ["0", "0.00005", "0.0001", "0.00015", "0.0002"]),
         (charts.numbers_axis, 250_000, ["0", "50,000", "100,000", "150,000", "200,000", "250,000"]),
+        (charts.numbers_axis, 5e300, ["0e+0", "1e+300", "2e+300", "3e+300", "4e+300", "5e+300"]),
     ],
 )
 def test_no_two_ticks_of_an_axis_are_written_alike(axis, most, labels):

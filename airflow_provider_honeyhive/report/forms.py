@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import floor, log10
+from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 #: What stands for a number that is not known.
 ABSENT = "\N{EN DASH}"
 
 
+#: Characters of a text on the page: names are strangers' texts, and a chart repeats them.
+LONGEST_TEXT = 200
+
+
 def text(value: Any) -> str:
-    """Return a text as it is."""
-    return str(value)
+    """Return a text as it is, the beginning of a long one."""
+    whole = str(value)
+    return whole if len(whole) <= LONGEST_TEXT else f"{whole[: LONGEST_TEXT - 1]}…"
+
+
+def identifier(value: Any) -> str:
+    """Return an id, which the page shows the beginning of."""
+    return text(value)
+
+
+def moment(milliseconds: float) -> str:
+    """Return a time that is given in milliseconds since 1970, in UTC."""
+    return (EPOCH + timedelta(milliseconds=milliseconds)).strftime("%d %b %Y, %H:%M:%S")
+
+
+def yes_no(value: bool) -> str:
+    """Return a truth."""
+    return "yes" if value else "no"
 
 
 def count(value: float) -> str:
@@ -74,6 +97,8 @@ _UNITS = (
 def seconds(milliseconds: float) -> str:
     """Return a duration, in the unit that suits it."""
     for unit, size, digits, least in _UNITS:
+        if milliseconds >= 1e15:
+            return f"{milliseconds / size:.3g} {unit}"
         if milliseconds >= least:
             return f"{milliseconds / size:,.{digits}f} {unit}"
     if 0 < milliseconds < 0.01:
@@ -87,5 +112,5 @@ def duration(seconds_: float) -> str:
 
 
 def show(value: Any, form: Callable[[Any], str]) -> str:
-    """Return a value in the form given, or what stands for none."""
-    return ABSENT if value is None else form(value)
+    """Return a value in the form given, or what stands for none, as it does for a sum that is too large."""
+    return ABSENT if value is None or (isinstance(value, float) and not isfinite(value)) else form(value)

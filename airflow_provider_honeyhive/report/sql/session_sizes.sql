@@ -3,8 +3,8 @@ CREATE TABLE session_sizes AS
 WITH sizes AS (
     SELECT
         quantile_cont(duration_ms, [0.5, 0.9, 0.99, 1]) AS duration_ms,
-        quantile_cont(events, [0.5, 0.9, 0.99, 1]) AS events,
-        quantile_cont(model_calls, [0.5, 0.9, 0.99, 1]) AS model_calls,
+        quantile_cont(event_count, [0.5, 0.9, 0.99, 1]) AS events,
+        quantile_cont(model_count, [0.5, 0.9, 0.99, 1]) AS model_calls,
         quantile_cont(total_tokens, [0.5, 0.9, 0.99, 1]) AS total_tokens,
         quantile_cont(cost, [0.5, 0.9, 0.99, 1]) AS cost
     FROM sessions

@@ -15,7 +15,7 @@ import altair as alt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from honeyhive_report.clock import Clock
+    from airflow_provider_honeyhive.report.clock import Clock
 
 Row: TypeAlias = dict[str, Any]
 Spec: TypeAlias = dict[str, Any]
@@ -25,11 +25,13 @@ Form: TypeAlias = "Callable[[float], str]"
 AxisForm: TypeAlias = "Callable[[float], dict[str, Any]]"
 
 #: The style sheet's colours of series.
-HUES = ["1", "2", "3", "4", "5", "6", "7", "8", "bad"]
+HUES = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "bad"]
 HEIGHT = 240
 #: About how many ticks an axis has.
 TICKS = 5
 ROW_HEIGHT = 34
+#: Numbers from here on are written with an exponent.
+LARGEST_WRITTEN = 1e15
 
 #: What all charts have in common.
 CONFIG: dict[str, Any] = {
@@ -68,14 +70,15 @@ def shares_axis(_: float) -> dict[str, Any]:
     return {"format": "~%"}
 
 
-def numbers_axis(_: float) -> dict[str, Any]:
+def numbers_axis(most: float) -> dict[str, Any]:
     """Write numbers, with as many digits as tell one tick from the next, and without prefixes."""
-    return {"format": ",~r"}
+    return {"format": ",~r" if most < LARGEST_WRITTEN else "~e"}
 
 
-def legend(values: Sequence[Row]) -> dict[str, str]:
+def legend(values: Sequence[Row]) -> list[tuple[str, str]]:
     """Return the names of series and their colours, in the order of the rows."""
-    return {value["series"]: f"var(--hue-{value['hue']})" for value in values if "series" in value}
+    found = ((value["series"], f"var(--hue-{value['hue']})") for value in values if "series" in value)
+    return list(dict.fromkeys(found))
 
 
 def bars_over_time(values: Sequence[Row], clock: Clock, *, unit: str, form: Form, axis: AxisForm) -> Spec:
@@ -87,12 +90,12 @@ def bars_over_time(values: Sequence[Row], clock: Clock, *, unit: str, form: Form
     piled = _piled([clock.place(value) for value in _written(values, form)])
     most = max(value["high"] for value in piled)
     return _finish(
-        alt.Chart(alt.Data(values=piled))
+        alt.Chart(_data(piled))
         .mark_rect(x2Offset=-1)
         .encode(
             _time_axis(clock),
             alt.X2("until"),
-            alt.Y("high:Q", axis=alt.Axis(**{"title": None, "tickCount": TICKS} | axis(most))),
+            alt.Y("high:Q", axis=_amounts_axis(axis(most))),
             alt.Y2("low"),
             _hue(),
             tooltip=[
@@ -116,15 +119,15 @@ def lines_over_time(
     """
     placed = [clock.place(value) for value in _written(values, form)]
     middles = [{**value, "time": (value["time"] + value["until"]) / 2} for value in placed]
-    most = max(value["amount"] for value in values)
+    most = max(abs(value["amount"]) for value in values)
     return _finish(
-        alt.Chart(alt.Data(values=middles))
+        alt.Chart(_data(middles))
         .mark_line(point={"size": 36}, strokeWidth=2)
         .encode(
             _time_axis(clock),
             alt.Y(
                 "amount:Q",
-                axis=alt.Axis(**{"title": None, "tickCount": TICKS} | axis(most)),
+                axis=_amounts_axis(axis(most)),
                 scale=alt.Scale(zero=from_zero, nice=True),
             ),
             _hue(),
@@ -148,7 +151,7 @@ def bars(values: Sequence[Row], _: Clock | None, *, hue: str, unit: str, form: F
     """
     # Room for the number behind the longest bar.
     most = max(value["amount"] for value in values) * 1.25 or 1
-    base = alt.Chart(alt.Data(values=_ranked(_written(values, form)))).encode(
+    base = alt.Chart(_data(_ranked(_written(values, form)))).encode(
         _names(),
         alt.X("amount:Q", axis=None, scale=alt.Scale(domain=[0, most], nice=False), stack=None),
         tooltip=[
@@ -171,8 +174,10 @@ def points(values: Sequence[Row], _: Clock | None, *, unit: str, form: Form) -> 
     :param values: with ``name``, ``series``, ``hue`` and ``amount``.
     :param unit: of the amounts.
     """
-    base = alt.Chart(alt.Data(values=_ranked(_written(values, form)))).encode(_names())
-    axis = alt.Axis(title=unit, format=",.3~r", tickCount=TICKS, grid=False)
+    base = alt.Chart(_data(_ranked(_written(values, form)))).encode(_names())
+    most = max(value["amount"] for value in values)
+    written = ",.3~r" if most < LARGEST_WRITTEN else "~e"
+    axis = alt.Axis(title=unit, format=written, tickCount=TICKS, grid=False)
     lines = base.mark_rule(color="var(--line)", strokeWidth=3).encode(
         alt.X("min(amount):Q", axis=axis, scale=alt.Scale(type="log", nice=False, padding=12)), alt.X2("max(amount)")
     )
@@ -186,6 +191,12 @@ def points(values: Sequence[Row], _: Clock | None, *, unit: str, form: Form) -> 
         ],
     )
     return _finish(lines + dots, _height(values))
+
+
+def _data(values: Sequence[Row]) -> Any:
+    # Data without a type of its own stays in its chart: Altair moves other kinds away and names them by hashes.
+    made: Any = alt.Data
+    return made(values=list(values))
 
 
 def _written(values: Sequence[Row], form: Form) -> list[Row]:
@@ -209,6 +220,11 @@ def _time_axis(clock: Clock) -> alt.X:
     # As expressions: of plain numbers Vega-Lite makes calls of datetime(), which Vega's interpreter does not know so.
     first, last = alt.ExprRef(str(clock.start)), alt.ExprRef(str(clock.end))
     return alt.X("time:T", axis=axis, scale=alt.Scale(type="utc", domainMin=first, domainMax=last, nice=False))
+
+
+def _amounts_axis(settings: dict[str, Any]) -> alt.Axis:
+    given: dict[str, Any] = {"title": None, "tickCount": TICKS, **settings}
+    return alt.Axis(**given)
 
 
 def _ranked(values: Sequence[Row]) -> list[Row]:

@@ -2,19 +2,19 @@
 CREATE TEMP TABLE report_window AS
 WITH bounds AS (
     SELECT
-        coalesce(utc(CAST($start_time AS TIMESTAMPTZ)), min(started)) AS start_time,
-        coalesce(utc(CAST($end_time AS TIMESTAMPTZ)), max(started) + INTERVAL 1 MICROSECOND) AS end_time
+        coalesce(utc(CAST($start_time AS TIMESTAMPTZ)), min(utc(start_time))) AS window_start,
+        coalesce(utc(CAST($end_time AS TIMESTAMPTZ)), max(utc(start_time)) + INTERVAL 1 MICROSECOND) AS window_end
     FROM events
 ),
 steps AS (
     SELECT unnest($steps) AS seconds
 )
 SELECT
-    start_time,
-    end_time,
+    window_start,
+    window_end,
     to_seconds(
         coalesce(
-            (SELECT min(seconds) FROM steps WHERE 48 * seconds >= epoch(end_time - start_time)),
+            (SELECT min(seconds) FROM steps WHERE 48 * seconds >= epoch(window_end - window_start)),
             (SELECT max(seconds) FROM steps)
         )
     ) AS step

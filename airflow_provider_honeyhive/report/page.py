@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING
 import jinja2
 import vl_convert
 
-from honeyhive_report import clock, figures, forms, lists
-from honeyhive_report.tables import rows
+from airflow_provider_honeyhive.report import clock, figures, forms, lists, origin
+from airflow_provider_honeyhive.report.tables import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import duckdb
+
+    from airflow_provider_honeyhive.build_manifest import BuildManifest
 
 HERE = Path(__file__).parent
 
@@ -28,7 +31,7 @@ HEADLINES = {
     "Model calls": ("model_calls", forms.short_count),
     "Cost": ("cost", forms.dollars),
     "Tokens": ("total_tokens", forms.short_count),
-    "Failed": ("error_rate", forms.share),
+    "Failed events": ("error_rate", forms.share),
     "Model latency, p50": ("model_p50_ms", forms.seconds),
     "Model latency, p95": ("model_p95_ms", forms.seconds),
 }
@@ -38,7 +41,7 @@ HEADLINES = {
 class Section:
     """A part of the page.
 
-    :param absent: what it says where it has no chart at all.
+    :param absent: what it says where it has nothing else; empty: nothing.
     """
 
     title: str
@@ -47,11 +50,12 @@ class Section:
     absent: str = ""
 
 
-def render_page(connection: duckdb.DuckDBPyConnection, project: str | None) -> str:
+def render_page(connection: duckdb.DuckDBPyConnection, tables: BuildManifest, link: str | None) -> str:
     """Return the page.
 
     :param connection: what :func:`.tables.make_tables` made.
-    :param project: name of the project.
+    :param tables: the build that has the tables.
+    :param link: to the project's events in HoneyHive; None: there is none.
     """
     time = clock.read_clock(connection)
     (summary,) = rows(connection, "SELECT * EXCLUDE (first_event, last_event) FROM summary")
@@ -60,24 +64,49 @@ def render_page(connection: duckdb.DuckDBPyConnection, project: str | None) -> s
         drawn = [figures.draw(connection, plan, time) for plan in plans]
         return Section(title, drawn, [lists.fill(connection, listing) for listing in listings], absent)
 
-    # Vega and what it needs, with the page's own lines; nothing else can run in the page.
-    code = vl_convert.javascript_bundle((HERE / "page.js").read_text(encoding="utf-8"))
+    code = _code()
     return _TEMPLATE.render(
-        project=project,
+        project=forms.text(tables.project or "HoneyHive"),
         window=f"{clock.text(time.start)} to {clock.text(time.end)} UTC" if time else "no events",
+        made_of=origin.sentence(tables),
+        link=link,
         headlines=[(name, forms.show(summary[column], form)) for name, (column, form) in HEADLINES.items()],
         sections=[
             section("Cost and tokens", figures.COST, lists.BY_MODEL),
             section("Latency", figures.LATENCY),
-            section("Errors", figures.ERRORS, lists.BY_EVENT_TYPE),
+            section("Errors", figures.ERRORS, lists.BY_EVENT_TYPE, lists.ERRORS_BY_NAME),
             section(
-                "Evaluators", figures.evaluator_plans(connection), lists.BY_EVALUATOR, absent="No event has a score."
+                "Scores",
+                figures.score_plans(connection, "source != 'feedback'"),
+                lists.BY_SCORE,
+                absent="No event has a score.",
             ),
-            section("Sessions", figures.SESSIONS, lists.SESSION_SIZES, lists.SESSIONS),
+            section(
+                "Feedback",
+                figures.score_plans(connection, "source = 'feedback'"),
+                lists.BY_FEEDBACK,
+                absent="No event has feedback.",
+            ),
+            section(
+                "Sessions",
+                figures.SESSIONS,
+                lists.SESSION_SIZES,
+                lists.COSTLIEST_SESSIONS,
+                lists.LONGEST_SESSIONS,
+            ),
+            section("Slowest and worst calls", [], lists.SLOWEST_CALLS, lists.FAILED_CALLS, lists.LOWEST_SCORES),
+            Section("What this report is made of", [], [origin.exports(tables), origin.coverage(summary)]),
         ],
         code=code,
         code_hash=b64encode(sha256(code.encode()).digest()).decode(),
     )
+
+
+@cache
+def _code() -> str:
+    """Return Vega and what it needs, with the page's own lines; nothing else can run in the page."""
+    code: str = vl_convert.javascript_bundle((HERE / "page.js").read_text(encoding="utf-8"))
+    return code
 
 
 _TEMPLATE = jinja2.Environment(

@@ -8,8 +8,10 @@ SELECT
     quantile_cont(latency_ms, 0.5) AS p50_ms,
     quantile_cont(latency_ms, 0.9) AS p90_ms,
     quantile_cont(latency_ms, 0.95) AS p95_ms,
-    quantile_cont(latency_ms, 0.99) AS p99_ms
-FROM events, report_window
-WHERE model IS NOT NULL AND started IS NOT NULL
-GROUP BY ALL
+    quantile_cont(latency_ms, 0.99) AS p99_ms,
+    quantile_cont(time_to_first_token_ms, 0.5) AS first_token_p50_ms,
+    quantile_cont(time_to_first_token_ms, 0.95) AS first_token_p95_ms
+FROM usage, report_window
+WHERE is_call AND started >= window_start AND started < window_end
+GROUP BY 1
 ORDER BY time;

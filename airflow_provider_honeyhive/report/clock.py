@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.report.forms import EPOCH
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,9 +20,9 @@ STEPS = {
     21600: ("6 hours", "%d %b"),
     86400: ("day", "%d %b"),
     604800: ("week", "%d %b"),
+    2592000: ("30 days", "%b %Y"),
+    31536000: ("365 days", "%Y"),
 }
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def read_clock(connection: duckdb.DuckDBPyConnection) -> Clock | None:
     """Return the window of the report; None where no time is known at all."""
     found = connection.execute(
         """
-        SELECT epoch_ms(start_time), epoch_ms(end_time), CAST(1000 * epoch(step) AS BIGINT) FROM report_window
+        SELECT epoch_ms(window_start), epoch_ms(window_end), CAST(1000 * epoch(step) AS BIGINT) FROM report_window
         """
     ).fetchone()
     return Clock(*found) if found and None not in found else None
