@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 #: In the temporary folder of a build: the database, the data files as Parquet, what DuckDB spills, what is built.
-_DATABASE, _STORED, _SPILL, _OUTPUT = "build.duckdb", "stored", "spill", "output"
+_DATABASE, _STORED, _SPILL, _OUTPUT = _FOLDERS = ("database", "stored", "spill", "output")
 
 _MEMORY_LIMIT = re.compile(r"\d+(\.\d+)? *[KMGT]i?B", re.IGNORECASE)
 
@@ -73,12 +73,12 @@ def open_events(
                 tempfile.TemporaryDirectory(prefix="honeyhive-build-", dir=temp_folder, ignore_cleanup_errors=True)
             )
             folder = Path(os.path.realpath(name))
-            for part in (_STORED, _SPILL, _OUTPUT):
+            for part in _FOLDERS:
                 (folder / part).mkdir()
         outside = gather(sources, folder / _STORED, stop)
         try:
             connection = stack.enter_context(
-                closing(duckdb.connect(str(folder / _DATABASE), config=_config(folder, memory_limit)))
+                closing(duckdb.connect(str(folder / _DATABASE / "build.duckdb"), config=_config(folder, memory_limit)))
             )
             with stop.interrupting(connection):
                 _lock(connection, folder, outside)
@@ -99,7 +99,7 @@ def scratch(connection: duckdb.DuckDBPyConnection) -> Path:
     ((path,),) = connection.execute(
         "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
     ).fetchall()
-    return Path(path).parent / _OUTPUT
+    return Path(path).parents[1] / _OUTPUT
 
 
 def _check_arguments(memory_limit: Any, temp_folder: str | os.PathLike[str] | None) -> None:
@@ -135,7 +135,9 @@ def _config(folder: Path, memory_limit: str) -> dict[str, Any]:
 def _lock(connection: duckdb.DuckDBPyConnection, folder: Path, outside: Sequence[Path]) -> None:
     """Let SQL reach no file but those of the build, no network and no extension, and change no setting."""
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    connection.execute(f"SET allowed_directories = [{quoted_text(f'{folder}/')}]")
+    # Each by itself: of allowed folders, DuckDB 1.3 looks only at the one whose name sorts right before that of a file.
+    inside = [f"{folder / name}/" for name in _FOLDERS]
+    connection.execute(f"SET allowed_directories = [{', '.join(map(quoted_text, inside))}]")
     connection.execute(f"SET allowed_paths = [{', '.join(quoted_text(str(path)) for path in outside)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
