@@ -125,34 +125,24 @@ class Steps:
             null_handling="special",
         )
         connection.execute("CREATE OR REPLACE TEMP TABLE texts (session_id VARCHAR, text VARCHAR)")
-        try:
-            first, last = 1, 1
-            while True:
-                left = connection.execute(
-                    f"SELECT count(*) FROM {asked} WHERE rank >= ? "  # noqa: S608 - a name of this package
-                    "AND session_id NOT IN (SELECT session_id FROM texts)",
-                    [first],
-                ).fetchone()
-                if left == (0,):
-                    break
-                connection.execute(
-                    f"""
-                    INSERT INTO texts
-                    SELECT session_id, arg_min(text, rank) FROM (
-                        SELECT {asked}.session_id, rank, text_of_event({column}, metadata) AS text
-                        FROM exported JOIN {asked} USING (place)
-                        WHERE rank BETWEEN ? AND ? AND {asked}.session_id NOT IN (SELECT session_id FROM texts)
-                    )
-                    WHERE text IS NOT NULL
-                    GROUP BY session_id
-                    """,  # noqa: S608
-                    [first, last],
-                )
-                first, last = last + 1, 2 * last + 1
-            self._copy("SELECT * FROM texts", path)
-        finally:
-            connection.execute("DROP TABLE texts")
-            connection.remove_function("text_of_event")
+        # Most sessions have a text in their first event, so that the others are not looked at; the more events have
+        # none, the more are looked at together.
+        left = f"FROM {asked} WHERE session_id NOT IN (SELECT session_id FROM texts)"
+        first, last = 1, 1
+        while connection.execute(f"SELECT 1 {left} AND rank >= {first} LIMIT 1").fetchone():
+            # Without a condition on the text: it would be looked for in all events before they are chosen.
+            connection.execute(
+                f"""
+                INSERT INTO texts
+                SELECT chosen.session_id, arg_min(text_of_event({column}, metadata), rank) AS text
+                FROM exported JOIN (SELECT * {left} AND rank BETWEEN {first} AND {last}) AS chosen USING (place)
+                GROUP BY chosen.session_id
+                HAVING text IS NOT NULL
+                """  # noqa: S608 - names of this package
+            )
+            first, last = last + 1, 4 * last
+        self._copy("SELECT * FROM texts", path)
+        connection.remove_function("text_of_event")
 
 
 def _text(path: Path) -> str:

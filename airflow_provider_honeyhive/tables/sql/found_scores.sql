@@ -13,69 +13,78 @@ WITH found AS (
     FROM exported
     WHERE length(metrics) > 2 OR length(evaluations) > 2 OR length(feedback) > 2
 ),
--- Explanations after what they explain: `X_explanation` after `X`; in feedback, `explanation` and `comment` after
--- `rating`.
+-- Sorted so that explanations follow what they explain: `X_explanation` follows `X`; in feedback, `explanation` and
+-- `comment` follow `rating`. Of a name that comes twice, the first is next to the other kind.
 sorted AS (
     SELECT
         * EXCLUDE (members),
         list_sort(
             list_transform(
                 members,
-                lambda member, number: {
-                    'explained': CASE
-                        WHEN ends_with(member.name, '_explanation') THEN left(member.name, -length('_explanation'))
-                        WHEN source = 'feedback' AND member.name IN ('explanation', 'comment') THEN 'rating'
-                        ELSE member.name
-                    END,
-                    'rank': CASE
-                        WHEN ends_with(member.name, '_explanation') THEN 1
-                        WHEN source = 'feedback' AND member.name = 'explanation' THEN 1
-                        WHEN source = 'feedback' AND member.name = 'comment' THEN 2
-                        ELSE 0
-                    END,
-                    'name': member.name,
-                    'number': number,
-                    'value': member.value
-                }
+                lambda member, number: CASE
+                    WHEN ends_with(member.name, '_explanation') THEN {
+                        'explained': left(member.name, -length('_explanation')),
+                        'rank': 1, 'name': member.name, 'number': number, 'value': member.value
+                    }
+                    WHEN source = 'feedback' AND member.name IN ('explanation', 'comment') THEN {
+                        'explained': 'rating',
+                        'rank': if(member.name = 'comment', 2, 1),
+                        'name': member.name, 'number': number, 'value': member.value
+                    }
+                    ELSE {
+                        'explained': member.name,
+                        'rank': 0, 'name': member.name, 'number': -number, 'value': member.value
+                    }
+                END
             )
         ) AS members
     FROM found
     WHERE len(members) > 0
 ),
--- The first of each name.
-named AS (
+-- Each with the one before it and the one after it.
+neighbours AS (
     SELECT
         * EXCLUDE (members),
-        list_transform(
-            list_filter(with_neighbours(members), lambda three: three[1].name IS DISTINCT FROM three[2].name),
-            lambda three: three[2]
-        ) AS members
+        unnest([no_member()] || members[:-2]) AS before,
+        unnest(members) AS member,
+        unnest(members[2:] || [no_member()]) AS after
     FROM sorted
 ),
--- Without the explanations that stand directly after what they explain.
+-- Without the explanations that follow what they explain, and without repeated names.
 paired AS (
     SELECT
-        * EXCLUDE (members),
-        unnest(
-            list_transform(
-                list_filter(with_neighbours(members), lambda three: NOT explains(three[2], three[1])),
-                lambda three: {
-                    'name': three[2].name,
-                    'value': three[2].value,
-                    'explanation': CASE WHEN explains(three[3], three[2]) THEN three[3].value ->> '$' END
-                }
-            ),
-            recursive := true
-        )
-    FROM named
+        * EXCLUDE (before, member, after),
+        member.name AS name,
+        member.value AS value,
+        CASE WHEN explains(after, member) THEN after.value ->> '$' END AS explanation
+    FROM neighbours
+    WHERE
+        NOT explains(member, before)
+        AND member.name IS DISTINCT FROM CASE member.rank WHEN 0 THEN after.name ELSE before.name END
+),
+read AS (
+    SELECT
+        *,
+        CASE
+            WHEN left(value, 1) = '{' THEN json_transform(value, '{
+                "score": "JSON", "value": "JSON", "rating": "JSON",
+                "explanation": "JSON", "reason": "JSON", "comment": "JSON",
+                "timestamp": "JSON", "scored_at": "JSON", "evaluated_at": "JSON", "created_at": "JSON",
+                "updated_at": "JSON"
+            }')
+        END AS score
+    FROM paired
 ),
 scored AS (
     SELECT
-        * EXCLUDE (value, explanation),
-        coalesce(score_in(value), value) AS value,
-        coalesce(explanation_in(value), explanation) AS explanation,
-        time_in(value) AS scored_at
-    FROM paired
+        * EXCLUDE (value, explanation, score),
+        coalesce(told(score.score), told(score.value), told(score.rating), value) AS value,
+        coalesce(text_of(score.explanation), text_of(score.reason), text_of(score.comment), explanation) AS explanation,
+        coalesce(
+            time_of(text_of(score.timestamp)), time_of(text_of(score.scored_at)), time_of(text_of(score.evaluated_at)),
+            time_of(text_of(score.created_at)), time_of(text_of(score.updated_at))
+        ) AS scored_at
+    FROM read
 ),
 typed AS (
     SELECT
@@ -86,8 +95,7 @@ typed AS (
     FROM scored
 )
 SELECT
-    * EXCLUDE (text),
-    CASE WHEN number IS NULL AND boolean IS NULL THEN text END AS text,
-    source = 'metrics' AND number IS NOT NULL
-    AND regexp_full_match(name, getvariable('measurement_names'), 'is') AS is_measurement
+    * REPLACE (CASE WHEN number IS NULL AND boolean IS NULL THEN text END AS text),
+    source = 'metrics' AND number IS NOT NULL AND regexp_full_match(name, getvariable('measurement_names'), 'is')
+        AS is_measurement
 FROM typed

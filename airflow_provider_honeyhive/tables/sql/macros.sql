@@ -41,14 +41,15 @@ CREATE OR REPLACE TEMP MACRO members_of(json) AS
         list_zip(json_keys(json), json_extract(json, '$.*')), lambda member: {'name': member[1], 'value': member[2]}
     );
 
--- What an object that is a score says under `score`, `value` or `rating`; NULL for all other JSON.
-CREATE OR REPLACE TEMP MACRO score_in(json) AS
-    CASE
-        WHEN left(json, 1) = '{' THEN list_filter(
-            json_extract(json, ['$.score', '$.value', '$.rating']),
-            lambda value: left(value, 1) NOT IN ('{', 'n') AND value != '""'
-        )[1]
-    END;
+-- What may be a score: no object, and something.
+CREATE OR REPLACE TEMP MACRO told(value) AS
+    CASE WHEN left(value, 1) != '{' AND value NOT IN ('null', '""') THEN value END;
+
+-- Whether an object is one score, which it has under one of these names.
+CREATE OR REPLACE TEMP MACRO is_score(json) AS
+    list_any_value(
+        list_transform(json_extract(json, ['$.score', '$.value', '$.rating']), lambda value: told(value))
+    ) IS NOT NULL;
 
 -- Members with those that are objects, but no scores, taken apart: theirs have names with a dot.
 CREATE OR REPLACE TEMP MACRO taken_apart(members) AS
@@ -56,7 +57,7 @@ CREATE OR REPLACE TEMP MACRO taken_apart(members) AS
         list_transform(
             members,
             lambda outer_member: CASE
-                WHEN left(outer_member.value, 1) = '{' AND score_in(outer_member.value) IS NULL THEN list_transform(
+                WHEN left(outer_member.value, 1) = '{' AND NOT is_score(outer_member.value) THEN list_transform(
                     members_of(outer_member.value),
                     lambda inner_member: {
                         'name': outer_member.name || '.' || inner_member.name, 'value': inner_member.value
@@ -74,17 +75,6 @@ CREATE OR REPLACE TEMP MACRO told_in(members) AS
 -- The members of a JSON object, with those of objects in it down to the fifth level.
 CREATE OR REPLACE TEMP MACRO all_members_of(json) AS
     told_in(taken_apart(taken_apart(taken_apart(taken_apart(members_of(object_in(json)))))));
-
--- An object's explanation of its score.
-CREATE OR REPLACE TEMP MACRO explanation_in(json) AS
-    CASE
-        WHEN left(json, 1) = '{' THEN list_filter(
-            list_transform(
-                json_extract(json, ['$.explanation', '$.reason', '$.comment']), lambda value: text_of(value)
-            ),
-            lambda text: text IS NOT NULL
-        )[1]
-    END;
 
 -- A Unix time from the year 1 to the year 9999: of seconds, milliseconds, microseconds or nanoseconds, by its size.
 CREATE OR REPLACE TEMP MACRO unix_time(number) AS
@@ -105,24 +95,10 @@ CREATE OR REPLACE TEMP MACRO time_of(text) AS
             THEN TRY_CAST(text AS TIMESTAMPTZ)
     END;
 
--- When an object's score was given.
-CREATE OR REPLACE TEMP MACRO time_in(json) AS
-    CASE
-        WHEN left(json, 1) = '{' THEN list_filter(
-            list_transform(
-                json_extract(json, ['$.timestamp', '$.scored_at', '$.evaluated_at', '$.created_at', '$.updated_at']),
-                lambda value: time_of(text_of(value))
-            ),
-            lambda time: time IS NOT NULL
-        )[1]
-    END;
+-- In `found_scores`: what stands before the first member and after the last one.
+CREATE OR REPLACE TEMP MACRO no_member() AS
+    {'explained': NULL::VARCHAR, 'rank': 0, 'name': NULL::VARCHAR, 'number': 0::BIGINT, 'value': NULL::JSON};
 
--- Each member of a list with the one before it and the one after it.
-CREATE OR REPLACE TEMP MACRO with_neighbours(members) AS
-    list_filter(
-        list_zip([NULL] || members, members, members[2:]), lambda three: three[2] IS NOT NULL
-    );
-
--- Whether a member, of `found_scores`, explains the one before it; both may be NULL.
+-- In `found_scores`: whether a member explains the one before it.
 CREATE OR REPLACE TEMP MACRO explains(member, before) AS
     coalesce(member.rank > 0 AND before.rank = 0 AND member.explained = before.explained, false);
