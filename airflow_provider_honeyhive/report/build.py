@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.api import web_app
@@ -18,6 +16,8 @@ from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
@@ -27,9 +27,6 @@ PAGE = "page"
 
 #: Where the tables of the report are, beside the page.
 FOLDER = "tables"
-
-#: Of DuckDB; what is more goes to the temporary folder.
-MEMORY_LIMIT = "1GB"
 
 
 def write_report(
@@ -56,28 +53,19 @@ def write_report(
     claim_build(output_path, "report", project=built.project, start_time=built.start_time, end_time=built.end_time)
     try:
         # Here, because only reports need them.
-        import duckdb  # noqa: PLC0415
-
         from airflow_provider_honeyhive.report.page import render_page  # noqa: PLC0415
-        from airflow_provider_honeyhive.report.table_files import load_tables  # noqa: PLC0415
+        from airflow_provider_honeyhive.report.table_files import open_tables  # noqa: PLC0415
         from airflow_provider_honeyhive.report.tables import TABLES, make_tables, rows, sql_version  # noqa: PLC0415
     except ImportError as error:
         raise InvalidArgumentError(
             "tables", NOT_SHOWN, f"a report needs {error.name}: install airflow-provider-honeyhive[report]"
         ) from None
 
-    with temporary_space():
-        made = tempfile.TemporaryDirectory(prefix="honeyhive-report-")
-    with made as name:
-        folder = Path(name)
-        with closing(duckdb.connect(config=_config(folder))) as connection:
-            load_tables(connection, built, folder)
-            make_tables(connection, built.start_time, built.end_time)
-            link = _link(connection, built, app_url)
-            page = render_page(connection, built, link)
-            (summary,) = rows(connection, "SELECT events, sessions, model_calls, scores, errors FROM summary")
-            files = [_write_page(folder, page), *(_write_table(connection, folder, table) for table in TABLES)]
-            engine = f"duckdb {duckdb.__version__}"
+    with open_tables(built) as (connection, folder):
+        make_tables(connection, built.start_time, built.end_time)
+        page = render_page(connection, built, _link(connection, built, app_url))
+        (summary,) = rows(connection, "SELECT events, sessions, model_calls, scores, errors FROM summary")
+        files = [_write_page(folder, page), *(_write_table(connection, folder, table) for table in TABLES)]
 
         def manifest(built_files: list[BuiltFile]) -> BuildManifest:
             return BuildManifest(
@@ -93,7 +81,7 @@ def write_report(
                     "sql_version": sql_version(),
                 },
                 counts=summary,
-                engine=engine,
+                engine=f"duckdb {version('duckdb')}",
                 started_at=started_at,
                 finished_at=_now(),
                 airflow=airflow,
@@ -101,17 +89,6 @@ def write_report(
             )
 
         return publish_build(output_path, files, manifest)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return {
-        "memory_limit": MEMORY_LIMIT,
-        "temp_directory": str(folder / "spill"),
-        # One order of additions, so that the same tables give the same numbers, up to their last digits.
-        "threads": 1,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
 
 
 def _tables_of(tables: Any) -> BuildManifest:
@@ -144,7 +121,7 @@ def _write_page(folder: Path, page: str) -> LocalFile:
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, folder: Path, name: str) -> LocalFile:
-    path = folder / f"report-{name}.parquet"
+    path = folder / f"{name}.parquet"
     table = connection.table(name)
     table.write_parquet(str(path))
     ((count,),) = table.aggregate("count(*)").fetchall()

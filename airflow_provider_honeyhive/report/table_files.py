@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import tempfile
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import duckdb
+    from collections.abc import Iterator
 
     from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
     from airflow_provider_honeyhive.storage.base import Store
@@ -22,24 +24,66 @@ if TYPE_CHECKING:
 #: The tables that a report is made of.
 READ = ("events", "sessions", "model_calls", "scores", "edges")
 
+#: Of DuckDB; what is more goes to the temporary folder.
+MEMORY_LIMIT = "1GB"
 
-def load_tables(connection: duckdb.DuckDBPyConnection, tables: BuildManifest, folder: Path) -> None:
-    """Give a database a view for each table of :data:`READ`.
+#: In the temporary folder: the files of the tables, what is made of them, what DuckDB spills.
+_TABLES, _OUTPUT, _SPILL = "tables", "output", "spill"
 
-    :param connection: of a database.
+
+@contextmanager
+def open_tables(tables: BuildManifest) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """Open a database that has a view for each table of :data:`READ`, and a folder for files that are made of them.
+
+    Both are in a temporary folder, which is gone in the end. An error of DuckDB inside becomes one that shows nothing
+    of what is in the tables.
+
     :param tables: the build that has them.
-    :param folder: an empty one on this machine, which stays as long as the database is used.
-    :raises DestinationError: a table is missing, or a file cannot be read, or is not the one that was built.
+    :raises DestinationError: a table is missing; or a file cannot be read, or is not the one that was built; or DuckDB
+        fails.
     """
+    with ExitStack() as stack:
+        with temporary_space():
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="honeyhive-report-")))
+            for part in (_TABLES, _OUTPUT):
+                (folder / part).mkdir()
+        views = _fetch_all(tables, folder / _TABLES)
+        try:
+            connection = stack.enter_context(closing(duckdb.connect(config=_config(folder))))
+            connection.execute("SET TimeZone = 'UTC'")
+            for name, paths in views.items():
+                connection.read_parquet([str(path) for path in paths]).create_view(name)
+            yield connection, folder / _OUTPUT
+        except duckdb.Error as error:
+            # Without its text, which may hold values of events.
+            raise DestinationError(
+                "the report cannot be made: free space for temporary files, or build the tables again",
+                f"Of {tables.manifest_url} DuckDB says {type(error).__name__}",
+            ) from None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(folder / _SPILL),
+        # One order of additions, so that the same tables give the same numbers, up to their last digits.
+        "threads": 1,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+
+
+def _fetch_all(tables: BuildManifest, folder: Path) -> dict[str, list[Path]]:
     store, _ = tables.place
+    found: dict[str, list[Path]] = {}
     for name in READ:
         files = [file for file in tables.files if file.name == name]
         if not files:
             raise DestinationError(f"there is no table {name} in {tables.manifest_url}: build the tables again")
-        paths = [folder / f"{name}-{number}.parquet" for number in range(len(files))]
-        for file, path in zip(files, paths, strict=True):
+        found[name] = [folder / f"{name}-{number}.parquet" for number in range(len(files))]
+        for file, path in zip(files, found[name], strict=True):
             _fetch(store, file, path)
-        connection.read_parquet([str(path) for path in paths]).create_view(name)
+    return found
 
 
 def _fetch(store: Store, file: BuiltFile, target: Path) -> None:

@@ -1,21 +1,33 @@
--- The lowest scores, false as 0, at most 100: the lowest one of each name, then the next one of each, and so on. Of names
--- whose scores are all alike there is none.
+-- The lowest scores, false as 0, at most 100: the lowest one of each name, then the next one of each, and so on; of equal
+-- ones the newest first. The highest of a name is not among them, so of names whose scores are all alike there is none.
 CREATE TABLE lowest_scores AS
-SELECT
-    name,
-    source,
-    value,
-    avg(value) OVER names AS mean,
-    event_id,
-    session_id,
-    event_name,
-    start_time
-FROM (SELECT *, coalesce(number, CAST(boolean AS DOUBLE)) AS value FROM scores)
-WHERE value IS NOT NULL
-WINDOW names AS (PARTITION BY source, name)
-QUALIFY value < max(value) OVER names
-ORDER BY
-    row_number() OVER (PARTITION BY source, name ORDER BY value, start_time DESC NULLS LAST, event_id, session_id),
-    name,
-    source
+WITH lowest AS (
+    SELECT
+        name,
+        source,
+        avg(value) AS mean,
+        max(value) AS highest,
+        -- Compared member by member. Needs no sorting of all scores.
+        min(
+            {
+                'value': value,
+                'age': -epoch_us(start_time),
+                'event_id': event_id,
+                'session_id': session_id,
+                'event_name': event_name
+            },
+            100
+        ) AS scores
+    FROM (SELECT *, coalesce(number, CAST(boolean AS DOUBLE)) AS value FROM scores)
+    WHERE value IS NOT NULL
+    GROUP BY name, source
+),
+ranked AS (
+    SELECT name, source, mean, highest, unnest(scores, recursive := true), generate_subscripts(scores, 1) AS rank
+    FROM lowest
+)
+SELECT name, source, value, mean, event_id, session_id, event_name, make_timestamptz(-age) AS start_time
+FROM ranked
+WHERE value < highest
+ORDER BY rank, name, source
 LIMIT 100;

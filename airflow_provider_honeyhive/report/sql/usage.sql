@@ -1,4 +1,4 @@
--- One row for each model call, and for each other event whose cost or tokens count: those have no model.
+-- One row for each model call, and for each other event that adds cost or tokens: those have no model.
 CREATE TEMP VIEW usage AS
 SELECT
     utc(start_time) AS started,
@@ -27,4 +27,4 @@ SELECT
     if(counts_tokens, output_tokens, NULL),
     if(counts_tokens, total_tokens, NULL)
 FROM events
-WHERE event_type IS DISTINCT FROM 'model' AND (counts_cost OR counts_tokens);
+WHERE event_type IS DISTINCT FROM 'model' AND ((counts_cost AND cost > 0) OR (counts_tokens AND total_tokens > 0));
