@@ -1,0 +1,122 @@
+"""Makes training and evaluation files of exports, and publishes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
+from airflow_provider_honeyhive.builds.database import open_events, scratch
+from airflow_provider_honeyhive.builds.publication import claim_build, publish_build
+from airflow_provider_honeyhive.dataset.card import write_card
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
+from airflow_provider_honeyhive.models.window import format_time
+from airflow_provider_honeyhive.tables.build import create_tables
+
+if TYPE_CHECKING:
+    import os
+
+    from airflow_provider_honeyhive.builds.sources import Sources
+    from airflow_provider_honeyhive.models.export_facts import AirflowFacts
+
+#: What a row can be made of: each model call, or the last one of each session.
+ROWS = ("model_calls", "sessions")
+
+
+def build_dataset(
+    sources: Sources,
+    output_path: Any,
+    *,
+    rows: str = "model_calls",
+    where: str | None = None,
+    test_share: float = 0.1,
+    memory_limit: str = "1GB",
+    temp_folder: str | os.PathLike[str] | None = None,
+    airflow: AirflowFacts | None = None,
+) -> BuildManifest:
+    """Make files of chat messages from exports and publish them: whole or not at all, the same bytes each time.
+
+    Rows are in the order of their start. Equal conversations, tools included, become one row.
+
+    :param sources: the exports.
+    :param output_path: a folder; anything path-like, or a text.
+    :param rows: ``model_calls``, or ``sessions`` for the last model call of each session, chosen before ``where``: a
+        session whose last call cannot be read has no row.
+    :param where: a SQL condition over the view ``candidates``: all columns of the table ``model_calls``; ``config``,
+        ``metadata`` and ``user_properties`` as JSON; ``scores``, name -> number (1 and 0 for true and false), and
+        ``score_texts``, name -> text, of the call, and those of its session's root that the call does not have.
+    :param test_share: of the sessions whose rows are in the test split, from 0 to 1; the id of a session decides.
+    :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder.
+    :param temp_folder: where the temporary folder is made; None: where the system has such.
+    :param airflow: the task that asks for it.
+    :return: the manifest, in its place.
+    :raises InvalidArgumentError: DuckDB or pyarrow is not installed; an argument cannot be right; or the exports hold
+        no content.
+    :raises DestinationTakenError: the place holds something else.
+    :raises DestinationError: an export cannot be read, or is not the one that was published; or a store fails.
+    """
+    started_at = format_time(datetime.now(UTC))
+    _check(sources, rows, where, test_share)
+    window = None if sources.window is None else (format_time(sources.window.start), format_time(sources.window.end))
+    start_time, end_time = window or (None, None)
+    claim_build(output_path, "dataset", project=sources.project, start_time=start_time, end_time=end_time)
+    with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder) as connection:
+        # Here, because they need DuckDB and pyarrow.
+        from airflow_provider_honeyhive.dataset.candidates import choose, create_candidates  # noqa: PLC0415
+        from airflow_provider_honeyhive.dataset.files import write_files  # noqa: PLC0415
+        from airflow_provider_honeyhive.dataset.queries import sql_version  # noqa: PLC0415
+        from airflow_provider_honeyhive.dataset.reading import read_conversations  # noqa: PLC0415
+
+        settings: dict[str, Any] = {
+            "rows": rows,
+            "where": where,
+            "test_share": test_share,
+            "sql_version": sql_version(),
+        }
+        create_tables(connection, only=("model_calls", "scores"))
+        create_candidates(connection, last_of_session=rows == "sessions")
+        choose(connection, where)
+        folder = scratch(connection) / "dataset"
+        folder.mkdir()
+        read_conversations(connection, folder / "conversations.parquet")
+        exports = [source.manifest.manifest_url for source in sources.exports]
+        files, counts = write_files(connection, folder, exports, test_share)
+        facts = sources.facts()
+        card = write_card(
+            folder, project=sources.project, window=window, settings=settings, counts=counts, files=files, sources=facts
+        )
+
+        def manifest(built: list[BuiltFile]) -> BuildManifest:
+            return BuildManifest(
+                kind="dataset",
+                project=sources.project,
+                start_time=start_time,
+                end_time=end_time,
+                sources=facts,
+                settings=settings,
+                counts=counts,
+                engine=f"duckdb {version('duckdb')}",
+                started_at=started_at,
+                finished_at=format_time(datetime.now(UTC)),
+                airflow=airflow,
+                files=built,
+            )
+
+        return publish_build(output_path, [*files, card], manifest)
+
+
+def _check(sources: Sources, rows: str, where: str | None, test_share: float) -> None:
+    if rows not in ROWS:
+        raise InvalidArgumentError("rows", rows, f"allowed: {' or '.join(ROWS)}")
+    if where is not None and (not isinstance(where, str) or not where.strip()):
+        raise InvalidArgumentError("where", where, "allowed: a SQL condition, or None")
+    if isinstance(test_share, bool) or not isinstance(test_share, int | float) or not 0 <= test_share <= 1:
+        raise InvalidArgumentError("test_share", test_share, "allowed: a number from 0 to 1")
+    if not sources.include_content:
+        raise InvalidArgumentError(
+            "export",
+            NOT_SHOWN,
+            "it holds no prompts and answers to train on: export again with include_content=True",
+            Fact("It was made with include_content=False, which leaves out everything that somebody said"),
+        )

@@ -1,0 +1,74 @@
+"""The files of a dataset: its splits, and the list of what could not be read."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airflow_provider_honeyhive.builds.publication import LocalFile
+from airflow_provider_honeyhive.dataset.queries import batches, count, sql
+from airflow_provider_honeyhive.dataset.rows import Row
+from airflow_provider_honeyhive.dataset.splits import Split
+from airflow_provider_honeyhive.storage.temporary import temporary_space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import duckdb
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_files(
+    connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float
+) -> tuple[list[LocalFile], dict[str, int]]:
+    """Write the files of a dataset, and count what is in them.
+
+    :param connection: with the view ``conversations``.
+    :param folder: on this machine; files are made here.
+    :param exports: the manifest of each export, by its number.
+    :param test_share: of the sessions that are in the test split.
+    """
+    connection.execute(sql("kept"))
+    files, rows = _write_splits(connection, folder, exports, test_share)
+    unreadable, reasons = _write_unreadable(connection, folder)
+    counts = {
+        "model_calls": count(connection, "SELECT count(*) FROM model_calls"),
+        "candidates": count(connection, "SELECT count(*) FROM candidates"),
+        "chosen": count(connection, "SELECT count(*) FROM chosen"),
+        "rows": sum(rows.values()),
+        **rows,
+        "duplicates": count(connection, "SELECT coalesce(sum(len(event_ids) - 1), 0) FROM kept"),
+        "unreadable": sum(reasons.values()),
+        **{f"unreadable_{reason}": number for reason, number in sorted(reasons.items())},
+    }
+    return [*files, *unreadable], counts
+
+
+def _write_splits(
+    connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float
+) -> tuple[list[LocalFile], dict[str, int]]:
+    with closing(Split(folder, "train")) as train, closing(Split(folder, "test")) as test:
+        for batch in batches(connection, sql("rows")):
+            for facts in batch.to_pylist():
+                row = Row(export=exports[facts.pop("export_number")], **facts)
+                (test if row.is_test(test_share) else train).add(row)
+        files = [*train.finish(), *test.finish()]
+        return files, {"train": train.row_count, "test": test.row_count}
+
+
+def _write_unreadable(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[list[LocalFile], dict[str, int]]:
+    path = folder / "unreadable.jsonl"
+    reasons: dict[str, int] = {}
+    with temporary_space(), path.open("wb") as file:
+        for batch in batches(connection, sql("unreadable")):
+            for event in batch.to_pylist():
+                file.write(_encode(event) + b"\n")
+                reasons[event["reason"]] = reasons.get(event["reason"], 0) + 1
+    number = sum(reasons.values())
+    # An empty file says nothing that the counts do not.
+    listed = [LocalFile(path, "unreadable", folder="unreadable", suffix=".jsonl", row_count=number)] if number else []
+    return listed, reasons

@@ -1,0 +1,80 @@
+"""Reads the chosen calls as conversations, into a temporary file: their order and their repetitions come later."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from airflow_provider_honeyhive.conversations.json_texts import json_text
+from airflow_provider_honeyhive.conversations.read import read_conversation
+from airflow_provider_honeyhive.conversations.reasons import Unreadable
+from airflow_provider_honeyhive.dataset.queries import batches, sql
+from airflow_provider_honeyhive.storage.temporary import temporary_space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import duckdb
+
+_SCHEMA = pa.schema(
+    [
+        ("place", pa.int64()),
+        # NULL where there is a conversation, and all others are NULL where there is none.
+        ("reason", pa.string()),
+        ("digest", pa.binary(16)),
+        ("messages", pa.string()),
+        ("tools", pa.string()),
+    ]
+)
+
+#: Bytes of messages that are held back, to be written at once.
+_GROUP_BYTES = 16 * 1024**2
+
+
+def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create the view ``conversations``: a row for each chosen call.
+
+    :param connection: with the table ``chosen``.
+    :param path: of the file that is written for it.
+    """
+    with temporary_space(), pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1) as file:
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        for row in _read(connection):
+            rows.append(row)
+            size += len(row[3] or "")
+            if size >= _GROUP_BYTES:
+                _write(file, rows)
+                rows, size = [], 0
+        _write(file, rows)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW conversations AS FROM read_parquet({_text(str(path))})")
+
+
+def _read(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    for batch in batches(connection, sql("contents")):
+        for place, failed, inputs, outputs, config, metadata in zip(
+            *(column.to_pylist() for column in batch.columns), strict=True
+        ):
+            found = read_conversation(inputs, outputs, config=config, metadata=metadata, failed=failed)
+            if isinstance(found, Unreadable):
+                yield place, found.reason.value, None, None, None
+                continue
+            messages = json_text(found.messages)
+            tools = None if found.tools is None else json_text(found.tools)
+            # JSON has no NUL, so nothing else has the same digest.
+            digest = blake2b(f"{messages}\0{tools or ''}".encode(), digest_size=16)
+            yield place, None, digest.digest(), messages, tools
+
+
+def _write(file: pq.ParquetWriter, rows: list[tuple[Any, ...]]) -> None:
+    columns = zip(*rows, strict=True) if rows else [[]] * len(_SCHEMA)
+    arrays = [pa.array(list(values), field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
+    file.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
