@@ -71,7 +71,7 @@ def check_alone(where: str, layout: Layout | BuildLayout, current: Current) -> N
     for name, kind in {MANIFEST_NAME: "export", **BUILD_MANIFESTS}.items():
         if name != layout.manifest_name and name in current.there:
             raise DestinationTakenError(
-                f"output_path holds something else: give another one, a folder of its own ({kind} is there)",
+                f"output_path holds something else ({kind}): give another one, a folder of its own",
                 f"{where} holds {name}",
             )
 

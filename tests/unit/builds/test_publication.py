@@ -175,15 +175,15 @@ def test_a_build_of_another_project_or_window_is_not_replaced(tmp_path, facts):
 @pytest.mark.parametrize("kind", ["dataset", "report"])
 def test_a_build_of_another_kind_is_not_joined(tmp_path, kind):
     build(tmp_path)
-    refuse(tmp_path, kind, "holds something else: give another one")
+    refuse(tmp_path, kind, r"holds something else \(tables\): give another one")
 
 
 def test_builds_and_exports_do_not_share_a_folder(sandbox, client, tmp_path):
     export_events(client, DEMO, tmp_path / "exported")
-    refuse(tmp_path / "exported", "tables", "holds something else.*export is there")
+    refuse(tmp_path / "exported", "tables", "holds something else .export.: give")
     build(tmp_path / "built", "dataset")
     before = tree(tmp_path / "built")
-    with pytest.raises(DestinationTakenError, match="holds something else.*dataset is there"):
+    with pytest.raises(DestinationTakenError, match="holds something else .dataset.: give"):
         export_events(client, DEMO, tmp_path / "built")
     assert tree(tmp_path / "built") == before
     # One object has other names than all others in its folder.

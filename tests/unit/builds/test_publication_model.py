@@ -54,7 +54,7 @@ class Building(Publishing):
 
         return noted
 
-    def _export(self, run: str, variant: int = 0, *, replace: bool = True) -> Any:  # noqa: ARG002 - builds always do
+    def _export(self, run: str, variant: int = 0, *, replace: bool = True) -> Any:
         return build(self.folder, self.kind, f"{run}-{variant}", airflow=self._facts(run))
 
     def _manifest(self, data: bytes) -> Any:
