@@ -27,7 +27,10 @@ log = get_logger(__name__)
 #: In the temporary folder of a build: the database, the data files as Parquet, what DuckDB spills, what is built.
 _DATABASE, _STORED, _SPILL, _OUTPUT = _FOLDERS = ("database", "stored", "spill", "output")
 
-_MEMORY_LIMIT = re.compile(r"\d+(\.\d+)? *[KMGT]i?B", re.IGNORECASE)
+_MEMORY_LIMIT = re.compile(r"(\d+(?:\.\d+)?) *([KMGT])i?B", re.IGNORECASE)
+
+#: Bytes of memory for each thread: with less, a sort of events of 4 kB ran out of memory.
+_BYTES_A_THREAD = 250_000_000
 
 
 @contextmanager
@@ -48,7 +51,8 @@ def open_events(
     An error of DuckDB inside becomes one that shows nothing of events.
 
     :param sources: the exports.
-    :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder.
+    :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder. There is one thread for
+        each 250 MB, but no more than processors.
     :param temp_folder: where the temporary folder is made, which needs about the size of the exports; None: where the
         system has such.
     :param stop: lets another thread end the build.
@@ -65,7 +69,9 @@ def open_events(
         raise InvalidArgumentError(
             "export", NOT_SHOWN, f"a build needs {error.name}: install airflow-provider-honeyhive[tables]"
         ) from None
-    _check_arguments(memory_limit, temp_folder)
+    most_threads = _threads_for(memory_limit)
+    if temp_folder is not None and not Path(temp_folder).is_dir():
+        raise InvalidArgumentError("temp_folder", str(temp_folder), "there is no such folder on this machine")
     stop = stop or BuildStop()
     with ExitStack() as stack:
         with temporary_space():
@@ -81,7 +87,7 @@ def open_events(
                 closing(duckdb.connect(str(folder / _DATABASE / "build.duckdb"), config=_config(folder, memory_limit)))
             )
             with stop.interrupting(connection):
-                _lock(connection, folder, outside)
+                _set(connection, folder, outside, most_threads)
                 create_exported(connection, sources, folder / _STORED)
                 yield connection
         except duckdb.Error as error:
@@ -102,11 +108,12 @@ def scratch(connection: duckdb.DuckDBPyConnection) -> Path:
     return Path(path).parents[1] / _OUTPUT
 
 
-def _check_arguments(memory_limit: Any, temp_folder: str | os.PathLike[str] | None) -> None:
-    if not isinstance(memory_limit, str) or not _MEMORY_LIMIT.fullmatch(memory_limit.strip()):
+def _threads_for(memory_limit: Any) -> int:
+    found = _MEMORY_LIMIT.fullmatch(memory_limit.strip()) if isinstance(memory_limit, str) else None
+    if found is None:
         raise InvalidArgumentError("memory_limit", memory_limit, "allowed: a text such as '1GB' or '500MB'")
-    if temp_folder is not None and not Path(temp_folder).is_dir():
-        raise InvalidArgumentError("temp_folder", str(temp_folder), "there is no such folder on this machine")
+    limit = float(found[1]) * 1000 ** ("KMGT".index(found[2].upper()) + 1)
+    return max(1, int(limit / _BYTES_A_THREAD))
 
 
 def _advice(error: duckdb.Error) -> str:
@@ -126,14 +133,15 @@ def _config(folder: Path, memory_limit: str) -> dict[str, Any]:
     return {
         "memory_limit": memory_limit.strip(),
         "temp_directory": str(folder / _SPILL),
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
 
 
-def _lock(connection: duckdb.DuckDBPyConnection, folder: Path, outside: Sequence[Path]) -> None:
+def _set(connection: duckdb.DuckDBPyConnection, folder: Path, outside: Sequence[Path], most_threads: int) -> None:
     """Let SQL reach no file but those of the build, no network and no extension, and change no setting."""
+    ((processors,),) = connection.execute("SELECT current_setting('threads')").fetchall()
+    connection.execute(f"SET threads = {min(processors, most_threads)}")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # Each by itself: of allowed folders, DuckDB 1.3 looks only at the one whose name sorts right before that of a file.
     inside = [f"{folder / name}/" for name in _FOLDERS]

@@ -131,6 +131,16 @@ def test_a_limit_can_be_written_in_several_ways(sources: Sources, limit: str) ->
         assert connection.execute("SELECT count(*) FROM exported").fetchall() == [(100,)]
 
 
+@pytest.mark.parametrize(("limit", "threads"), [("300MB", 1), ("0.5GB", 2), ("1TB", 3)])
+def test_each_thread_has_enough_memory(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch, limit: str, threads: int
+) -> None:
+    config = database._config
+    monkeypatch.setattr(database, "_config", lambda *args: config(*args) | {"threads": 3})
+    with open_events(sources, memory_limit=limit) as connection:
+        assert connection.execute("SELECT current_setting('threads')").fetchall() == [(threads,)]
+
+
 def test_a_temporary_folder_that_is_not_there_is_refused(sources: Sources, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="^temp_folder: "), open_events(sources, temp_folder=tmp_path / "no"):
         pytest.fail("it was opened")
