@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import os
 
     from airflow_provider_honeyhive.builds.sources import Sources
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 
 #: What a row can be made of: each model call, or the last one of each session.
@@ -34,6 +35,7 @@ def build_dataset(
     memory_limit: str = "1GB",
     temp_folder: str | os.PathLike[str] | None = None,
     airflow: AirflowFacts | None = None,
+    stop: BuildStop | None = None,
 ) -> BuildManifest:
     """Make files of chat messages from exports and publish them: whole or not at all, the same bytes each time.
 
@@ -50,18 +52,20 @@ def build_dataset(
     :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder.
     :param temp_folder: where the temporary folder is made; None: where the system has such.
     :param airflow: the task that asks for it.
+    :param stop: lets another thread end the build.
     :return: the manifest, in its place.
     :raises InvalidArgumentError: DuckDB or pyarrow is not installed; an argument cannot be right; or the exports hold
         no content.
     :raises DestinationTakenError: the place holds something else.
     :raises DestinationError: an export cannot be read, or is not the one that was published; or a store fails.
+    :raises ExportStoppedError: the build was stopped.
     """
     started_at = format_time(datetime.now(UTC))
     _check(sources, rows, where, test_share)
     window = None if sources.window is None else (format_time(sources.window.start), format_time(sources.window.end))
     start_time, end_time = window or (None, None)
     claim_build(output_path, "dataset", project=sources.project, start_time=start_time, end_time=end_time)
-    with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder) as connection:
+    with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder, stop=stop) as connection:
         # Here, because they need DuckDB and pyarrow.
         from airflow_provider_honeyhive.dataset.candidates import choose, create_candidates  # noqa: PLC0415
         from airflow_provider_honeyhive.dataset.files import write_files  # noqa: PLC0415

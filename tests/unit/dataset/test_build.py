@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +15,10 @@ import polars as pl
 import pytest
 from pyarrow import parquet as pq
 
-from airflow_provider_honeyhive.dataset import splits
-from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.builds.stopping import BuildStop
+from airflow_provider_honeyhive.conversations.reasons import Reason, Unreadable
+from airflow_provider_honeyhive.dataset import queries, reading, splits
+from airflow_provider_honeyhive.exceptions import DestinationTakenError, ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
 from tests.unit.dataset.conftest import DAY, build, lines_of
@@ -372,6 +375,21 @@ def test_an_argument_that_cannot_be_right(exported: Any, tmp_path: Path, argumen
 def test_exports_without_content_have_nothing_to_train_on(exported: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="export again with include_content=True"):
         build(exported([call(1)], include_content=False), tmp_path / "dataset")
+
+
+def test_a_build_can_be_stopped_while_it_reads(exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = BuildStop()
+
+    def read(*args: Any, **fields: Any) -> Any:
+        stop.stop()
+        time.sleep(0.01)
+        return Unreadable(Reason.FAILED)
+
+    monkeypatch.setattr(reading, "read_conversation", read)
+    monkeypatch.setattr(queries, "BATCH_ROWS", 1)
+    with pytest.raises(ExportStoppedError):
+        build(exported(usual_events()), tmp_path / "dataset", stop=stop)
+    assert not (tmp_path / "dataset" / "_dataset.json").exists()
 
 
 def test_a_place_that_holds_an_export_is_left_alone(exported: Any, tmp_path: Path) -> None:

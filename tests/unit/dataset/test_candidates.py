@@ -75,7 +75,7 @@ def test_a_condition(connection: Any) -> None:
         "NULL": [],
         "scores['no such'] > 1": [],
         "model LIKE '%;%' OR model LIKE '% 2'": ["e2"],
-        "metadata->>'$.text' = 'Zanzibar' AND config->>'$.model' LIKE '%0'": ["e0"],
+        "(metadata->>'$.text') = 'Zanzibar' AND (config->>'$.model') LIKE '%0'": ["e0"],
         "start_time >= TIMESTAMPTZ '2026-11-22 00:00:02Z'": ["e2"],
         "start_time = (SELECT max(start_time) FROM candidates)": ["e2"],
     }.items():
