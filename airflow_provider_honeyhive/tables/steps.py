@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from airflow_provider_honeyhive import conversations
 from airflow_provider_honeyhive.builds.database import scratch
 from airflow_provider_honeyhive.conversations.texts import answer_of, question_of
 from airflow_provider_honeyhive.tables.tree import Tree
@@ -45,10 +46,12 @@ _GROUP_ROWS = 122_880
 
 @cache
 def sql_version() -> str:
-    """Return the SHA-256 of all SQL that tables are made by."""
+    """Return the SHA-256 of all SQL, and of all code that it calls."""
     digest = sha256()
-    for file in sorted(files(__package__).joinpath("sql").iterdir(), key=lambda file: file.name):
-        digest.update(file.read_bytes())
+    for folder in (files(__package__), files(__package__).joinpath("sql"), files(conversations)):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith((".sql", ".py")):
+                digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
@@ -127,7 +130,7 @@ class Steps:
         connection.execute("CREATE OR REPLACE TEMP TABLE texts (session_id VARCHAR, text VARCHAR)")
         # Most sessions have a text in their first event, so that the others are not looked at; the more events have
         # none, the more are looked at together.
-        left = f"FROM {asked} WHERE session_id NOT IN (SELECT session_id FROM texts)"
+        left = f"FROM {asked} WHERE session_id NOT IN (SELECT session_id FROM texts)"  # noqa: S608 - a name of this package
         first, last = 1, 1
         while connection.execute(f"SELECT 1 {left} AND rank >= {first} LIMIT 1").fetchone():
             # Without a condition on the text: it would be looked for in all events before they are chosen.

@@ -3,9 +3,9 @@ SELECT
     event_id,
     parent_id,
     session_id,
-    depth,  -- how many events are above it; NULL in or below a cycle
+    nullif(depth, -1) AS depth,  -- how many events are above it; NULL in or below a cycle
     CASE
-        WHEN depth IS NULL THEN 'cycle'
+        WHEN depth = -1 THEN 'cycle'
         WHEN depth > 0 THEN 'child'
         WHEN parent_id IS NULL THEN 'root'
         ELSE 'orphan'  -- its parent is not among the events

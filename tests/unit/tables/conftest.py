@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_honeyhive.builds.database import scratch
 from airflow_provider_honeyhive.formats.parquet import to_record_batch
 from airflow_provider_honeyhive.tables.build import create_tables
 from tests.unit.odd_events import compact
@@ -27,11 +28,12 @@ def opened(folder: Path, events: list[Any], threads: int = 2) -> Iterator[duckdb
     :param folder: an empty one.
     :param events: dictionaries or JSON texts.
     """
-    (folder / "output").mkdir(parents=True)
+    (folder / "database").mkdir(parents=True)
     raw = [event if isinstance(event, bytes) else compact(event) for event in events]
     batch, _ = to_record_batch(raw)
     pq.write_table(pa.Table.from_batches([batch]), folder / "events.parquet")
-    with duckdb.connect(str(folder / "build.duckdb"), config={"threads": threads}) as connection:
+    with duckdb.connect(str(folder / "database" / "build.duckdb"), config={"threads": threads}) as connection:
+        scratch(connection).mkdir()
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
             "CREATE VIEW exported AS SELECT * RENAME (file_row_number AS place), 0::INTEGER AS export_number "
@@ -41,14 +43,14 @@ def opened(folder: Path, events: list[Any], threads: int = 2) -> Iterator[duckdb
 
 
 @pytest.fixture
-def rows_of(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Give a function that returns the rows of a table of some events."""
+def tables_made(tmp_path: Path) -> Callable[..., dict[str, list[dict[str, Any]]]]:
+    """Give a function that returns the rows of the tables of some events."""
     numbers = count()
 
-    def rows_of(table: str, *events: Any, **arguments: Any) -> list[dict[str, Any]]:
+    def tables_made(*events: Any, **arguments: Any) -> dict[str, list[dict[str, Any]]]:
         with opened(tmp_path / str(next(numbers)), list(events)) as connection:
-            create_tables(connection, **arguments)
-            rows: list[dict[str, Any]] = connection.table(table).to_arrow_table().to_pylist()
-            return rows
+            return {
+                name: pq.read_table(path).to_pylist() for name, path in create_tables(connection, **arguments).items()
+            }
 
-    return rows_of
+    return tables_made

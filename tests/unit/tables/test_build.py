@@ -49,3 +49,58 @@ def test_only_some_tables(tmp_path: Path) -> None:
 def test_measurements_must_be_names(tmp_path: Path, measurements: Any) -> None:
     with opened(tmp_path / "db", []) as connection, pytest.raises(InvalidArgumentError, match="a list of names"):
         create_tables(connection, measurements=measurements)
+
+
+def nested(inner: str, levels: int = 10_000) -> str:
+    return '{"a":' * levels + inner + "}" * levels
+
+
+HOSTILE = {
+    "deep objects": b'{"event_id":"e","event_type":"model","session_id":"e",%s}'
+    % ",".join(
+        f'"{name}":{nested("1")}'
+        for name in ("config", "inputs", "outputs", "metadata", "metrics", "evaluations", "feedback", "user_properties")
+    ).encode(),
+    "deep lists": b'{"event_id":"e","event_type":"model","outputs":{"choices":%s},"metrics":{"a":%s}}'
+    % (b"[" * 10_000 + b"]" * 10_000, b"[" * 10_000 + b"]" * 10_000),
+    "many scores": b'{"event_id":"e","metrics":{%s}}'
+    % ",".join(f'"{number}":{number},"{number}_explanation":"x"' for number in range(20_000)).encode(),
+    "a name of a score many times": b'{"event_id":"e","metrics":{%s}}'
+    % b",".join([b'"a":1', b'"a_explanation":"x"'] * 5_000),
+    "wrong kinds everywhere": b'{"event_id":"e","event_type":"model","config":[1],"outputs":"x","metadata":7,'
+    b'"metrics":"{}","evaluations":[{"score":1}],"feedback":true,"user_properties":"u","inputs":false}',
+    "numbers beyond all bounds": b'{"event_id":"e","metadata":{"cost":1E400,"input_tokens":%s},'
+    b'"metrics":{"a":%s,"b":-1E400}}' % (b"9" * 400, b"9" * 400),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_event_makes_it_fail(tables_made: Any, kind: str) -> None:
+    made = tables_made(HOSTILE[kind], b'{"event_id":"b","metadata":{"cost":1},"metrics":{"a":1}}')
+    assert len(made["events"]) == len(made["edges"]) == 2
+    # Events beside it are as they are without it.
+    assert made["events"][1]["cost"] == 1
+    assert made["scores"][-1]["number"] == 1
+
+
+def test_numbers_beyond_all_bounds_are_texts(tables_made: Any) -> None:
+    made = tables_made(HOSTILE["numbers beyond all bounds"], only=["events", "scores"])
+    assert (made["events"][0]["cost"], made["events"][0]["input_tokens"]) == (None, None)
+    assert [(row["name"], row["number"], row["text"]) for row in made["scores"]] == [
+        ("a", None, "9" * 400),
+        ("b", None, "-1E400"),
+    ]
+
+
+def test_the_first_of_a_name_counts(tables_made: Any) -> None:
+    metrics = b'{"a":1,"a_explanation":"x","a":2,"a_explanation":"y"}'
+    made = tables_made(b'{"metadata":{"cost":3,"cost":4},"metrics":%s}' % metrics, only=["events", "scores"])
+    assert made["events"][0]["cost"] == 3
+    assert [(row["name"], row["number"]) for row in made["scores"]] == [("a", 1)]
+
+
+def test_users_name_measurements(tables_made: Any) -> None:
+    event = {"event_id": "e", "metrics": {"Length (a.b)": 1, "Length (aXb)": 2, "cost_eur": 3, "Words": 4, "ok": True}}
+    made = tables_made(event, measurements=["length (a.b)", "*_eur", "ok"], only=["scores", "measurements"])
+    assert [row["name"] for row in made["measurements"]] == ["Length (a.b)", "cost_eur"]
+    assert [row["name"] for row in made["scores"]] == ["Length (aXb)", "Words", "ok"]
