@@ -77,7 +77,8 @@ def tables_of(events: list[Row]) -> dict[str, list[Row]]:
     facts = [facts_of(event) for event in events]
     edges = edges_of(facts)
     mark_usage(facts, edges)
-    scores, measurements = [], []
+    scores: list[Row] = []
+    measurements: list[Row] = []
     for event, fact in zip(events, facts, strict=True):
         for row, is_measurement in scores_of(event, fact):
             (measurements if is_measurement else scores).append(row)
@@ -332,7 +333,7 @@ def question_of(event: Row) -> str | None:
         history = inputs.get("chat_history")
         asked = [m["content"] for m in history if m["role"] == "user"] if isinstance(history, list) else []
         if asked or inputs.get("question"):
-            return asked[-1] if asked else inputs["question"]
+            return str(asked[-1] if asked else inputs["question"])
     if isinstance(metadata, dict):
         nested = metadata.get("_event", {}).get("gen_ai", {}).get("user", {}).get("message", [{}])[0].get("content")
         messages = metadata.get("_event.gen_ai.user.message.0.content", nested)

@@ -175,7 +175,7 @@ def test_without_content(sandbox: Sandbox, tmp_path: Path, secret: str | None) -
     source = export(sandbox, tmp_path / "events", include_content=False, redact_secret=secret)
     manifest = build_tables(export_sources(source), tmp_path / "tables")
     events = {event["event_id"]: event for event in answers(sandbox)}
-    hashed = {}
+    hashed: dict[str, str] = {}
     for row in rows_of(manifest, "events"):
         event = events[row["event_id"]]
         for real, there in (
