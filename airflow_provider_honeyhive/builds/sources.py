@@ -170,7 +170,7 @@ def _source_of(export: Any) -> Source:
             raise DestinationError(f"the export has been replaced since its manifest was read: {export.manifest_url}")
         return source
     path = _path_in(export) if isinstance(export, Mapping) else export
-    if not path or not (isinstance(path, str) or hasattr(path, "__fspath__") or hasattr(path, "fs")):
+    if not path or not (isinstance(path, str) or hasattr(path, "parent")):
         raise InvalidArgumentError("export", export, "allowed: the result of an export task, or the path of an export")
     folder, name = locate_manifest(path)
     return read_source(open_store(folder), name)
@@ -248,6 +248,10 @@ class _Found(NamedTuple):
     end: int
     corrects: bool
 
+    def overlaps(self, window: Window) -> bool:
+        """Return whether its window and another one have time in common."""
+        return self.start < window.end_us and self.end > window.start_us
+
 
 def folder_sources(folder: Any, start: Any = None, end: Any = None, *, last: int | None = None) -> Sources:
     """Return the exports below a folder that hold the events of a window, and the corrections of all exports there.
@@ -273,17 +277,23 @@ def folder_sources(folder: Any, start: Any = None, end: Any = None, *, last: int
     ]
     if window is None:
         window = _window_of_last(found, last or 0, until, store.url())
-    inside = [one for one in found if one.start < window.end_us and one.end > window.start_us]
-    _check_covered(inside, window, store.url())
-    chosen = _read_all(store, inside)
+    _check_covered([one for one in found if one.overlaps(window)], window, store.url())
+    # Each manifest once: another export may just take its place.
+    with ThreadPoolExecutor(LOOKED_AT_ONCE, "honeyhive-look") as pool:
+        concerned = [one for one in found if one.corrects or one.overlaps(window)]
+        sources = list(pool.map(lambda one: read_source(store.below(one.folder), MANIFEST_NAME), concerned))
+    chosen = [source for one, source in zip(concerned, sources, strict=True) if one.overlaps(window)]
     _check_alike(chosen, "exports_folder")
     first = chosen[0].manifest
-    correcting = [
-        source
-        for source in _read_all(store, [one for one in found if one.corrects])
-        if same_project(first, source.manifest) and asked_alike(first.request, source.manifest.request)
-    ]
-    return _with_corrections(chosen, correcting, window)
+    return _with_corrections(
+        chosen,
+        [
+            source
+            for source in sources
+            if same_project(first, source.manifest) and asked_alike(first.request, source.manifest.request)
+        ],
+        window,
+    )
 
 
 def _check_asked(start: Any, end: Any, last: int | None) -> None:
@@ -334,40 +344,25 @@ def _check_covered(inside: Iterable[_Found], window: Window, where: str) -> None
         )
 
 
-def _read_all(store: Store, found: Sequence[_Found]) -> list[Source]:
-    with ThreadPoolExecutor(LOOKED_AT_ONCE, "honeyhive-look") as pool:
-        return list(pool.map(lambda one: read_source(store.below(one.folder), MANIFEST_NAME), found))
-
-
-def _with_corrections(chosen: Sequence[Source], correcting: Sequence[Source], window: Window) -> Sources:
-    """Return what to read: the chosen exports, and of all others those corrections that may matter."""
-    by_place = {source.manifest.manifest_url: source for source in chosen}
+def _with_corrections(chosen: Sequence[Source], alike: Sequence[Source], window: Window) -> Sources:
+    """Return what to read: the chosen exports, and of all those alike the corrections that may matter."""
     # A correction that is older than every row of the window changes none, unless it is such a row itself.
-    since = min(
-        [
-            *(source.published for source in chosen),
-            *(
-                source.published
-                for source in correcting
-                if any(_may_lie_in(window, part) for part in source.manifest.corrections)
-            ),
-        ]
+    in_window = [one for one in alike if any(_may_lie_in(window, part) for part in one.manifest.corrections)]
+    since = min(one.published for one in (*chosen, *in_window))
+    whole_sessions = chosen[0].manifest.request.sessions is not None
+    places = {one.manifest.manifest_url for one in chosen}
+    sources = []
+    for one in sorted(alike, key=_published):
+        corrections = tuple(one.manifest.corrections) if whole_sessions or one.published >= since else ()
+        if one.manifest.manifest_url in places:
+            sources.append(replace(one, corrections=corrections))
+        elif corrections:
+            sources.append(replace(one, files=(), corrections=corrections))
+    bounds = [window_bounds(one.manifest) for one in chosen]
+    is_cut = any(one.corrections for one in sources) or not all(
+        pair is not None and window.start_us <= pair[0] and pair[1] <= window.end_us for pair in bounds
     )
-    for source in correcting:
-        parts = [
-            part
-            for part in source.manifest.corrections
-            if source.published >= since or source.manifest.request.sessions
-        ]
-        if parts:
-            known = by_place.get(source.manifest.manifest_url, replace(source, files=()))
-            by_place[source.manifest.manifest_url] = replace(known, corrections=tuple(parts))
-    sources = sorted(by_place.values(), key=_published)
-    bounds = [window_bounds(source.manifest) for source in chosen]
-    is_cut = bool(len(sources) > len(chosen) or any(source.corrections for source in sources)) or any(
-        pair is None or pair[0] < window.start_us or pair[1] > window.end_us for pair in bounds
-    )
-    return Sources(tuple(sources), window, cut=is_cut and chosen[0].manifest.request.sessions is None)
+    return Sources(tuple(sources), window, cut=is_cut and not whole_sessions)
 
 
 def _may_lie_in(window: Window, part: PartFile) -> bool:

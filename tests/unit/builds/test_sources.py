@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from upath import UPath
 
+from airflow_provider_honeyhive.builds import sources
 from airflow_provider_honeyhive.builds.sources import export_sources, folder_sources
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
 from airflow_provider_honeyhive.export.result import summarize
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
 )
 def test_an_export_can_be_named_in_any_form(tmp_path: Path, given: Callable[[Manifest], Any]) -> None:
     manifest = make_export(tmp_path / "out", [event("a"), event("b")], include_content=False)
-    sources = export_sources(given(manifest))
-    assert ids_of(sources) == ["a", "b"]
-    assert (sources.project, sources.include_content, sources.whole_sessions) == ("demo", False, False)
-    assert str(sources.window) == "[2026-11-22T00:00:00.000Z, 2026-11-23T00:00:00.000Z)"
-    (facts,) = sources.facts()
+    found = export_sources(given(manifest))
+    assert ids_of(found) == ["a", "b"]
+    assert (found.project, found.include_content, found.whole_sessions) == ("demo", False, False)
+    assert str(found.window) == "[2026-11-22T00:00:00.000Z, 2026-11-23T00:00:00.000Z)"
+    (facts,) = found.facts()
     assert facts.manifest_path == manifest.manifest_url
     assert facts.manifest_sha256 == sha256((tmp_path / "out" / MANIFEST_NAME).read_bytes()).hexdigest()
     assert (facts.event_count, facts.finished_at) == (2, "2026-11-23T00:00:00.000Z")
@@ -72,16 +73,16 @@ def test_a_manifest_that_was_replaced_since_is_refused(tmp_path: Path) -> None:
 
 def test_corrections_in_an_export_are_of_other_windows_and_are_counted(tmp_path: Path) -> None:
     manifest = make_export(tmp_path, [event("a")], corrections=[event("old", DAY - HOUR), event("a", DAY - HOUR)])
-    sources = export_sources(manifest)
-    assert (ids_of(sources), sources.corrections_left_out) == (["a"], 2)
+    found = export_sources(manifest)
+    assert (ids_of(found), found.corrections_left_out) == (["a"], 2)
 
 
 def test_mapped_exports_are_one_build_the_oldest_publication_first(tmp_path: Path) -> None:
     later = make_export(tmp_path / "1", [event("b", DAY + ONE_DAY)], DAY + ONE_DAY)
     earlier = make_export(tmp_path / "2", [event("a")])
-    sources = export_sources([later, summarize(earlier), later])
-    assert rows_of(sources, "event_id, export_number") == [("a", 0), ("b", 1)]
-    assert str(sources.window) == "[2026-11-22T00:00:00.000Z, 2026-11-24T00:00:00.000Z)"
+    found = export_sources([later, summarize(earlier), later])
+    assert rows_of(found, "event_id, export_number") == [("a", 0), ("b", 1)]
+    assert str(found.window) == "[2026-11-22T00:00:00.000Z, 2026-11-24T00:00:00.000Z)"
 
 
 @pytest.mark.parametrize(
@@ -161,9 +162,9 @@ def test_a_gap_between_two_exports_is_named(days: Path) -> None:
 
 
 def test_the_last_exports_are_those_whose_windows_end_latest(days: Path) -> None:
-    sources = folder_sources(days, last=2)
-    assert str(sources.window) == "[2026-11-23T00:00:00.000Z, 2026-11-25T00:00:00.000Z)"
-    assert len(ids_of(sources)) == 8
+    found = folder_sources(days, last=2)
+    assert str(found.window) == "[2026-11-23T00:00:00.000Z, 2026-11-25T00:00:00.000Z)"
+    assert len(ids_of(found)) == 8
     until = folder_sources(days, end=DAY + 2.5 * ONE_DAY, last=1)
     assert str(until.window) == "[2026-11-23T00:00:00.000Z, 2026-11-24T00:00:00.000Z)"
     assert len(folder_sources(days, last=99).exports) == 3
@@ -206,15 +207,40 @@ def test_hidden_folders_and_symbolic_links_are_not_looked_into(days: Path, tmp_p
     assert "wrong" not in ids_of(window_of(days, 1, 2))
 
 
+def test_each_manifest_is_read_once_after_it_was_found(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Else its files could be those of one export, and its corrections those of the export that took its place.
+    make_export(days / "date=2026-11-24", [], DAY + 2 * ONE_DAY, corrections=[event("late", DAY + ONE_DAY)])
+    names: list[str] = []
+    read = sources.read_source
+    monkeypatch.setattr(sources, "read_source", lambda store, name: (names.append(store.url()), read(store, name))[1])
+    assert len(ids_of(window_of(days, 1, 3))) == 5
+    assert sorted(names) == [str(days / "date=2026-11-23"), str(days / "date=2026-11-24")]
+
+
+def test_a_path_whose_connection_fails_is_an_error_of_the_destination() -> None:
+    class Broken:
+        name, parent = "b", None
+
+        @property
+        def fs(self) -> Any:
+            raise RuntimeError("the connection is not there")
+
+        def __str__(self) -> str:
+            return "s3://conn@bucket/b"
+
+    with pytest.raises(DestinationError, match="cannot open s3://bucket/b"):
+        export_sources(Broken())
+
+
 # --------------------------------------------------------------------------------------- corrections, newest versions
 
 
 def test_corrections_of_later_exports_add_and_replace_events(days: Path) -> None:
     corrections = [event("late", DAY + ONE_DAY + HOUR), event("1-6", DAY + ONE_DAY + 6 * HOUR, event_name="new")]
     make_export(days / "date=2026-11-25", [], DAY + 3 * ONE_DAY, corrections=corrections)
-    sources = window_of(days, 1, 2)
-    assert said_of(sources) == {"1-18": None, "1-12": None, "1-0": None, "late": None, "1-6": "new"}
-    assert [len(facts.files) for facts in sources.facts()] == [1, 1]
+    found = window_of(days, 1, 2)
+    assert said_of(found) == {"1-18": None, "1-12": None, "1-0": None, "late": None, "1-6": "new"}
+    assert [len(facts.files) for facts in found.facts()] == [1, 1]
     assert len(ids_of(window_of(days, 0, 1))) == 4
 
 
