@@ -2,101 +2,121 @@
 
 from __future__ import annotations
 
-# Types as DuckDB calls them. Times are in UTC, to the microsecond.
-_TEXT = "VARCHAR"
-_WHOLE = "BIGINT"
-_NUMBER = "DOUBLE"
-_BOOLEAN = "BOOLEAN"
-_TIME = "TIMESTAMP WITH TIME ZONE"
+from enum import StrEnum
+from typing import NamedTuple
 
-_IDS = {"event_id": _TEXT, "session_id": _TEXT, "parent_id": _TEXT}
-_TIMES = {"start_time": _TIME, "end_time": _TIME}
-_TOKENS = {"input_tokens": _WHOLE, "output_tokens": _WHOLE, "total_tokens": _WHOLE}
-_COUNTED = {**_TOKENS, "cost": _NUMBER, "counts_tokens": _BOOLEAN, "counts_cost": _BOOLEAN}
-_TRACE = {"user_id": _TEXT, "trace_id": _TEXT, "span_id": _TEXT}
-_SCORED = {
-    "event_id": _TEXT,
-    "session_id": _TEXT,
-    "event_type": _TEXT,
-    "event_name": _TEXT,
-    "start_time": _TIME,
-}
 
-#: The types of each table's columns, in order.
-TABLES: dict[str, dict[str, str]] = {
-    "events": {
-        **_IDS,
-        "project": _TEXT,
-        "project_id": _TEXT,
-        "source": _TEXT,
-        "event_type": _TEXT,
-        "event_name": _TEXT,
-        **_TIMES,
-        "duration_ms": _NUMBER,
-        "failed": _BOOLEAN,
-        "error": _TEXT,
-        "operation": _TEXT,
-        "model": _TEXT,
-        "provider": _TEXT,
-        **_COUNTED,
-        **_TRACE,
-        "export_number": "INTEGER",
-    },
-    "sessions": {
-        "session_id": _TEXT,
-        "project": _TEXT,
-        "project_id": _TEXT,
-        "source": _TEXT,
-        "user_id": _TEXT,
-        **_TIMES,
-        "duration_ms": _NUMBER,
-        "has_root": _BOOLEAN,
-        "event_count": _WHOLE,
-        "model_count": _WHOLE,
-        "tool_count": _WHOLE,
-        "chain_count": _WHOLE,
-        "error_count": _WHOLE,
-        **_TOKENS,
-        "cost": _NUMBER,
-        "models": "VARCHAR[]",
-        "first_question": _TEXT,
-        "last_answer": _TEXT,
-        "scores": "STRUCT(name VARCHAR, number DOUBLE, boolean BOOLEAN, text VARCHAR)[]",
-    },
-    "model_calls": {
-        **_IDS,
-        "project_id": _TEXT,
-        "source": _TEXT,
-        "event_name": _TEXT,
-        **_TIMES,
-        "model": _TEXT,
-        "provider": _TEXT,
-        "operation": _TEXT,
-        **_COUNTED,
-        "latency_ms": _NUMBER,
-        "time_to_first_token_ms": _NUMBER,
-        "temperature": _NUMBER,
-        "top_p": _NUMBER,
-        "max_tokens": _NUMBER,
-        "presence_penalty": _NUMBER,
-        "frequency_penalty": _NUMBER,
-        "finish_reason": _TEXT,
-        "failed": _BOOLEAN,
-        "error": _TEXT,
-        **_TRACE,
-    },
-    "scores": {
-        **_SCORED,
-        "source": _TEXT,
-        "name": _TEXT,
-        "number": _NUMBER,
-        "boolean": _BOOLEAN,
-        "text": _TEXT,
-        "explanation": _TEXT,
-        "scored_at": _TIME,
-    },
-    "measurements": {**_SCORED, "name": _TEXT, "number": _NUMBER},
-    "edges": {"event_id": _TEXT, "parent_id": _TEXT, "session_id": _TEXT, "depth": "INTEGER", "kind": _TEXT},
+class Type(StrEnum):
+    """The type of a column, as DuckDB calls it."""
+
+    TEXT = "VARCHAR"
+    TEXTS = "VARCHAR[]"
+    WHOLE = "BIGINT"
+    SMALL = "INTEGER"
+    NUMBER = "DOUBLE"
+    YES_NO = "BOOLEAN"
+    #: In UTC, to the microsecond.
+    TIME = "TIMESTAMP WITH TIME ZONE"
+    SCORES = "STRUCT(name VARCHAR, number DOUBLE, boolean BOOLEAN, text VARCHAR)[]"
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    name: str
+    type: Type
+
+
+def _columns(kind: Type, *names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, kind) for name in names)
+
+
+#: The columns of each table, in order.
+TABLES: dict[str, tuple[Column, ...]] = {
+    "events": (
+        *_columns(
+            Type.TEXT,
+            "event_id",
+            "session_id",
+            "parent_id",
+            "project",
+            "project_id",
+            "source",
+            "event_type",
+            "event_name",
+        ),
+        *_columns(Type.TIME, "start_time", "end_time"),
+        *_columns(Type.NUMBER, "duration_ms"),
+        *_columns(Type.YES_NO, "failed"),
+        *_columns(Type.TEXT, "error", "operation", "model", "provider"),
+        *_columns(Type.WHOLE, "input_tokens", "output_tokens", "total_tokens"),
+        *_columns(Type.NUMBER, "cost"),
+        *_columns(Type.YES_NO, "counts_tokens", "counts_cost"),
+        *_columns(Type.TEXT, "user_id", "trace_id", "span_id"),
+        *_columns(Type.SMALL, "export_number"),
+    ),
+    "sessions": (
+        *_columns(Type.TEXT, "session_id", "project", "project_id", "source", "user_id"),
+        *_columns(Type.TIME, "start_time", "end_time"),
+        *_columns(Type.NUMBER, "duration_ms"),
+        *_columns(Type.YES_NO, "has_root"),
+        *_columns(
+            Type.WHOLE,
+            "event_count",
+            "model_count",
+            "tool_count",
+            "chain_count",
+            "error_count",
+            "input_tokens",
+            "output_tokens",
+            "total_tokens",
+        ),
+        *_columns(Type.NUMBER, "cost"),
+        *_columns(Type.TEXTS, "models"),
+        *_columns(Type.TEXT, "first_question", "last_answer"),
+        *_columns(Type.SCORES, "scores"),
+    ),
+    "model_calls": (
+        *_columns(Type.TEXT, "event_id", "session_id", "parent_id", "project_id", "source", "event_name"),
+        *_columns(Type.TIME, "start_time", "end_time"),
+        *_columns(Type.TEXT, "model", "provider", "operation"),
+        *_columns(Type.WHOLE, "input_tokens", "output_tokens", "total_tokens"),
+        *_columns(Type.NUMBER, "cost"),
+        *_columns(Type.YES_NO, "counts_tokens", "counts_cost"),
+        *_columns(
+            Type.NUMBER,
+            "latency_ms",
+            "time_to_first_token_ms",
+            "temperature",
+            "top_p",
+            "max_tokens",
+            "presence_penalty",
+            "frequency_penalty",
+        ),
+        *_columns(Type.TEXT, "finish_reason"),
+        *_columns(Type.YES_NO, "failed"),
+        *_columns(Type.TEXT, "error", "user_id", "trace_id", "span_id"),
+    ),
+    "scores": (
+        *_columns(Type.TEXT, "event_id", "session_id", "event_type", "event_name"),
+        *_columns(Type.TIME, "start_time"),
+        *_columns(Type.TEXT, "source", "name"),
+        *_columns(Type.NUMBER, "number"),
+        *_columns(Type.YES_NO, "boolean"),
+        *_columns(Type.TEXT, "text", "explanation"),
+        *_columns(Type.TIME, "scored_at"),
+    ),
+    "measurements": (
+        *_columns(Type.TEXT, "event_id", "session_id", "event_type", "event_name"),
+        *_columns(Type.TIME, "start_time"),
+        *_columns(Type.TEXT, "name"),
+        *_columns(Type.NUMBER, "number"),
+    ),
+    "edges": (
+        *_columns(Type.TEXT, "event_id", "parent_id", "session_id"),
+        *_columns(Type.SMALL, "depth"),
+        *_columns(Type.TEXT, "kind"),
+    ),
 }
 
 #: Names in ``metrics`` that are no scores; ``*`` stands for anything, small and capital letters are the same.

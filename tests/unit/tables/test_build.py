@@ -26,7 +26,7 @@ def test_columns_are_those_documented(tmp_path: Path, events: list[Any]) -> None
         create_tables(connection)
         for name, columns in TABLES.items():
             found = connection.execute(f"DESCRIBE {name}").fetchall()
-            assert [(row[0], row[1].replace('"', "")) for row in found] == list(columns.items())
+            assert [(row[0], row[1].replace('"', "")) for row in found] == list(columns)
 
 
 def test_same_bytes_with_any_number_of_threads(tmp_path: Path) -> None:
