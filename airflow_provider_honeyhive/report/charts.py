@@ -128,7 +128,8 @@ def lines_over_time(
             alt.Y(
                 "amount:Q",
                 axis=_amounts_axis(axis(most)),
-                scale=alt.Scale(zero=from_zero, nice=True),
+                # Of nothing but zeros, zero is at the bottom.
+                scale=alt.Scale(domain=[0, 1]) if from_zero and most == 0 else alt.Scale(zero=from_zero, nice=True),
             ),
             _hue(),
             tooltip=[
@@ -150,7 +151,7 @@ def bars(values: Sequence[Row], _: Clock | None, *, hue: str, unit: str, form: F
     :param counted: what ``count`` is the number of.
     """
     # Room for the number behind the longest bar.
-    most = max(value["amount"] for value in values) * 1.25 or 1
+    most = max(value["amount"] for value in values) * 1.4 or 1
     base = alt.Chart(_data(_ranked(_written(values, form)))).encode(
         _names(),
         alt.X("amount:Q", axis=None, scale=alt.Scale(domain=[0, most], nice=False), stack=None),

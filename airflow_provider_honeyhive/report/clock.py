@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.report.forms import EPOCH
+from airflow_provider_honeyhive.report.forms import time_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,4 +70,4 @@ def read_clock(connection: duckdb.DuckDBPyConnection) -> Clock | None:
 
 def text(milliseconds: float) -> str:
     """Return a time in UTC for people."""
-    return (EPOCH + timedelta(milliseconds=milliseconds)).strftime("%d %b %Y, %H:%M")
+    return f"{time_of(milliseconds):%d %b %Y, %H:%M}"

@@ -21,8 +21,10 @@ LONGEST_TEXT = 200
 
 
 def text(value: Any) -> str:
-    """Return a text as it is, the beginning of a long one."""
+    """Return a text as it is, the beginning of a long one; of one that nobody sees, that it is there."""
     whole = str(value)
+    if not whole.strip():
+        return "(blank)"
     return whole if len(whole) <= LONGEST_TEXT else f"{whole[: LONGEST_TEXT - 1]}…"
 
 
@@ -31,9 +33,18 @@ def identifier(value: Any) -> str:
     return text(value)
 
 
+def time_of(milliseconds: float) -> datetime:
+    """Return a time that is given in milliseconds since 1970, in UTC; in the years 1 to 9999."""
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        # A step may begin before, or end after what there is.
+        return datetime.min.replace(tzinfo=UTC) if milliseconds < 0 else datetime.max.replace(tzinfo=UTC)
+
+
 def moment(milliseconds: float) -> str:
-    """Return a time that is given in milliseconds since 1970, in UTC."""
-    return (EPOCH + timedelta(milliseconds=milliseconds)).strftime("%d %b %Y, %H:%M:%S")
+    """Return a time that is given in milliseconds since 1970, in UTC, as a text."""
+    return f"{time_of(milliseconds):%d %b %Y, %H:%M:%S}"
 
 
 def yes_no(value: bool) -> str:

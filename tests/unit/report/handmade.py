@@ -148,7 +148,8 @@ def ordinary_day(count: int = 600, seed: int = 1) -> dict[str, list[dict[str, An
         kind = chance.choice(["model", "model", "tool", "chain", "session"])
         says_tokens, says_cost = chance.random() < 0.8, chance.random() < 0.7
         tokens = [chance.randrange(10, 900), chance.randrange(1, 200)] if says_tokens else [None, None]
-        counts = kind in {"model", "tool"}
+        # Of calls, too, there are some with other ones below them.
+        counts = kind in {"model", "tool"} and chance.random() < 0.9
         events.append(
             event(
                 f"event-{number:04d}",

@@ -14,6 +14,7 @@ from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.report import build, tables
 from airflow_provider_honeyhive.report.build import write_report
+from airflow_provider_honeyhive.report.table_files import open_tables
 
 from .handmade import event, ordinary_day, publish, tables_of
 
@@ -132,8 +133,8 @@ def test_a_report_of_another_window_stays(built, tmp_path):
     [
         (["x"], f"{APP}/p/x/traces/events?range="),
         (["x", None, ""], f"{APP}/p/x/traces/events?range="),
-        (["x", "y"], APP),
-        ([None], APP),
+        (["x", "y"], f'{APP}"'),
+        ([None], f'{APP}"'),
         (['"><script>'], f"{APP}/p/%22%3E%3Cscript%3E/traces/events?range="),
     ],
 )
@@ -174,6 +175,21 @@ def test_a_project_may_be_called_anything(tmp_path):
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;?" in page
+
+
+def test_numbers_are_added_in_one_order_in_little_memory(built):
+    with open_tables(built) as (connection, _):
+        ((threads, memory),) = connection.execute(
+            "SELECT current_setting('threads'), current_setting('memory_limit')"
+        ).fetchall()
+    assert (threads, memory) == (1, "953.6 MiB")
+
+
+def test_an_error_of_duckdb_shows_nothing_of_the_tables(built):
+    with pytest.raises(DestinationError, match="the report cannot be made") as caught, open_tables(built) as opened:
+        opened[0].execute("SELECT CAST(session_id AS INTEGER) FROM events")
+    assert "session-0" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_nothing_is_left_on_the_machine(built, tmp_path, monkeypatch):

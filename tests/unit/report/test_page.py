@@ -140,6 +140,13 @@ def usual(made) -> Page:
     return Page(page.render_page(made, tables_build(), None))
 
 
+def strings_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from strings_in(each)
+
+
 def expressions_in(value: Any) -> Iterator[str]:
     """Yield what Vega would parse as code."""
     if isinstance(value, dict):
@@ -311,7 +318,8 @@ def test_names_are_shown_as_text_whatever_they_hold(usual):
     assert found.code == usual.code
     assert found.handlers == found.links == []
     names = {forms.text(name).strip() for name in NAMES_OF_EVIL}
-    assert names - {""} <= {word.strip() for word in found.words}
+    assert names <= {word.strip() for word in found.words}
+    assert max(map(len, strings_in(found.specs))) <= forms.LONGEST_TEXT
     assert found.lists.keys() == {*(listing.title for listing in LISTINGS), "Exports", "Coverage"} - {
         lists.LOWEST_SCORES.title
     }
@@ -406,6 +414,8 @@ def test_bars_of_one_time_stand_on_each_other(usual):
         (forms.seconds, 1e300, "1.16e+292 d"),
         (forms.text, "a" * 201, "a" * 199 + "…"),
         (forms.text, "a" * 200, "a" * 200),
+        (forms.text, " \n", "(blank)"),
+        (forms.moment, 1e18, "31 Dec 9999, 23:59:59"),
         (forms.moment, START_MS + 1500, "10 Mar 2026, 00:00:01"),
         (forms.yes_no, True, "yes"),
         (forms.yes_no, False, "no"),

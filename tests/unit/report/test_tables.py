@@ -416,6 +416,11 @@ def test_few_providers_of_a_model_are_told():
     assert found("by_model")[0]["provider"] == "p00, p01, p02, p03"
 
 
+def test_of_equal_scores_the_newest_is_the_lowest():
+    scores = [score("a", value, event_id=str(n), start_time=START + HOUR * n) for n, value in enumerate([0, 0, 1])]
+    assert [row["event_id"] for row in report_on([event()], scores)("lowest_scores")] == ["1", "0"]
+
+
 def test_scores_of_one_name_that_do_not_differ_have_no_lowest():
     scores = [score("a", 1), score("a", 1), score("b", True), score("b", True), score("c", "good"), score("d", False)]
     assert report_on([event()], scores)("lowest_scores") == []
@@ -485,6 +490,14 @@ def test_tables_say_times_in_utc(tmp_path, monkeypatch):
     table = pq.read_table(tmp_path / "table.parquet")
     assert table.schema.field("time").type == pa.timestamp("us", "UTC")
     assert table["time"].to_pylist() == [datetime(2026, 3, 10, 1, tzinfo=UTC)]
+
+
+def test_tokens_are_whole_numbers_in_every_table():
+    connection = make(tables_of([event(total_tokens=3)]))
+    for name in tables.TABLES:
+        types = dict(zip(connection.table(name).columns, map(str, connection.table(name).types), strict=True))
+        percentiles = name == "session_sizes"
+        assert {types[column] for column in TOKENS if column in types} <= {"DOUBLE" if percentiles else "BIGINT"}
 
 
 def test_what_was_said_is_never_asked_for():
