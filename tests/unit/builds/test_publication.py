@@ -239,6 +239,14 @@ def test_an_export_does_not_go_into_the_folder_of_a_table(sandbox, client, tmp_p
     assert_whole_and_alone(tmp_path)
 
 
+def test_a_build_in_a_folder_of_another_one_and_that_one_leave_each_other_alone(tmp_path):
+    for _ in range(2):
+        for path, kind in ((tmp_path, "tables"), (tmp_path / "events", "dataset"), (tmp_path / "events", "dataset")):
+            build(path, kind)
+            assert [verdict.problems for verdict in verify_exports(tmp_path) if verdict.problems] == []
+    assert {verdict.build for verdict in verify_exports(tmp_path)} == {"tables", "dataset"}
+
+
 def test_a_build_does_not_go_into_a_partition_of_an_export(sandbox, client, tmp_path):
     export_events(client, DEMO, tmp_path, ExportOptions(partition_by=("event_type",)))
     refuse(tmp_path / "event_type=model", "tables", "in no folder of another export")
