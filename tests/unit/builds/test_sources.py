@@ -12,9 +12,13 @@ from upath import UPath
 from airflow_provider_honeyhive.builds import sources
 from airflow_provider_honeyhive.builds.sources import export_sources, folder_sources
 from airflow_provider_honeyhive.exceptions import DestinationError, InvalidArgumentError
+from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.export.result import summarize
 from airflow_provider_honeyhive.models.export_facts import ProjectName
 from airflow_provider_honeyhive.models.layout import MANIFEST_NAME
+from airflow_provider_honeyhive.models.options import ExportOptions
+from airflow_provider_honeyhive.models.request import ExportRequest
+from airflow_provider_honeyhive.models.window import Window
 
 from .made import DAY, HOUR, ONE_DAY, event, ids_of, make_export, rows_of, said_of
 
@@ -342,3 +346,43 @@ def test_whole_sessions_are_never_cut(tmp_path: Path) -> None:
     assert said_of(window_of(tmp_path, 0, 1)) == {"a": None, "a3": None, "a2": "new"}
     assert said_of(window_of(tmp_path, 0, 0.5)) == {"a": None, "a3": None, "a2": "new"}
     assert said_of(window_of(tmp_path, 1, 2)) == {"b": None, "x": None}
+
+
+# ----------------------------------------------------------------------------------------- what the exporter publishes
+
+
+def test_runs_that_look_back_and_are_cleared_give_what_the_server_had_at_the_last_run(
+    sandbox_with: Callable[..., Any], client_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    def stored(name: str, days: float, **more: Any) -> dict[str, Any]:
+        time = DAY + days * ONE_DAY
+        return {"event_id": name, "project": "demo", "start_time": int(time.timestamp() * 1000), **more}
+
+    sandbox = sandbox_with([stored(f"{day}-{part}", day + part / 10) for day in range(5) for part in range(10)])
+
+    def run(day: int) -> None:
+        start = DAY + day * ONE_DAY
+        request = ExportRequest.parse(project="demo", window=Window(start, start + ONE_DAY))
+        kind = "parquet" if day % 2 else "csv"
+        options = ExportOptions(lookback_windows=2, file_format=kind, on_shrink="replace")
+        export_events(client_of(sandbox), request, tmp_path / f"date={day}", options, None, exports_folder=tmp_path)
+
+    def change(*events: dict[str, Any]) -> None:
+        sandbox.delete([one["event_id"] for one in events])
+        sandbox.add(events)
+
+    run(0)
+    run(1)
+    change(stored("0-3", 0.3, event_name="changed"), stored("late", 0.9), stored("1-5", 0.55, event_name="moved"))
+    run(2)
+    change(stored("0-3", 0.3, event_name="again"), stored("1-1", 1.1, event_name="changed"))
+    run(1)
+    run(2)
+    run(3)
+
+    everything = said_of(folder_sources(tmp_path, last=4))
+    assert everything.keys() == sandbox.event_ids(DAY, DAY + 4 * ONE_DAY)
+    told = {name: text for name, text in everything.items() if text is not None}
+    assert told == {"0-3": "again", "1-5": "moved", "1-1": "changed"}
+    assert said_of(window_of(tmp_path, 0, 1)).keys() == sandbox.event_ids(DAY, DAY + ONE_DAY)
+    assert said_of(window_of(tmp_path, 1, 2)).keys() == sandbox.event_ids(DAY + ONE_DAY, DAY + 2 * ONE_DAY)
