@@ -15,6 +15,7 @@ from airflow_provider_honeyhive.manifest import MOST_FILES_LISTED, Manifest, Pla
 from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 from airflow_provider_honeyhive.models.layout import BUILD_MANIFESTS, BuildLayout, Layout
 from airflow_provider_honeyhive.models.stored import Count, FileName, Items, Plain, Sha256, StoredModel, TimeText
+from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.storage.base import files_in
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 
@@ -100,6 +101,13 @@ class BuildManifest(PlacedManifest):
     finished_at: TimeText
     airflow: AirflowFacts | None = None
     files: Items[BuiltFile]
+
+    @property
+    def window(self) -> Window | None:
+        """The window that it is about; None: all of time."""
+        if self.start_time is None or self.end_time is None:
+            return None
+        return Window.parse(self.start_time, self.end_time)
 
     @property
     def size_bytes(self) -> int:

@@ -43,6 +43,9 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider_honeyhive.operators.honeyhive",
                     "airflow_provider_honeyhive.operators.mapped",
+                    "airflow_provider_honeyhive.operators.tables",
+                    "airflow_provider_honeyhive.operators.dataset",
+                    "airflow_provider_honeyhive.operators.report",
                 ],
             }
         ],

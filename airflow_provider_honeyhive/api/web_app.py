@@ -47,13 +47,23 @@ def events_url(app_url: str, project_id: str | None, start_time: str | None, now
     :param now: when the link is made.
     :raises InvalidArgumentError: ``app_url`` is no address of a web page.
     """
-    base = (app_url if "://" in app_url else f"https://{app_url}").strip().rstrip("/")
-    if not is_web_address(base):
-        raise InvalidArgumentError("app_url", app_url, "allowed: a base URL such as https://app.us.honeyhive.ai")
+    base = base_address(app_url)
     if project_id is None or not _can_be_id(project_id):
         return base
     query = urlencode({"range": _range(start_time, now)})
     return f"{base}/p/{quote(project_id, safe='')}/traces/events?{query}"
+
+
+def base_address(app_url: str) -> str:
+    """Return the base URL of the web app as links begin with it.
+
+    :param app_url: of a connection; without a scheme: https.
+    :raises InvalidArgumentError: it is no address of a web page.
+    """
+    base = (app_url if "://" in app_url else f"https://{app_url}").strip().rstrip("/")
+    if not is_web_address(base):
+        raise InvalidArgumentError("app_url", app_url, "allowed: a base URL such as https://app.us.honeyhive.ai")
+    return base
 
 
 def _range(start_time: str | None, now: datetime) -> str:

@@ -11,6 +11,7 @@ from airflow_provider_honeyhive.builds.database import open_events, scratch
 from airflow_provider_honeyhive.builds.publication import claim_build, publish_build
 from airflow_provider_honeyhive.dataset.card import write_card
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
+from airflow_provider_honeyhive.models.options import check_dataset
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tables.build import create_tables
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.builds.sources import Sources
     from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
-
-#: What a row can be made of: each model call, or the last one of each session.
-ROWS = ("model_calls", "sessions")
 
 
 def build_dataset(
@@ -111,12 +109,9 @@ def build_dataset(
 
 
 def _check(sources: Sources, rows: str, where: str | None, test_share: float) -> None:
-    if rows not in ROWS:
-        raise InvalidArgumentError("rows", rows, f"allowed: {' or '.join(ROWS)}")
+    check_dataset(rows, test_share)
     if where is not None and (not isinstance(where, str) or not where.strip()):
         raise InvalidArgumentError("where", where, "allowed: a SQL condition, or None")
-    if isinstance(test_share, bool) or not isinstance(test_share, int | float) or not 0 <= test_share <= 1:
-        raise InvalidArgumentError("test_share", test_share, "allowed: a number from 0 to 1")
     if not sources.include_content:
         raise InvalidArgumentError(
             "export",

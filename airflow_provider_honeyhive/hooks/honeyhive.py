@@ -343,6 +343,17 @@ _KINDS: dict[type[HoneyHiveError], str] = {
 }
 
 
+def app_url_of(honeyhive_conn_id: str) -> str | None:
+    """Return the connection's extra ``app_url``; None where it has none. Needs no key.
+
+    :param honeyhive_conn_id: id of the connection.
+    :raises AirflowNotFoundException: there is no such connection.
+    :raises InvalidArgumentError: its extra is no JSON object.
+    """
+    app_url = _extra_of(BaseHook.get_connection(honeyhive_conn_id)).get("app_url")
+    return None if app_url in (None, "") else str(app_url)
+
+
 def _extra_of(connection: Any) -> dict[str, Any]:
     problem = InvalidArgumentError("extra", NOT_SHOWN, "the connection's extra must be a JSON object")
     try:

@@ -307,6 +307,18 @@ def choose_layout(path: Any, file_format: str | None = None, compression: str | 
     return folder, Layout(by_suffix, compression or compressions[0], object_name=name)
 
 
+def check_folder(path: Any, why: str) -> Any:
+    """Return the path, which must be that of a folder.
+
+    :param path: path-like or a text.
+    :param why: one object is not enough.
+    :raises InvalidArgumentError: it is one object, or cannot be right.
+    """
+    if choose_layout(path)[1].object_name is not None:
+        raise InvalidArgumentError("output_path", str(path), f"allowed: a folder; {why}")
+    return path
+
+
 def _compression_for(file_format: str, compression: str | None) -> str:
     allowed = tuple(FORMATS[file_format])
     if compression is not None and compression not in allowed:

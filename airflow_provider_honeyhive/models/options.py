@@ -38,6 +38,9 @@ ON_UNMATCHED = (WARN, FAIL)
 #: What may happen where an export would replace one that holds events which it does not hold.
 ON_SHRINK = (FAIL, KEEP, REPLACE)
 
+#: What a row of a dataset can be made of: each model call, or the last one of each session.
+DATASET_ROWS = ("model_calls", "sessions")
+
 _A_FOLDER = " is a folder, not one object"
 
 
@@ -115,6 +118,18 @@ def check_choice(argument: str, value: Any, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise InvalidArgumentError(argument, value, f"allowed: {' or '.join(map(repr, choices))}")
+
+
+def check_dataset(rows: Any, test_share: Any) -> None:
+    """Check what a dataset is asked for.
+
+    :param rows: one of :data:`DATASET_ROWS`.
+    :param test_share: of the sessions whose rows are in the test split.
+    :raises InvalidArgumentError: it cannot be right.
+    """
+    check_choice("rows", rows, DATASET_ROWS)
+    if isinstance(test_share, bool) or not isinstance(test_share, int | float) or not 0 <= test_share <= 1:
+        raise InvalidArgumentError("test_share", test_share, "allowed: a number from 0 to 1")
 
 
 def check_partitions(

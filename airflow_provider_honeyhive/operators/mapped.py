@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive._compat import BaseOperator
 from airflow_provider_honeyhive.api.connection_form import DEFAULT_CONNECTION
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.layout import choose_layout
+from airflow_provider_honeyhive.models.layout import check_folder
 from airflow_provider_honeyhive.models.options import (
     FAIL,
     MOST_SHARDS,
@@ -335,9 +335,7 @@ def _folder(output_path: Any) -> Any:
     :raises InvalidArgumentError: it is one object, or relative, or climbs.
     """
     check_absolute(output_path)
-    if choose_layout(output_path)[1].object_name is not None:
-        raise InvalidArgumentError("output_path", str(output_path), "allowed: a folder; parts cannot become one object")
-    return output_path
+    return check_folder(output_path, "parts cannot become one object")
 
 
 def _project_of(exports: Iterable[Any]) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from airflow_provider_honeyhive.builds.sources import Sources
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 
 #: Tables that have a row for each event.
@@ -36,6 +37,7 @@ def build_tables(
     memory_limit: str = "1GB",
     temp_folder: str | os.PathLike[str] | None = None,
     airflow: AirflowFacts | None = None,
+    stop: BuildStop | None = None,
 ) -> BuildManifest:
     """Make tables of exports and publish them: whole or not at all, the same bytes for the same exports.
 
@@ -45,16 +47,18 @@ def build_tables(
     :param memory_limit: of DuckDB, such as ``1GB``; what is more goes to the temporary folder.
     :param temp_folder: where the temporary folder is made; None: where the system has such.
     :param airflow: the task that asks for it.
+    :param stop: lets another thread end the build.
     :return: the manifest, in its place.
     :raises InvalidArgumentError: DuckDB or pyarrow is not installed; or an argument cannot be right.
     :raises DestinationTakenError: the place holds something else.
     :raises DestinationError: an export cannot be read, or is not the one that was published; or a store fails.
+    :raises ExportStoppedError: the build was stopped.
     """
     started_at = format_time(datetime.now(UTC))
     window = sources.window
     start_time, end_time = (None, None) if window is None else (format_time(window.start), format_time(window.end))
     claim_build(output_path, "tables", project=sources.project, start_time=start_time, end_time=end_time)
-    with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder) as connection:
+    with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder, stop=stop) as connection:
         paths = create_tables(connection, measurements=measurements)
         counts = _counts(connection)
         from airflow_provider_honeyhive.tables.steps import sql_version  # noqa: PLC0415 - needs DuckDB

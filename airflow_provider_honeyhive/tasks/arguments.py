@@ -158,12 +158,15 @@ def airflow_facts(context: Mapping[str, Any]) -> AirflowFacts:
     )
 
 
-def storage_path(output_path: Any, conn_id: str | None, argument: str = "output_path") -> Any:
+def storage_path(
+    output_path: Any, conn_id: str | None, argument: str = "output_path", conn_argument: str = "output_conn_id"
+) -> Any:
     """Return the path of a file or folder, with its connection.
 
     :param output_path: a text, or path-like.
     :param conn_id: of the store; None: the one that a URL may name, else the store's own.
     :param argument: that holds the path.
+    :param conn_argument: that holds the connection.
     :raises InvalidArgumentError: it is relative or not the place that was meant, Airflow has no filesystem for its
         scheme, or there is no such connection.
     """
@@ -174,7 +177,7 @@ def storage_path(output_path: Any, conn_id: str | None, argument: str = "output_
         # As ObjectStoragePath takes it.
         wanted = wanted or rest.partition("/")[0].rpartition("@")[0]
     if wanted and separator and scheme not in LOCAL_PROTOCOLS:
-        _check_connection(wanted, "output_conn_id" if conn_id else argument)
+        _check_connection(wanted, conn_argument if conn_id else argument)
     try:
         if isinstance(output_path, str):
             output_path = to_path(output_path, conn_id)

@@ -47,7 +47,7 @@ def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
     }
     manifest = result.manifest
     if manifest is None:
-        return _shown(facts)
+        return shown_facts(facts)
     if manifest.lookback is not None:
         facts |= {"late_count": manifest.lookback.late_count, "changed_count": manifest.lookback.changed_count}
     facts |= {
@@ -59,15 +59,33 @@ def asset_facts(result: ExportResult) -> dict[str, str | int | None]:
         "file_format": manifest.file_format,
         "compression": manifest.compression,
     }
-    return _shown(facts)
+    return shown_facts(facts)
 
 
-def _shown(facts: dict[str, str | int | None]) -> dict[str, str | int | None]:
+def shown_facts(facts: Mapping[str, str | int | None]) -> dict[str, str | int | None]:
+    """Return facts with texts that may be shown."""
     return {name: shown(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
 
 
 def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: ExportResult) -> None:
-    """Give the events of a task's assets the facts of its export, beside what is there already.
+    """Tell the assets of a task what it has exported; see :func:`tell_assets`.
+
+    :param outlets: of the task.
+    :param context: of the task.
+    :param result: of the export.
+    """
+    url = None if result.manifest is None else result.manifest.url()
+    tell_assets(outlets, context, asset_facts(result), url, result.start_time)
+
+
+def tell_assets(
+    outlets: Iterable[Any],
+    context: Mapping[str, Any],
+    facts: Mapping[str, str | int | None],
+    url: str | None,
+    start_time: str | None,
+) -> None:
+    """Give the events of a task's assets the facts of what it has written, beside what is there already.
 
     An alias gets the asset of what was written, by its URL; none where the events are the task's result. Outlets that
     are no assets are let be. In a DAG with ``PartitionedAtRuntime``, whose run has no partition, the assets' events
@@ -75,13 +93,15 @@ def tell_outlets(outlets: Iterable[Any], context: Mapping[str, Any], result: Exp
 
     :param outlets: of the task.
     :param context: of the task.
-    :param result: of the export.
+    :param facts: a flat object, whose texts may be shown.
+    :param url: of what was written; None: nothing was.
+    :param start_time: of the window; None: all of time.
     """
-    facts, partition_key = asset_facts(result), _partition_key(context, result)
+    partition_key = _partition_key(context, start_time)
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            if result.manifest is not None:
-                context["outlet_events"][outlet].add(Asset(uri=asset_uri(result.manifest.url())), extra=dict(facts))
+            if url is not None:
+                context["outlet_events"][outlet].add(Asset(uri=asset_uri(url)), extra=dict(facts))
         elif isinstance(outlet, ASSETS):
             event = context["outlet_events"][outlet]
             event.extra.update(facts)
@@ -103,13 +123,13 @@ def asset_uri(url: str) -> str:
     return f"{scheme}://{quote(host, safe=_HOST_CHARACTERS)}{slash}{quote(path, safe=_PATH_CHARACTERS)}"
 
 
-def _partition_key(context: Mapping[str, Any], result: ExportResult) -> str | None:
+def _partition_key(context: Mapping[str, Any], start_time: str | None) -> str | None:
     at_runtime = getattr(getattr(context.get("dag"), "timetable", None), "partitioned_at_runtime", False)
     has_one = getattr(context.get("dag_run"), "partition_key", None) is not None
-    if not at_runtime or has_one or result.start_time is None:
+    if not at_runtime or has_one or start_time is None:
         return None
     # As Airflow's own cron partitions are called, in UTC.
-    return parse_time(result.start_time).replace(tzinfo=None).isoformat(timespec="seconds")
+    return parse_time(start_time).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 #: Files that the log lists; the manifest has them all.

@@ -69,19 +69,23 @@ def differs_by_window(output_path: Any) -> bool:
     return not is_literal(str(output_path)) or OutputPath.parse(str(output_path)).names_windows
 
 
-def fill_output_path(task: TaskWithPath, project: str | None, window: Window | None) -> Any:
+def fill_output_path(
+    task: TaskWithPath, project: str | None, window: Window | None, *, may_be_longer: bool = False
+) -> Any:
     """Return where a task writes to: its path with the placeholders filled, path-like where it was.
 
     :param task: with its templates rendered.
     :param project: that is exported.
     :param window: that is exported, and not a part of it.
+    :param may_be_longer: than what the path names, such as a week by its last day.
     :raises InvalidArgumentError: a placeholder is none, or the window does not fit to what the path says of it.
     """
     path = task.output_path
     text = str(path)
     if _is_filled(text):
         return path
-    filled = OutputPath.parse(text).fill(project, window, others_differ=_jinja_differs(task.output_path_template))
+    others_differ = may_be_longer or _jinja_differs(task.output_path_template)
+    filled = OutputPath.parse(text).fill(project, window, others_differ=others_differ)
     if isinstance(path, str):
         return filled
     if filled == text:

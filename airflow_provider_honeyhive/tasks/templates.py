@@ -20,11 +20,24 @@ if TYPE_CHECKING:
 
 #: Arguments that are texts or times: a number that native rendering makes of one is taken as the text it was.
 _TEXTS = frozenset(
-    {"project", "evaluation_id", "honeyhive_conn_id", "output_path", "output_conn_id", "start_time", "end_time"}
+    {
+        "project",
+        "evaluation_id",
+        "honeyhive_conn_id",
+        "output_path",
+        "output_conn_id",
+        "exports_folder",
+        "exports_conn_id",
+        "tables",
+        "tables_conn_id",
+        "where",
+        "start_time",
+        "end_time",
+    }
 )
 
 #: Arguments that have no meaning when they are empty. The others then count as not given, but not what is in a list.
-_NEEDED = frozenset({"honeyhive_conn_id", "output_path"})
+_NEEDED = frozenset({"honeyhive_conn_id", "output_path", "tables"})
 
 #: Right for None, and for what is not defined, also where the DAG is strict about that, as DAGs are by default.
 _OPTIONAL = "{{ params.name | default('', true) }}"

@@ -24,6 +24,9 @@ PROJECT = "my-project"
 DAY = datetime(2026, 11, 22, tzinfo=UTC)
 DAY_END = DAY + timedelta(days=1)
 
+#: How tables of arguments say yes and no.
+YES, NO = "✓", "-"
+
 #: A time or a size of which pages speak.
 _MEASURE = re.compile(r"\d[\d.,]* (?:s|seconds|bytes|[KMG]i?B|characters|passes)\b")
 _IN_WORDS = {60: "a minute", 3_600: "an hour", 86_400: "a day"}
@@ -150,7 +153,7 @@ def check_arguments(table: list[list[str]], kind: Any) -> None:
         (
             name,
             "required" if parameter.default is parameter.empty else parameter.default,
-            templated and ("yes" if name in fields else "no"),
+            templated and (YES if name in fields else NO),
         )
         for name, parameter in inspect.signature(inspect.unwrap(kind.__init__)).parameters.items()
         if name not in ("self", "kwargs")

@@ -34,6 +34,7 @@ with (ROOT / "tests" / "docs" / "row_tests.toml").open("rb") as file:
 
 #: Modules that users import from, or that pages tell of.
 PUBLIC_MODULES = {
+    "build_manifest",
     "exceptions",
     "formats.columns",
     "formats.parquet",
@@ -41,15 +42,19 @@ PUBLIC_MODULES = {
     "manifest",
     "models",
     "operators.honeyhive",
+    "operators.dataset",
     "operators.mapped",
+    "operators.report",
+    "operators.tables",
     "sandbox",
     "sensors.honeyhive",
     "tasks.retry_policy",
     "triggers.honeyhive",
 }
-#: What looks like a private name or a test and is neither: a folder of exports, a call of the hook, a key in events, a
-#: file of a report.
-PUBLIC_NAMES = {"_corrections", "test_connection", "metadata._event", "__var", "report.html"}
+#: What looks like a private name, a module or a test and is neither: a folder of exports, a call of the hook, a key in
+#: events, an argument, results of tasks, a file of a report.
+PUBLIC_NAMES = {"_corrections", "test_connection", "metadata._event", "__var", "test_share"}
+PUBLIC_NAMES |= {"export.output", "tables.output", "report.html"}
 #: What Google calls its rights.
 PUBLIC_NAMES |= {f"storage.objects.{right}" for right in ("get", "list", "create", "delete")}
 #: Where it is installed, which need not be the repository.

@@ -6,6 +6,7 @@ from airflow_provider_honeyhive.export.result import ExportResult
 from airflow_provider_honeyhive.models.export_facts import LookbackFacts
 from airflow_provider_honeyhive.tasks.assets import asset_facts
 from tests.unit.export.test_result import manifest
+from tests.unit.operators.builds import built
 
 from .documents import Document, codes, run_python
 
@@ -22,3 +23,9 @@ def test_the_dags_on_the_page_work():
 def test_the_table_of_facts_is_what_assets_get():
     named = {name for row in PAGE.table("Key", "Meaning") for name in codes(row[0])}
     assert named == set(asset_facts(RESULT))
+
+
+def test_the_facts_of_builds_are_what_assets_get():
+    (told,) = (line for line in PAGE.text.replace("\n  ", " ").splitlines() if line.startswith("- [Tables]"))
+    facts = {name for name, fact in built("/built").summary().items() if isinstance(fact, str | int | None)}
+    assert {*codes(told), "start_time", "end_time"} == facts

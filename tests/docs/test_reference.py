@@ -15,7 +15,7 @@ from airflow_provider_honeyhive.models import layout
 from airflow_provider_honeyhive.models.filters import EventFilter
 from airflow_provider_honeyhive.provider_info import get_provider_info
 
-from .documents import ROOT, Document, check_arguments, code, codes, default_in, literal_of
+from .documents import NO, ROOT, YES, Document, check_arguments, code, codes, default_in, literal_of
 
 PAGE = Document("docs/reference.md")
 #: Classes that have no table here, and where they are told of.
@@ -25,6 +25,14 @@ ELSEWHERE = {
     "HoneyHiveEventsTrigger": "docs/reference.md",
     "HoneyHiveMomentTrigger": "docs/reference.md",
 }
+#: Classes each of whose arguments has a row of its own.
+WITH_TABLES = (
+    "HoneyHiveExportEventsOperator",
+    "HoneyHiveBuildTablesOperator",
+    "HoneyHiveReportOperator",
+    "HoneyHiveEventsSensor",
+    "HoneyHiveNewEventsTrigger",
+)
 CALLS = ("export_events", "iter_events", "count_events")
 
 
@@ -60,12 +68,18 @@ def test_every_class_that_airflow_is_told_of_is_told_of():
         assert (f"`{name}`" in Document(page).text) if page else f"\n## `{name}`\n" in PAGE.text, name
 
 
-@pytest.mark.parametrize(
-    "name", ["HoneyHiveExportEventsOperator", "HoneyHiveEventsSensor", "HoneyHiveNewEventsTrigger"]
-)
+@pytest.mark.parametrize("name", WITH_TABLES)
 def test_arguments_are_those_of_the_code(name):
     assert ("Templated" in table_of(name)[0]) == hasattr(classes()[name], "template_fields")
     check_arguments(table_of(name), classes()[name])
+
+
+def test_the_dataset_takes_the_arguments_of_the_tables_and_its_own():
+    header, *shared = table_of("HoneyHiveBuildTablesOperator")
+    shared = [row for row in shared if code(row[0]) != "measurements"]
+    # The limits of DuckDB come last.
+    rows = [*shared[:-2], *rows_of("HoneyHiveBuildDatasetOperator"), *shared[-2:]]
+    check_arguments([header, *rows], classes()["HoneyHiveBuildDatasetOperator"])
 
 
 def test_the_calls_of_the_hook_take_what_the_table_says():
@@ -75,7 +89,7 @@ def test_the_calls_of_the_hook_take_what_the_table_says():
     for parameters in signatures.values():
         for name, parameter in parameters.items():
             if name != "self":
-                takers = ["yes" if name in signatures[call] else "no" for call in CALLS]
+                takers = [YES if name in signatures[call] else NO for call in CALLS]
                 wanted[name] = (parameter.default, takers)
     rows = {code(row[0]): (literal_of(row[1]), row[2:5]) for row in rows_of("HoneyHiveHook")}
     assert rows == wanted
@@ -105,12 +119,7 @@ def test_the_table_of_the_export_names_what_its_arguments_take(argument, names):
 
 
 def test_every_import_that_is_shown_is_that_of_its_section():
-    for name in (
-        "HoneyHiveExportEventsOperator",
-        "HoneyHiveEventsSensor",
-        "HoneyHiveNewEventsTrigger",
-        "HoneyHiveHook",
-    ):
+    for name in (*WITH_TABLES, "HoneyHiveBuildDatasetOperator", "HoneyHiveHook"):
         assert f"`from {classes()[name].__module__} import {name}`" in PAGE.section(f"`{name}`").text
 
 

@@ -11,10 +11,14 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, task
 
 from airflow_provider_honeyhive._compat import HAS_STATE_STORES
+from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.models.filters import EventFilter
+from airflow_provider_honeyhive.operators.dataset import HoneyHiveBuildDatasetOperator
 from airflow_provider_honeyhive.operators.honeyhive import HoneyHiveExportEventsOperator
 from airflow_provider_honeyhive.operators.mapped import HoneyHiveCombineExportsOperator, HoneyHiveSplitWindowOperator
+from airflow_provider_honeyhive.operators.report import HoneyHiveReportOperator
+from airflow_provider_honeyhive.operators.tables import HoneyHiveBuildTablesOperator
 
 from .conftest import DAY, KEY
 from .running import AIRFLOW_2, Run, run_dag
@@ -89,6 +93,32 @@ def test_the_event_of_an_asset_has_the_facts_of_the_export(sandbox, output):
     extra = extra_of(files.uri)
     assert extra == facts_of(output)
     assert KEY not in json.dumps(extra)
+
+
+def test_the_events_of_assets_of_builds_have_their_facts(sandbox, output):
+    assets = [asset(f"built_{kind}") for kind in ("tables", "dataset", "report")]
+
+    def make() -> None:
+        exported = HoneyHiveExportEventsOperator(task_id="export", output_path=f"{output}/events/").output
+        tables = HoneyHiveBuildTablesOperator(
+            task_id="tables", export=exported, output_path=f"{output}/tables/", outlets=[assets[0]]
+        )
+        HoneyHiveBuildDatasetOperator(
+            task_id="dataset", export=exported, output_path=f"{output}/dataset/", outlets=[assets[1]]
+        )
+        HoneyHiveReportOperator(
+            task_id="report", tables=tables.output, output_path=f"{output}/report/", outlets=[assets[2]]
+        )
+
+    done = run(make)
+
+    assert done.state == "success", done.errors
+    for told in assets:
+        extra = extra_of(told.uri)
+        built = BuildManifest.read(extra["manifest_path"])
+        assert told.uri.endswith(f"built_{built.kind}")
+        assert extra == {name: fact for name, fact in built.summary().items() if not isinstance(fact, dict)}
+        assert extra.items() >= {**WINDOW, "project": "demo", "event_count": 300}.items()
 
 
 def test_an_empty_window_is_told_too(sandbox, output):

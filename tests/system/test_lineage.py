@@ -15,6 +15,7 @@ pytest.importorskip("airflow.providers.openlineage")
 from airflow_provider_honeyhive.formats.columns import COLUMN_NAMES
 from airflow_provider_honeyhive.manifest import Manifest
 from airflow_provider_honeyhive.sandbox import Sandbox
+from airflow_provider_honeyhive.tables.columns import TABLES
 
 from .conftest import DAY, DAY_END, KEY
 from .running import ids_in
@@ -23,6 +24,9 @@ DAG_FILE = """
 from datetime import UTC, datetime, timedelta
 from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_honeyhive.operators import honeyhive
+from airflow_provider_honeyhive.operators.dataset import HoneyHiveBuildDatasetOperator
+from airflow_provider_honeyhive.operators.report import HoneyHiveReportOperator
+from airflow_provider_honeyhive.operators.tables import HoneyHiveBuildTablesOperator
 
 # So that a short wait is deferred, too.
 honeyhive.SHORT_WAIT_S = 0
@@ -49,6 +53,10 @@ with DAG("lineage", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC), 
     ]
     for before, after in zip(tasks, tasks[1:]):
         before >> after
+    exported = tasks[0].output
+    tables = HoneyHiveBuildTablesOperator(task_id="tables", export=exported, output_path="{folder}/tables/")
+    HoneyHiveBuildDatasetOperator(task_id="dataset", export=exported, output_path="{folder}/dataset/")
+    HoneyHiveReportOperator(task_id="report", tables=tables.output, output_path="{folder}/report/")
 """
 
 
@@ -136,6 +144,25 @@ def test_events_that_are_the_result_are_no_output(lineage):
 def test_a_failed_export_has_written_nothing(lineage):
     assert lineage["failed"]["eventType"] == "FAIL"
     assert lineage["failed"]["outputs"] == []
+
+
+def names(datasets: list[Any]) -> set[str]:
+    return {dataset["name"] for dataset in datasets}
+
+
+def test_builds_go_on_from_what_was_written_before(lineage):
+    folder, tables = lineage["folder"], {f"{lineage['folder']}/tables/{name}" for name in TABLES}
+    exported = names(lineage["parquet"]["outputs"])
+    assert exported == names(lineage["tables"]["inputs"]) == names(lineage["dataset"]["inputs"])
+    assert tables == names(lineage["tables"]["outputs"]) == names(lineage["report"]["inputs"])
+    assert names(lineage["report"]["outputs"]) == {f"{folder}/report"}
+    assert f"{folder}/dataset/train" in names(lineage["dataset"]["outputs"])
+
+
+def test_columns_are_traced_from_the_export_to_the_tables(lineage):
+    (events,) = (one for one in lineage["tables"]["outputs"] if one["name"].endswith("/events"))
+    (of,) = events["facets"]["columnLineage"]["fields"]["session_id"]["inputFields"]
+    assert (of["name"], of["field"]) == (f"{lineage['folder']}/parquet", "session_id")
 
 
 def test_neither_key_nor_content_is_told(lineage):
