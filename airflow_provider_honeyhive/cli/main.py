@@ -1,4 +1,4 @@
-"""The command line: ``python -m airflow_provider_honeyhive {export,verify,cleanup,sandbox}``. Imports no Airflow.
+"""The command line: ``python -m airflow_provider_honeyhive COMMAND``. Imports no Airflow.
 
 Results go to stdout, all else to stderr; what exit codes mean is in :mod:`.terminal`.
 """
@@ -35,6 +35,9 @@ _COMMANDS = {
         "airflow_provider_honeyhive.cli.verify",
         "check exports against their manifests, and windows for gaps and overlaps",
     ),
+    "tables": ("airflow_provider_honeyhive.cli.tables", "build Parquet tables of exports"),
+    "dataset": ("airflow_provider_honeyhive.cli.dataset", "build training and evaluation files of exports"),
+    "report": ("airflow_provider_honeyhive.cli.report", "write a page about tables"),
     "cleanup": ("airflow_provider_honeyhive.cli.cleanup", "remove what exports that failed for good have left"),
     "sandbox": ("airflow_provider_honeyhive.sandbox.command", "serve a stand-in HoneyHive on loopback"),
 }

@@ -15,7 +15,8 @@ from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.export.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.exceptions import HoneyHiveError
@@ -58,6 +59,14 @@ def tell_error(error: object) -> None:
     write_error(f"error: {first}", *(f"  {fact}" for fact in facts))
 
 
+def as_option(error: InvalidArgumentError, options: Mapping[str, str]) -> InvalidArgumentError:
+    """Return the error with arguments named as the command line names them.
+
+    :param options: name of an argument -> option.
+    """
+    return error.renamed(options.get(error.argument, error.argument), options)
+
+
 def leave_output() -> None:
     """Write to stdout no more, since nobody reads it: Python flushes it once more at its end, and would complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,7 +101,7 @@ class Signals:
 def reporting(*, quiet: bool) -> Iterator[Progress]:
     """Give what shows the progress on stderr: a bar on a terminal, else lines; and let the log go there, too."""
     if quiet or not sys.stderr.isatty():
-        with _logging_to_stderr(logging.ERROR if quiet else logging.INFO):
+        with telling(quiet=quiet):
             yield Progress()
         return
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
@@ -106,6 +115,11 @@ def reporting(*, quiet: bool) -> Iterator[Progress]:
             yield bar
         finally:
             bar.end()
+
+
+def telling(*, quiet: bool) -> AbstractContextManager[None]:
+    """Let the log go to stderr: its warnings and what it says besides, or only errors."""
+    return _logging_to_stderr(logging.ERROR if quiet else logging.INFO)
 
 
 @contextmanager

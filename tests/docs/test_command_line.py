@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import re
@@ -13,10 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.cli import export as export_command
 from airflow_provider_honeyhive.cli import main as cli
 from airflow_provider_honeyhive.cli.terminal import MEANINGS
 from airflow_provider_honeyhive.manifest import Manifest
+from airflow_provider_honeyhive.operators.dataset import HoneyHiveBuildDatasetOperator
+from airflow_provider_honeyhive.operators.report import HoneyHiveReportOperator
+from airflow_provider_honeyhive.operators.tables import HoneyHiveBuildTablesOperator
 from airflow_provider_honeyhive.sandbox import Sandbox
 
 from .documents import DAY, DAY_END, PROJECT, ROOT, Document, code, codes
@@ -25,6 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = Document("docs/command-line.md")
+#: Command -> the operator that does the same.
+BUILDS = {
+    "tables": HoneyHiveBuildTablesOperator,
+    "dataset": HoneyHiveBuildDatasetOperator,
+    "report": HoneyHiveReportOperator,
+}
 
 
 @pytest.fixture
@@ -106,6 +117,22 @@ def test_the_blocks_that_verify_find_what_is_wrong(run, tmp_path):
     assert "FAILED" in done.stdout
 
 
+def test_the_block_that_builds_leaves_tables_a_page_and_training_files(run, tmp_path):
+    assert run(PAGE.the("bash", "verify out\n")).returncode == 0
+
+    done = run(PAGE.the("bash", "tables --exports"))
+
+    assert done.returncode == 0, done.stderr
+    kinds = {path.parent.name: path.name for path in (tmp_path / "built").glob("*/_*.json")}
+    assert kinds == {"tables": "_tables.json", "report": "_report.json", "training": "_dataset.json"}
+    for name in kinds:
+        BuildManifest.read(tmp_path / "built" / name).verify()
+    tables, page, training = done.stdout.splitlines()
+    assert tables.startswith("Built tables of 1 export of project my-project, window [2026-11-22T00:00:00.000Z, ")
+    assert page == f"Report: {(tmp_path / 'built' / 'report' / 'report.html')}"
+    assert training.startswith("Built training files of 1 export")
+
+
 def test_the_block_that_cleans_up_removes_what_is_old_and_nothing_else(run, tmp_path):
     names = [f"2026-11-22/_staging-0123456{number}-01234567-00000000" for number in range(2)]
     old, young = (tmp_path / "out" / name / "plan.json" for name in names)
@@ -178,6 +205,22 @@ def test_options_of_the_export_are_in_the_table_or_named_as_the_arguments():
     assert rows.items() <= named.items()
     assert (named.items() - rows.items()) <= alike.items()
     assert set(options_of("export")) == {*named, *rows_in("export")}
+
+
+@pytest.mark.parametrize(("command", "kind"), BUILDS.items())
+def test_options_of_builds_are_in_the_table_or_named_as_the_arguments(command, kind):
+    told = rows_in("export") | rows_in("tables`, `dataset`, `report")
+    rows = {name: codes(row[1])[:1] for name, row in told.items() if row[1].startswith("`")}
+    # What no argument is: where the export's table says it, or the builds'.
+    rows |= {name: [] for name in told.keys() - rows.keys()}
+    arguments = set(inspect.signature(inspect.unwrap(kind.__init__)).parameters)
+    for option in options_of(command):
+        named = rows.get(option, [option.removeprefix("--").replace("-", "_")])
+        assert set(named) <= arguments, option
+
+
+def test_every_option_in_the_table_of_builds_is_one():
+    assert set(rows_in("tables`, `dataset`, `report")) <= {option for name in BUILDS for option in options_of(name)}
 
 
 @pytest.mark.parametrize("command", ["cleanup", "sandbox"])
