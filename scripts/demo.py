@@ -1,9 +1,11 @@
-"""Show the provider at work: Airflow exports a day of events, which is checked against the server, and reports on it.
+"""Show the provider at work: Airflow exports a day of events, which is checked against the server, and builds of it.
 
 Without an API key in the environment it serves a stand-in HoneyHive on loopback with a day of generated events, and
 compares what the export wrote with what that server holds. With a key in ``HH_PROJECT_API_KEY``,
 ``HH_DATA_PLANE_API_KEY`` or ``HH_API_KEY`` (and ``HH_DATA_PLANE_URL`` or ``HH_API_URL``, and ``HH_PROJECT``, where the
-defaults do not fit) it exports the last full day of the real project. Run it with ``make demo``.
+defaults do not fit) it exports the last full day of the real project. Then a whole pipeline runs: export, tables,
+report, and a training file, whose approval, for which it would wait for a person, is taken as given. Run it with
+``make demo``.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import duckdb
 
 from airflow_provider_honeyhive.api.client import HoneyHiveClient
 from airflow_provider_honeyhive.api.keys import WHERE_IDS_ARE
+from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.cli.connection import KEY_VARIABLES, find_settings, first_set
 from airflow_provider_honeyhive.exceptions import HoneyHiveError
 from airflow_provider_honeyhive.manifest import Manifest
@@ -40,10 +43,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "demo-output"
 EXPORT = "example_honeyhive_export"
-REPORT = "example_honeyhive_report"
+PIPELINE = "example_honeyhive_pipeline"
 EVENTS = 25_000
 SHOWN_EVENTS = 3
 SHOWN_CHARACTERS = 200
+SESSIONS = """
+SELECT session_id[:8] AS session, event_count AS events, duration_ms, total_tokens, round(cost, 4) AS cost, error_count
+FROM sessions ORDER BY cost DESC NULLS LAST, session LIMIT 5
+"""
+MODELS = """
+SELECT model, count(*) AS calls, sum(total_tokens)::BIGINT AS tokens, round(sum(cost), 2) AS cost,
+    round(median(latency_ms)) AS median_ms
+FROM model_calls GROUP BY model ORDER BY calls DESC, model
+"""
 
 #: A line of ``airflow dags test``: time, level, message, logger. Tasks' own loggers have a made-up prefix;
 #: what begins with ``::`` folds lines up in the web interface.
@@ -82,8 +94,13 @@ def main() -> int:
             folder = OUTPUT / f"{end - timedelta(days=1):%Y-%m-%d}"
             show(folder)
             check(folder, server, end)
-            run_dag(REPORT, end, env)
-            check_report(OUTPUT / "report" / folder.name, OUTPUT / "parquet" / folder.name)
+            # Nobody is asked here: the command takes the approval as given.
+            run_dag(PIPELINE, end, env, "--mark-success-pattern", "approve")
+            built = Built(folder.name)
+            check_tables(built)
+            check_training_file(built)
+            title("The report")
+            say(f"Page: {Path(built.report.url('report.html')).as_uri()}")
     except (Failure, HoneyHiveError) as failure:
         say(f"\nFAILED: {failure}")
         return 1
@@ -144,10 +161,10 @@ def own_airflow(server: Server) -> Iterator[dict[str, str]]:
         yield env
 
 
-def run_dag(dag_id: str, end: datetime, env: dict[str, str]) -> None:
+def run_dag(dag_id: str, end: datetime, env: dict[str, str], *options: str) -> None:
     """Run an example DAG for the day that ended at ``end``."""
     title(f"Airflow runs {dag_id} for the day that ended at {end}")
-    airflow(["dags", "test", dag_id, end.isoformat()], env)
+    airflow(["dags", "test", dag_id, end.isoformat(), *options], env)
 
 
 def airflow(arguments: list[str], env: dict[str, str]) -> None:
@@ -211,17 +228,46 @@ def check(folder: Path, server: Server, end: datetime) -> None:
     say(f"OK: exactly once, all {manifest.event_count:,} events of the day.")
 
 
-def check_report(folder: Path, events: Path) -> None:
-    """Compare the report with the export that it is about, and say where it is."""
-    title("The report")
+class Built:
+    """What the pipeline has left.
+
+    :param day: the name of its folders.
+    """
+
+    def __init__(self, day: str) -> None:
+        self.export = Manifest.read(OUTPUT / "pipeline" / "events" / day)
+        self.tables, self.report, self.training = (
+            BuildManifest.read(OUTPUT / "pipeline" / name / day) for name in ("tables", "report", "training")
+        )
+
+
+def check_tables(built: Built) -> None:
+    """Compare the tables with the export that they are built of, and show rows of two of them."""
+    title("The tables")
     with duckdb.connect() as connection:
-        (found,) = connection.read_parquet(str(folder / "summary.parquet")).select("events").fetchall()[0]
-        models = connection.read_parquet(str(folder / "by_model.parquet")).select("model", "calls", "cost").fetchall()
-    expect("events that it is about", found, Manifest.read(events).event_count)
-    for model, calls, cost in models:
-        say(f"{calls:>12,}  calls of {model}" + (f", for ${cost:,.2f}" if cost else ""))
-    say(f"Tables: {folder.relative_to(ROOT)}/*.parquet")
-    say(f"Page:   {(folder / 'report.html').as_uri()}")
+        for name in dict.fromkeys(file.name for file in built.tables.files):
+            connection.read_parquet(built.tables.file_urls(name)).create_view(name)
+        for name, rows in (("events", built.export.event_count), ("edges", built.export.event_count)):
+            expect(f"rows of {name}, one an event", connection.table(name).count("*").fetchall()[0][0], rows)
+        for text in (SESSIONS, MODELS):
+            say(str(connection.sql(text)))
+    say(f"Files: {OUTPUT.relative_to(ROOT)}/pipeline/tables/*/*/*.parquet")
+
+
+def check_training_file(built: Built) -> None:
+    """Look for each of the training file's events in the export, and show its first conversation."""
+    title("The training file")
+    urls = [*built.training.file_urls("train"), *built.training.file_urls("test")]
+    lines = [json.loads(line) for url in urls for line in Path(url).read_bytes().split(b"\n")[:-1]]
+    with duckdb.connect() as connection:
+        exported = connection.read_parquet(built.export.file_urls).select("event_id").fetchall()
+    ids = {event_id for (event_id,) in exported}
+    expect("conversations", len(lines), built.training.counts["rows"])
+    expect("of events that are not in the export", sum(not {*line["event_ids"]} <= ids for line in lines), 0)
+    for message in lines[0]["messages"] if lines else ():
+        text = " ".join(json.dumps(message.get("content") or message, ensure_ascii=False).split())
+        say(f"{message['role']:>12}  {text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '…'}")
+    say(f"Files: {OUTPUT.relative_to(ROOT)}/pipeline/training/*/")
 
 
 def expect(what: str, found: int, wanted: int) -> None:

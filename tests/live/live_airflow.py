@@ -57,6 +57,9 @@ class LiveAirflow:
     :param environment: more settings, such as ``AIRFLOW__TRIGGERER__...``.
     """
 
+    #: Where example DAGs write to.
+    output: Path
+
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="honeyhive-live-"))
         self.dags = self.home / "dags"
@@ -152,6 +155,11 @@ class LiveAirflow:
         }
         self.until(lambda: self._accepts(f"/api/v2/dags/{dag_id}/dagRuns", body), f"a run of {dag_id} to be accepted")
         return run_id
+
+    def approve(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Answer a task that waits for a person, as the web interface does."""
+        place = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self.until(lambda: self._accepts(place, {"chosen_options": ["Approve"]}, "PATCH"), f"{task_id} to be answered")
 
     def command(self, *words: str) -> None:
         """Run one of Airflow's own commands, such as ``backfill create``."""
@@ -294,9 +302,9 @@ class LiveAirflow:
             return False
         return True
 
-    def _accepts(self, path: str, body: dict[str, Any]) -> bool:
+    def _accepts(self, path: str, body: dict[str, Any], method: str = "POST") -> bool:
         try:
-            self._api("POST", path, body)
+            self._api(method, path, body)
         except urllib.error.HTTPError as error:
             # While another process writes to its database, Airflow on SQLite may answer with an error.
             if error.code < 500:
@@ -347,7 +355,10 @@ def replace_text(path: Path, text: str) -> None:
 @cache
 def running() -> LiveAirflow:
     """Return the Airflow that all tests of this process share; it is stopped when the process ends."""
+    output = tempfile.mkdtemp(prefix="honeyhive-live-output-")
+    atexit.register(shutil.rmtree, output, ignore_errors=True)
     # The alert example looks more often than its users would have it.
-    live = LiveAirflow({"HONEYHIVE_EXAMPLE_POLL_INTERVAL": "1"})
+    live = LiveAirflow({"HONEYHIVE_EXAMPLE_POLL_INTERVAL": "1", "HONEYHIVE_EXAMPLE_OUTPUT": output})
+    live.output = Path(output)
     atexit.register(live.__exit__)
     return live.__enter__()

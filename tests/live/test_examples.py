@@ -1,4 +1,4 @@
-"""The example DAG that events start."""
+"""The example DAGs that somebody else has to move on: events, or a person."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 
 import pytest
 
+from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.sandbox import Sandbox
+from tests.system.conftest import DAY, DAY_END
 from tests.system.test_examples_waiting import ALERT
 
-from .live_airflow import AIRFLOW_2, running
+from .live_airflow import AIRFLOW_2, ROOT, running
 
 
 @pytest.mark.skipif(AIRFLOW_2, reason="asset watchers came with Airflow 3.0")
@@ -39,3 +41,21 @@ def test_each_alert_gets_the_events_of_its_kind_and_no_others():
         assert alerted() == [["failed"], ["low"], ["disliked"]]
         # Or its watchers go on asking a sandbox that is gone.
         (live.dags / ALERT.name).unlink()
+
+
+@pytest.mark.skipif(AIRFLOW_2, reason="approvals came with Airflow 3.1")
+def test_a_training_file_is_written_when_somebody_has_approved():
+    live = running()
+    name = "example_honeyhive_pipeline"
+    training = live.output / "pipeline" / "training" / f"{DAY:%Y-%m-%d}"
+    with Sandbox(count=100, start=DAY, end=DAY_END) as sandbox:
+        live.connect("honeyhive_default", sandbox)
+        live.add_dag(name, (ROOT / "example_dags" / f"{name}.py").read_text(encoding="utf-8"))
+        run = live.trigger(name, logical_date=DAY_END)
+        live.until(lambda: live.states(name, run).get("approve") in ("awaiting_input", "deferred"), "the question")
+        assert not training.exists()
+
+        live.approve(name, run, "approve")
+
+        live.wait_for(name)
+    assert BuildManifest.read(training).event_count == 100

@@ -119,7 +119,8 @@ def test_an_example_runs_and_leaves_what_it_says(serve, name):
     check, contents = CHECKS[name]
     sandbox = serve(**contents)
 
-    run = run_dag(load(name))
+    # Of the approval, see tests/live/test_examples.py: here nobody is asked.
+    run = run_dag(load(name), succeeded="approve")
 
     assert run.state == "success", run.errors
     check(run, sandbox)
@@ -134,13 +135,16 @@ with DAG("plain", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC)
 """
 
 
-@pytest.mark.parametrize("name", ["example_honeyhive_export", "example_honeyhive_many_workers"])
+@pytest.mark.parametrize(
+    "name", ["example_honeyhive_export", "example_honeyhive_many_workers", "example_honeyhive_report"]
+)
 def test_loading_an_example_imports_nothing_that_only_tasks_need(name):
     imports = "import runpy\nfrom airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath, task"
     loaded = modules_loaded_by(f"runpy.run_path({str(EXAMPLES[name])!r})", after=f"{imports}\n{PLAIN_DAG}")
     assert "airflow_provider_honeyhive.operators.honeyhive" in loaded
-    for module in ("requests", "airflow_provider_honeyhive.api.client", "airflow_provider_honeyhive.export.exporter"):
-        assert module not in loaded
+    heavy = {"altair", "duckdb", "pyarrow", "requests", "vl_convert"}
+    ours = {"api.client", "build_manifest", "builds.sources", "export.exporter"}
+    assert not loaded & {*heavy, *(f"airflow_provider_honeyhive.{name}" for name in ours)}
 
 
 def test_nothing_of_the_provider_uses_what_airflow_deprecates():
