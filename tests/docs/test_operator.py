@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import jinja2
-
 from airflow_provider_honeyhive.export.result import MOST_FILES_LISTED
 from airflow_provider_honeyhive.models import filters, options
 from airflow_provider_honeyhive.models import request as models
-from airflow_provider_honeyhive.models.output_path import WINDOW_PLACEHOLDERS, OutputPath
-from airflow_provider_honeyhive.models.time_format import DIRECTIVES
-from airflow_provider_honeyhive.models.window import Window
 
 from .documents import Document, code, codes, run_python
 
@@ -21,21 +16,6 @@ def test_numbers_are_those_of_the_code():
     assert f"With more than {MOST_FILES_LISTED:,} files, `files` is missing" in text
     assert f"`xcom_max_bytes` ({options.DEFAULT_XCOM_MAX_BYTES:,} bytes of JSON)" in text
     assert f"and warns above {options.LARGE_XCOM_BYTES:,}" in text
-
-
-def test_the_placeholders_give_what_the_table_says():
-    rows = {name: row[1] for row in PAGE.table("Placeholder") for name in codes(row[0])}
-    assert {name.strip("{}").partition(":")[0] for name in rows} == {*WINDOW_PLACEHOLDERS, "project"}
-    window = Window.parse("2026-11-22", "2026-11-23")
-    for name in ("{start}", "{window_id}"):
-        assert codes(rows[name])[-1] == OutputPath.parse(name).fill("my-project", window)
-    assert " ".join(DIRECTIVES) in codes(rows["{start:%Y-%m-%d}"])
-
-
-def test_a_literal_brace_is_written_as_the_page_says():
-    (line,) = (line for line in PAGE.text.splitlines() if line.startswith("- For a literal brace"))
-    printed = [jinja2.Template(text).render() for text in codes(line)]
-    assert [OutputPath.parse(text).fill("my-project", None) for text in printed] == ["{", "}"]
 
 
 def test_the_filters_are_read_as_the_page_says():

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_honeyhive.api.connection_form import EXTRA_FIELDS, RELABELING
 from airflow_provider_honeyhive.hooks.honeyhive import HoneyHiveHook
 
-from .documents import ROOT, Document, code, run_shell
+from .documents import ROOT, Document, code
 
 PAGE = Document("docs/quickstart.md")
 FIELDS = {row[0]: code(row[1]) for row in PAGE.table("Field", "Sandbox")}
@@ -42,16 +42,6 @@ def test_the_fields_of_the_form_are_called_so():
         HoneyHiveHook.default_conn_name,
         HoneyHiveHook.hook_name,
     )
-
-
-def test_the_variable_says_the_same_as_the_form(monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_HONEYHIVE_DEFAULT", run_shell(PAGE.the("bash", "AIRFLOW_CONN_HONEYHIVE_DEFAULT")))
-
-    settings = HoneyHiveHook().settings
-
-    assert settings.api_url == FIELDS["API URL"]
-    assert settings.api_key.get_secret_value() == FIELDS["API key"]
-    assert settings.project == FIELDS["Default project"]
 
 
 @pytest.mark.parametrize("part", ["connections add", "sandbox --port"])

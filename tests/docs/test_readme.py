@@ -60,7 +60,7 @@ def test_the_one_line_does_without_a_url(monkeypatch):
 
 def test_the_extras_of_the_package_are_those_that_pip_is_told():
     with (ROOT / "pyproject.toml").open("rb") as file:
-        extras = tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev", "lint"}
+        extras = tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev", "lint", "readers"}
     (line,) = (line for line in the("bash", "pip install").splitlines() if "[" in line)
     assert set(re.findall(r"\w+", line.partition("of ")[2])) - {"or"} == extras
 

@@ -7,14 +7,18 @@ import re
 import tomllib
 from types import SimpleNamespace
 
+import jinja2
 import pytest
 
+from airflow_provider_honeyhive.models.output_path import WINDOW_PLACEHOLDERS, OutputPath
+from airflow_provider_honeyhive.models.time_format import DIRECTIVES
+from airflow_provider_honeyhive.models.window import Window
 from airflow_provider_honeyhive.operators.honeyhive import SHORT_WAIT_S
 from airflow_provider_honeyhive.tasks.output_path import steady_template
 from airflow_provider_honeyhive.tasks.run_window import given_window
 from airflow_provider_honeyhive.tasks.watermark import MOST_RUNS
 
-from .documents import ROOT, Document, lasting, run_python
+from .documents import ROOT, Document, codes, lasting, run_python
 
 PAGE = Document("docs/windows.md")
 RENDERED = {
@@ -52,6 +56,23 @@ def test_the_times_that_runs_are_triggered_with_are_windows():
     assert len(found) == 2
     for conf in found:
         assert given_window({"dag_run": SimpleNamespace(conf=json.loads(conf)), "params": {}}) is not None
+
+
+def test_the_placeholders_give_what_the_table_says():
+    rows = {name: row[1] for row in PAGE.table("Placeholder") for name in codes(row[0])}
+    assert {name.strip("{}").partition(":")[0] for name in rows} == {*WINDOW_PLACEHOLDERS, "project"}
+    window = Window.parse("2026-11-22", "2026-11-23")
+    for name in ("{start}", "{window_id}"):
+        assert codes(rows[name])[-1] == OutputPath.parse(name).fill("my-project", window)
+    assert " ".join(DIRECTIVES) in codes(rows["{start:%Y-%m-%d}"])
+
+
+def test_a_literal_brace_is_written_as_the_page_says():
+    (line,) = (line for line in PAGE.text.splitlines() if line.startswith("- For a literal brace"))
+    in_dags, on_the_command_line = codes(line)[:2], codes(line)[2:]
+    printed = [jinja2.Template(text).render() for text in in_dags]
+    assert printed == on_the_command_line
+    assert [OutputPath.parse(text).fill("my-project", None) for text in printed] == ["{", "}"]
 
 
 def test_each_template_that_the_page_advises_is_rendered_here():
