@@ -10,6 +10,7 @@ from airflow_provider_honeyhive.conversations.blocks import (
     ToolResult,
     parts_of,
     result_of,
+    said,
     tool_call,
 )
 from airflow_provider_honeyhive.conversations.json_texts import elements, opened, unflattened
@@ -23,6 +24,11 @@ ROLES = {
     "model": "assistant",
     "function": "tool",
 }
+
+_USUAL = {"role", "content"}
+
+#: Roles whose messages need no other one before them.
+_SPEAKERS = ("system", "developer", "user", "assistant")
 
 
 class Dialogue:
@@ -46,6 +52,11 @@ class Dialogue:
         """
         if not isinstance(message, dict):
             raise UnreadableError(Reason.UNKNOWN_SHAPE)
+        if message.keys() == _USUAL and message["role"] in _SPEAKERS and isinstance(message["content"], str):
+            # Most messages are so. Taking them apart, as below, gives the same in ten times the time.
+            self._close_calls()
+            self.messages.append({"role": message["role"], "content": said(message["content"])})
+            return
         message = unflattened(message)
         known = role_of(message, role)
         if known is None:

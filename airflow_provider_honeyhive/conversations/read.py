@@ -20,6 +20,11 @@ from airflow_provider_honeyhive.conversations.places import (
 )
 from airflow_provider_honeyhive.conversations.reasons import Conversation, Reason, Unreadable, UnreadableError
 from airflow_provider_honeyhive.conversations.tools import tools_in
+from airflow_provider_honeyhive.events.keyed_hash import MARK
+
+#: In the JSON texts of which something is read.
+_MARKS_OF_CONFIG = ("template", "tools", "functions", MARK.decode())
+_MARKS_OF_METADATA = ("gen_ai", "llm")
 
 #: What came out is a message, where it has one of these.
 _MESSAGE = ("content", "parts", "tool_calls", "function_call")
@@ -46,16 +51,21 @@ def read_conversation(
     if failed:
         return Unreadable(Reason.FAILED)
     try:
-        return _read(*map(_value, (inputs, outputs, config, metadata)))
+        return _read(
+            _value(inputs), _value(outputs), _value(config, _MARKS_OF_CONFIG), _value(metadata, _MARKS_OF_METADATA)
+        )
     except UnreadableError as error:
         return Unreadable(error.reason)
     except RecursionError:
         return Unreadable(Reason.UNKNOWN_SHAPE)
 
 
-def _value(text: str | None) -> Any:
+def _value(text: str | None, marks: tuple[str, ...] = ("",)) -> Any:
+    """Return the value of a JSON text; None: it has none of the marks, so it has nothing that is looked for."""
+    if not text or not any(mark in text for mark in marks):
+        return None
     value = json_value(text)
-    if value is None and text and text.strip() != "null":
+    if value is None and text.strip() != "null":
         raise UnreadableError(Reason.UNKNOWN_SHAPE)
     return value
 

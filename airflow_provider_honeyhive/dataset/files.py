@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import compress, repeat
 from typing import TYPE_CHECKING
 
 import msgspec
+import pyarrow as pa
 
 from airflow_provider_honeyhive.builds.publication import LocalFile
 from airflow_provider_honeyhive.dataset.queries import batches, count, sql
-from airflow_provider_honeyhive.dataset.rows import Row
+from airflow_provider_honeyhive.dataset.rows import columns_of, is_test, line_of
 from airflow_provider_honeyhive.dataset.splits import Split
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
@@ -51,11 +53,16 @@ def write_files(
 def _write_splits(
     connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float
 ) -> tuple[list[LocalFile], dict[str, int]]:
+    connection.execute("SET VARIABLE exports = ?", [list(exports)])
     with closing(Split(folder, "train")) as train, closing(Split(folder, "test")) as test:
         for batch in batches(connection, sql("rows")):
-            for facts in batch.to_pylist():
-                row = Row(export=exports[facts.pop("export_number")], **facts)
-                (test if row.is_test(test_share) else train).add(row)
+            names = ("messages", "tools", "facts", "session_id", "event_id")
+            messages, tools, facts, sessions, events = (batch[name].to_pylist() for name in names)
+            lines = list(map(line_of, messages, tools, facts))
+            columns = columns_of(batch)
+            tested = list(map(is_test, sessions, events, repeat(test_share)))
+            for split, belongs in ((train, [not each for each in tested]), (test, tested)):
+                split.add(columns.filter(pa.array(belongs)), list(compress(lines, belongs)))
         files = [*train.finish(), *test.finish()]
         return files, {"train": train.row_count, "test": test.row_count}
 

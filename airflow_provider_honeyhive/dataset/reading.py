@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from airflow_provider_honeyhive.builds.newest_versions import quoted_text
 from airflow_provider_honeyhive.conversations.json_texts import json_text
 from airflow_provider_honeyhive.conversations.read import read_conversation
 from airflow_provider_honeyhive.conversations.reasons import Unreadable
@@ -41,7 +42,10 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path) -> Non
     :param connection: with the table ``chosen``.
     :param path: of the file that is written for it.
     """
-    with temporary_space(), pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1) as file:
+    with (
+        temporary_space(),
+        pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1, use_dictionary=["reason"]) as file,
+    ):
         rows: list[tuple[Any, ...]] = []
         size = 0
         for row in _read(connection):
@@ -51,7 +55,7 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path) -> Non
                 _write(file, rows)
                 rows, size = [], 0
         _write(file, rows)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW conversations AS FROM read_parquet({_text(str(path))})")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW conversations AS FROM read_parquet({quoted_text(str(path))})")
 
 
 def _read(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
@@ -74,7 +78,3 @@ def _write(file: pq.ParquetWriter, rows: list[tuple[Any, ...]]) -> None:
     columns = zip(*rows, strict=True) if rows else [[]] * len(_SCHEMA)
     arrays = [pa.array(list(values), field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
     file.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive.builds.publication import LocalFile
-from airflow_provider_honeyhive.dataset.rows import SCHEMA, Row, table_of
+from airflow_provider_honeyhive.dataset.rows import SCHEMA
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: Bytes of rows that are held back, to become a row group.
 GROUP_BYTES = 16 * 1024**2
+
+#: Columns that say the same in many rows.
+_REPEATED = ["messages.list.element.role", "session_id", "model", "provider", "export"]
 
 #: Bytes of JSON lines after which a file ends: OpenAI takes files of up to 512 MB.
 FILE_BYTES = 256 * 1024**2
@@ -32,20 +37,24 @@ class Split:
         self._folder = folder
         self._name = name
         self._parts: list[_Part] = []
-        self._rows: list[Row] = []
+        self._rows: list[pa.RecordBatch] = []
         self._lines: list[bytes] = []
         self._bytes = 0
         self.row_count = 0
 
-    def add(self, row: Row) -> None:
-        """Add a row."""
-        line = row.line()
-        self._rows.append(row)
-        self._lines.append(line)
-        self._bytes += len(line)
-        self.row_count += 1
-        if self._bytes >= GROUP_BYTES:
-            self._flush()
+    def add(self, rows: pa.RecordBatch, lines: Sequence[bytes]) -> None:
+        """Add rows.
+
+        :param rows: as columns of :data:`~.rows.SCHEMA`.
+        :param lines: the same as lines of JSON.
+        """
+        if lines:
+            self._rows.append(rows)
+            self._lines += lines
+            self._bytes += sum(map(len, lines))
+            self.row_count += len(lines)
+            if self._bytes >= GROUP_BYTES:
+                self._flush()
 
     def finish(self) -> list[LocalFile]:
         """Return the files; there are none where there are no rows."""
@@ -84,16 +93,16 @@ class _Part:
         self.lines, self.columns = stem.with_suffix(".jsonl"), stem.with_suffix(".parquet")
         with temporary_space():
             self._file = self.lines.open("wb")
-            self._parquet = pq.ParquetWriter(self.columns, SCHEMA, compression="zstd")
+            self._parquet = pq.ParquetWriter(self.columns, SCHEMA, compression="zstd", use_dictionary=_REPEATED)
         self.size_bytes = self.row_count = 0
 
-    def write(self, rows: list[Row], lines: list[bytes]) -> None:
+    def write(self, rows: list[pa.RecordBatch], lines: list[bytes]) -> None:
         data = b"".join(lines)
         with temporary_space():
             self._file.write(data)
-            self._parquet.write_table(table_of(rows), row_group_size=len(rows))
+            self._parquet.write_table(pa.Table.from_batches(rows), row_group_size=len(lines))
         self.size_bytes += len(data)
-        self.row_count += len(rows)
+        self.row_count += len(lines)
 
     def close(self) -> None:
         with temporary_space():

@@ -470,7 +470,9 @@ def test_an_event_with_an_error_has_failed_whatever_it_says():
 def test_what_is_no_json_or_nested_too_deeply_has_no_known_shape(text):
     assert read_conversation(text, None) == Unreadable(Reason.UNKNOWN_SHAPE)
     assert read_conversation('{"question": "Q"}', text) == Unreadable(Reason.UNKNOWN_SHAPE)
-    assert read_conversation('{"question": "Q"}', '{"answer": "A"}', metadata=text) == Unreadable(Reason.UNKNOWN_SHAPE)
+    for metadata in (f'{{"gen_ai": {text}', f'{{"llm": 1e-99999999999999999999, "a": {text}'):
+        found = read_conversation('{"question": "Q"}', '{"answer": "A"}', metadata=metadata)
+        assert found == Unreadable(Reason.UNKNOWN_SHAPE)
 
 
 def test_texts_of_five_megabytes_stay_whole():
@@ -564,6 +566,17 @@ def assert_is_chat(found: Conversation) -> None:
             waiting.add(call["id"])
     assert found.messages[-1]["role"] == "assistant"
     assert found.messages[-1]["content"] or waiting
+
+
+def test_usual_messages_are_read_as_all_others():
+    for role in ("system", "developer", "user", "assistant"):
+        for content in ("", "a", "\u2028"):
+            for first in (history(ASK), history(ASK, CALLS)):
+                usual, other = (
+                    said_in({"messages": [*first["messages"], {"role": role, "content": content, **more}, ASK]})
+                    for more in ({}, {"name": None})
+                )
+                assert usual == other
 
 
 turns = st.one_of(

@@ -310,6 +310,7 @@ def test_scores_of_a_call_count_more_than_those_of_its_root(exported: Any, tmp_p
 
 
 def test_rows_go_on_in_the_next_file(exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "BATCH_ROWS", 2)
     monkeypatch.setattr(splits, "GROUP_BYTES", 1_000)
     monkeypatch.setattr(splits, "FILE_BYTES", 20_000)
     events = usual_events(100)
