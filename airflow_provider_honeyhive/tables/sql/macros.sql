@@ -35,12 +35,6 @@ CREATE OR REPLACE TEMP MACRO first_text(value) AS
         text_of(value)
     );
 
--- The members of a JSON object, each with its name and value; NULL where it is none.
-CREATE OR REPLACE TEMP MACRO members_of(json) AS
-    list_transform(
-        list_zip(json_keys(json), json_extract(json, '$.*')), lambda member: {'name': member[1], 'value': member[2]}
-    );
-
 -- What may be a score: no object, and something.
 CREATE OR REPLACE TEMP MACRO told(value) AS
     CASE WHEN left(value, 1) != '{' AND value NOT IN ('null', '""') THEN value END;
@@ -51,30 +45,36 @@ CREATE OR REPLACE TEMP MACRO is_score(json) AS
         list_transform(json_extract(json, ['$.score', '$.value', '$.rating']), lambda value: told(value))
     ) IS NOT NULL;
 
+-- The members of a JSON object, each with its name and value, and whether it is an object to take apart; NULL where it
+-- is no object. Names get the text `above` in front.
+CREATE OR REPLACE TEMP MACRO members_of(json, above) AS
+    list_transform(
+        list_zip(json_keys(json), json_extract(json, '$.*')),
+        lambda member: {
+            'name': above || member[1],
+            'value': member[2],
+            'is_open': left(member[2], 1) = '{' AND NOT is_score(member[2])
+        }
+    );
+
 -- Members with those that are objects, but no scores, taken apart: theirs have names with a dot.
 CREATE OR REPLACE TEMP MACRO taken_apart(members) AS
     flatten(
         list_transform(
             members,
             lambda outer_member: CASE
-                WHEN left(outer_member.value, 1) = '{' AND NOT is_score(outer_member.value) THEN list_transform(
-                    members_of(outer_member.value),
-                    lambda inner_member: {
-                        'name': outer_member.name || '.' || inner_member.name, 'value': inner_member.value
-                    }
-                )
+                WHEN outer_member.is_open THEN members_of(outer_member.value, outer_member.name || '.')
                 ELSE [outer_member]
             END
         )
     );
 
--- Those that say something.
-CREATE OR REPLACE TEMP MACRO told_in(members) AS
-    list_filter(members, lambda member: member.value NOT IN ('null', '""', '{}'));
-
--- The members of a JSON object, with those of objects in it down to the fifth level.
+-- The members of a JSON object that say something, with those of objects in it down to the fifth level.
 CREATE OR REPLACE TEMP MACRO all_members_of(json) AS
-    told_in(taken_apart(taken_apart(taken_apart(taken_apart(members_of(object_in(json)))))));
+    list_filter(
+        taken_apart(taken_apart(taken_apart(taken_apart(members_of(object_in(json), ''))))),
+        lambda member: member.value NOT IN ('null', '""', '{}')
+    );
 
 -- A Unix time from the year 1 to the year 9999: of seconds, milliseconds, microseconds or nanoseconds, by its size.
 CREATE OR REPLACE TEMP MACRO unix_time(number) AS
