@@ -178,7 +178,8 @@ def points(values: Sequence[Row], _: Clock | None, *, unit: str, form: Form) -> 
     base = alt.Chart(_data(_ranked(_written(values, form)))).encode(_names())
     most = max(value["amount"] for value in values)
     written = ",.3~r" if most < LARGEST_WRITTEN else "~e"
-    axis = alt.Axis(title=unit, format=written, tickCount=TICKS, grid=False)
+    # No label that is cut where the chart ends.
+    axis = alt.Axis(title=unit, format=written, tickCount=TICKS, grid=False, labelBound=True)
     lines = base.mark_rule(color="var(--line)", strokeWidth=3).encode(
         alt.X("min(amount):Q", axis=axis, scale=alt.Scale(type="log", nice=False, padding=12)), alt.X2("max(amount)")
     )
