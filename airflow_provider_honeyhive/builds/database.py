@@ -82,11 +82,12 @@ def open_events(
             for part in _FOLDERS:
                 (folder / part).mkdir()
         outside = gather(sources, folder / _STORED, stop)
+        path = str(folder / _DATABASE / "build.duckdb")
         try:
-            connection = stack.enter_context(
-                closing(duckdb.connect(str(folder / _DATABASE / "build.duckdb"), config=_config(folder, memory_limit)))
-            )
-            with stop.interrupting(connection):
+            with (
+                closing(duckdb.connect(path, config=_config(folder, memory_limit))) as connection,
+                stop.interrupting(connection),
+            ):
                 _set(connection, folder, outside, most_threads)
                 create_exported(connection, sources, folder / _STORED)
                 yield connection

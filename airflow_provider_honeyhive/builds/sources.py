@@ -167,7 +167,9 @@ def _source_of(export: Any) -> Source:
     if isinstance(export, Manifest):
         source = read_source(*export.place)
         if source.manifest != export:
-            raise DestinationError(f"the export has been replaced since its manifest was read: {export.manifest_url}")
+            raise DestinationError(
+                "the export was replaced since its manifest was read: read it again", export.manifest_url
+            )
         return source
     path = _path_in(export) if isinstance(export, Mapping) else export
     if not path or not (isinstance(path, str) or hasattr(path, "parent")):
@@ -339,8 +341,9 @@ def _check_covered(inside: Iterable[_Found], window: Window, where: str) -> None
         reach = max(reach, end)
     if gaps:
         raise DestinationError(
-            f"no export holds {listed(gaps, ', ')}: export that first, or take another window",
-            f"Asked for is {window}; exports in one object do not count. Looked below {where}",
+            "a part of the window has no export: export it first, or take another window",
+            f"No export holds {listed(gaps, ', ')}. Asked for is {window}",
+            f"Looked below {where}; exports in one object do not count",
         )
 
 
