@@ -24,7 +24,7 @@ _COLUMNS = ", ".join(f'"{name}"' for name in COLUMN_NAMES)
 _STORED = """
 CREATE VIEW stored AS
 SELECT {columns}, substring(filename, -16, 8)::BIGINT AS file_number, (file_number << 32) + file_row_number AS place
-FROM read_parquet({files}, filename = true, file_row_number = true)
+FROM read_parquet({files}, filename = true, file_row_number = true, hive_partitioning = false)
 """
 
 _DATA_FILES = """

@@ -219,3 +219,12 @@ def test_a_stop_ends_the_reading_of_files(tmp_path: Path, kind: str) -> None:
     ):
         pytest.fail("it was opened")
     assert list((tmp_path / "temp").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["event_type=model", "it's", "a b", "[a]*", "ü", "%s", "{0}"])
+def test_a_temporary_folder_may_have_any_name(sources: Sources, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with open_events(sources, temp_folder=tmp_path / name) as connection:
+        found = connection.execute("SELECT count(*), count(event_type) FROM exported").fetchall()
+        connection.execute(f"COPY (SELECT 1) TO '{str(scratch(connection)).replace(chr(39), chr(39) * 2)}/a.parquet'")
+    assert found == [(100, 0)]
