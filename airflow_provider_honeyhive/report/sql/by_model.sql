@@ -1,4 +1,4 @@
--- One row for each model that was called, the costliest first; at last, without a name, other events whose usage counts.
+-- One row for each model that was called, the costliest first; at last, without a name, what other events add.
 CREATE TABLE by_model AS
 SELECT
     model,

@@ -1,13 +1,20 @@
--- The lowest scores, false as 0, at most 100: the lowest one of each name, then the next one of each, and so on; of equal
--- ones the newest first. The highest of a name is not among them, so of names whose scores are all alike there is none.
+-- The lowest scores of the 100 most frequent names whose scores differ, false as 0, at most 100: the lowest one of each
+-- name, then the next one of each, and so on; of equal ones the newest first. The highest of a name is not among them.
 CREATE TABLE lowest_scores AS
-WITH lowest AS (
+WITH names AS (
+    SELECT source, name
+    FROM by_score
+    WHERE lowest < highest OR (true_share > 0 AND true_share < 1) OR (numbers > 0 AND booleans > 0)
+    ORDER BY scores DESC, name, source
+    LIMIT 100
+),
+lowest AS (
     SELECT
         name,
         source,
         avg(value) AS mean,
         max(value) AS highest,
-        -- Compared member by member. Needs no sorting of all scores.
+        -- Compared member by member. Needs no sorting of all scores, but memory for each name.
         min(
             {
                 'value': value,
@@ -18,7 +25,7 @@ WITH lowest AS (
             },
             100
         ) AS scores
-    FROM (SELECT *, coalesce(number, CAST(boolean AS DOUBLE)) AS value FROM scores)
+    FROM (SELECT *, coalesce(number, CAST(boolean AS DOUBLE)) AS value FROM scores SEMI JOIN names USING (source, name))
     WHERE value IS NOT NULL
     GROUP BY name, source
 ),

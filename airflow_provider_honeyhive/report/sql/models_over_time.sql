@@ -1,4 +1,4 @@
--- One row for each model and step of time in which it was called; without a name: other events whose usage counts.
+-- One row for each model and step of time in which it was called; without a name: what other events add.
 CREATE TABLE models_over_time AS
 SELECT
     zoned(time_bucket(step, started)) AS time,

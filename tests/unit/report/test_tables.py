@@ -421,6 +421,16 @@ def test_of_equal_scores_the_newest_is_the_lowest():
     assert [row["event_id"] for row in report_on([event()], scores)("lowest_scores")] == ["1", "0"]
 
 
+def test_the_lowest_scores_are_of_the_most_frequent_names():
+    seldom = [score(f"a{n:03d}", value) for n in range(100) for value in (0, 1)]
+    scores = [*seldom, score("z", True), score("z", 0), score("z", 1), *(score("one", 1) for _ in range(9))]
+    names = [row["name"] for row in report_on([event()], scores)("lowest_scores")]
+    assert len(names) == 100
+    assert "z" in names
+    assert "a099" not in names
+    assert "one" not in names
+
+
 def test_scores_of_one_name_that_do_not_differ_have_no_lowest():
     scores = [score("a", 1), score("a", 1), score("b", True), score("b", True), score("c", "good"), score("d", False)]
     assert report_on([event()], scores)("lowest_scores") == []
