@@ -57,7 +57,7 @@ def open_tables(tables: BuildManifest) -> Iterator[tuple[duckdb.DuckDBPyConnecti
         except duckdb.Error as error:
             # Without its text, which may hold values of events.
             raise DestinationError(
-                "the report cannot be made: free space for temporary files, or build the tables again",
+                "the report cannot be made: free space for temporary files, or report on tables of a shorter time",
                 f"Of {tables.manifest_url} DuckDB says {type(error).__name__}",
             ) from None
 

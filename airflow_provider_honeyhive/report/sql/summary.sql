@@ -19,8 +19,7 @@ calls AS (
     SELECT
         count(*) AS model_calls,
         count(*) FILTER (failed) AS model_errors,
-        quantile_cont(latency_ms, 0.5) AS model_p50_ms,
-        quantile_cont(latency_ms, 0.95) AS model_p95_ms
+        percentiles(latency_ms) AS latency
     FROM model_calls
 ),
 parents AS (
@@ -40,8 +39,8 @@ SELECT
     input_tokens,
     output_tokens,
     total_tokens,
-    model_p50_ms,
-    model_p95_ms,
+    latency[1] AS model_p50_ms,
+    latency[3] AS model_p95_ms,
     first_event,
     last_event,
     events_without_session,
