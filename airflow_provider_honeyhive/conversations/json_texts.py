@@ -10,7 +10,8 @@ import msgspec
 # Decimal keeps numbers as they were written: the arguments of a tool's call go out as they came in.
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+#: Returns a value of :func:`json_value` as JSON in UTF-8, in its shortest form.
+json_bytes = msgspec.json.Encoder(decimal_format="number").encode
 
 #: What decoding and encoding raise: no JSON, exponents beyond all bounds, nested too deeply.
 _FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
@@ -27,8 +28,8 @@ def json_value(text: str | None) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """Return the JSON text of a value of :func:`json_value`, in its shortest form."""
-    return _encode(value).decode()
+    """Return the same as a text."""
+    return json_bytes(value).decode()
 
 
 def member(value: Any, path: str) -> Any:

@@ -25,6 +25,7 @@ from airflow_provider_honeyhive.events.keyed_hash import MARK
 #: In the JSON texts of which something is read.
 _MARKS_OF_CONFIG = ("template", "tools", "functions", MARK.decode())
 _MARKS_OF_METADATA = ("gen_ai", "llm")
+_MARKS_OF_TOOLS = ("tool", "function")
 
 #: What came out is a message, where it has one of these.
 _MESSAGE = ("content", "parts", "tool_calls", "function_call")
@@ -51,9 +52,14 @@ def read_conversation(
     if failed:
         return Unreadable(Reason.FAILED)
     try:
-        return _read(
-            _value(inputs), _value(outputs), _value(config, _MARKS_OF_CONFIG), _value(metadata, _MARKS_OF_METADATA)
+        fields = (
+            _value(inputs),
+            _value(outputs),
+            _value(config, _MARKS_OF_CONFIG),
+            _value(metadata, _MARKS_OF_METADATA),
         )
+        may_have_tools = any(mark in text for text in (inputs, config, metadata) if text for mark in _MARKS_OF_TOOLS)
+        return _read(*fields, may_have_tools=may_have_tools)
     except UnreadableError as error:
         return Unreadable(error.reason)
     except RecursionError:
@@ -75,7 +81,9 @@ def _filled(value: dict[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in value.items() if each not in (None, "", [], {})}
 
 
-def _read(inputs: Any, outputs: Any, config: Any, metadata: Any) -> Conversation:
+def _read(inputs: Any, outputs: Any, config: Any, metadata: Any, *, may_have_tools: bool) -> Conversation:
+    if isinstance(config, str):
+        said(config)
     dialogue = Dialogue()
     for message, role in _messages(inputs, config, metadata):
         dialogue.add(message, role)
@@ -90,7 +98,7 @@ def _read(inputs: Any, outputs: Any, config: Any, metadata: Any) -> Conversation
         raise UnreadableError(Reason.UNKNOWN_ROLE)
     if not answer["content"] and "tool_calls" not in answer:
         raise UnreadableError(Reason.NO_OUTPUT)
-    return Conversation(dialogue.messages, tools_in(inputs, config, metadata))
+    return Conversation(dialogue.messages, tools_in(inputs, config, metadata) if may_have_tools else None)
 
 
 #: What a reason for messages is for the answer.

@@ -21,8 +21,6 @@ def tools_in(inputs: Any, config: Any, metadata: Any) -> list[dict[str, Any]] | 
 
     :raises UnreadableError: some are no functions.
     """
-    if isinstance(config, str):
-        said(config)
     places = (*((inputs, name) for name in _NAMES), *((config, name) for name in _NAMES))
     for value, name in (*places, *((metadata, name) for name in _ATTRIBUTES)):
         if found := opened(member(value, name)):

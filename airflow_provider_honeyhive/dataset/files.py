@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from airflow_provider_honeyhive.builds.publication import LocalFile
+from airflow_provider_honeyhive.dataset.pipeline import Behind, ahead
 from airflow_provider_honeyhive.dataset.queries import batches, count, sql
 from airflow_provider_honeyhive.dataset.rows import columns_of, is_test, line_of
 from airflow_provider_honeyhive.dataset.splits import Split
@@ -54,8 +55,10 @@ def _write_splits(
     connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float
 ) -> tuple[list[LocalFile], dict[str, int]]:
     connection.execute("SET VARIABLE exports = ?", [list(exports)])
-    with closing(Split(folder, "train")) as train, closing(Split(folder, "test")) as test:
-        for batch in batches(connection, sql("rows")):
+    behind = Behind()
+    # What writes the files ends before they are closed.
+    with closing(Split(folder, "train", behind)) as train, closing(Split(folder, "test", behind)) as test, behind:
+        for batch in ahead(batches(connection, sql("rows"))):
             names = ("messages", "tools", "facts", "session_id", "event_id")
             messages, tools, facts, sessions, events = (batch[name].to_pylist() for name in names)
             lines = list(map(line_of, messages, tools, facts))

@@ -9,9 +9,10 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive.builds.newest_versions import quoted_text
-from airflow_provider_honeyhive.conversations.json_texts import json_text
+from airflow_provider_honeyhive.conversations.json_texts import json_bytes
 from airflow_provider_honeyhive.conversations.read import read_conversation
 from airflow_provider_honeyhive.conversations.reasons import Unreadable
+from airflow_provider_honeyhive.dataset.pipeline import Behind, ahead
 from airflow_provider_honeyhive.dataset.queries import batches, sql
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
@@ -42,24 +43,23 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path) -> Non
     :param connection: with the table ``chosen``.
     :param path: of the file that is written for it.
     """
-    with (
-        temporary_space(),
-        pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1, use_dictionary=["reason"]) as file,
-    ):
+    with temporary_space():
+        file = pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1, use_dictionary=["reason"])
+    with file, Behind() as behind:
         rows: list[tuple[Any, ...]] = []
         size = 0
         for row in _read(connection):
             rows.append(row)
-            size += len(row[3] or "")
+            size += len(row[3] or b"")
             if size >= _GROUP_BYTES:
-                _write(file, rows)
+                behind.call(_write, file, rows)
                 rows, size = [], 0
-        _write(file, rows)
+        behind.call(_write, file, rows)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW conversations AS FROM read_parquet({quoted_text(str(path))})")
 
 
 def _read(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    for batch in batches(connection, sql("contents")):
+    for batch in ahead(batches(connection, sql("contents"))):
         for place, failed, inputs, outputs, config, metadata in zip(
             *(column.to_pylist() for column in batch.columns), strict=True
         ):
@@ -67,14 +67,15 @@ def _read(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
             if isinstance(found, Unreadable):
                 yield place, found.reason.value, None, None, None
                 continue
-            messages = json_text(found.messages)
-            tools = None if found.tools is None else json_text(found.tools)
+            messages = json_bytes(found.messages)
+            tools = None if found.tools is None else json_bytes(found.tools)
             # JSON has no NUL, so nothing else has the same digest.
-            digest = blake2b(f"{messages}\0{tools or ''}".encode(), digest_size=16)
+            digest = blake2b(b"%b\0%b" % (messages, tools or b""), digest_size=16)
             yield place, None, digest.digest(), messages, tools
 
 
 def _write(file: pq.ParquetWriter, rows: list[tuple[Any, ...]]) -> None:
     columns = zip(*rows, strict=True) if rows else [[]] * len(_SCHEMA)
     arrays = [pa.array(list(values), field.type) for values, field in zip(columns, _SCHEMA, strict=True)]
-    file.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
+    with temporary_space():
+        file.write_batch(pa.record_batch(arrays, schema=_SCHEMA))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from airflow_provider_honeyhive.dataset.pipeline import Behind
+
 #: Bytes of rows that are held back, to become a row group.
 GROUP_BYTES = 16 * 1024**2
 
@@ -30,12 +32,14 @@ class Split:
 
     :param folder: on this machine; files are made here.
     :param name: ``train`` or ``test``.
+    :param behind: writes.
     :ivar row_count: rows so far.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, behind: Behind) -> None:
         self._folder = folder
         self._name = name
+        self._behind = behind
         self._parts: list[_Part] = []
         self._rows: list[pa.RecordBatch] = []
         self._lines: list[bytes] = []
@@ -59,6 +63,7 @@ class Split:
     def finish(self) -> list[LocalFile]:
         """Return the files; there are none where there are no rows."""
         self._flush()
+        self._behind.wait()
         self.close()
         return [
             LocalFile(path, name, self._name, stem, path.suffix, part.row_count)
@@ -76,11 +81,14 @@ class Split:
 
     def _flush(self) -> None:
         if self._rows:
-            if not self._parts or self._parts[-1].size_bytes >= FILE_BYTES:
-                self.close()
-                self._parts.append(_Part(self._folder / f"{self._name}-{len(self._parts):05d}"))
-            self._parts[-1].write(self._rows, self._lines)
+            self._behind.call(self._write, self._rows, self._lines)
             self._rows, self._lines, self._bytes = [], [], 0
+
+    def _write(self, rows: list[pa.RecordBatch], lines: list[bytes]) -> None:
+        if not self._parts or self._parts[-1].size_bytes >= FILE_BYTES:
+            self.close()
+            self._parts.append(_Part(self._folder / f"{self._name}-{len(self._parts):05d}"))
+        self._parts[-1].write(rows, lines)
 
 
 class _Part:
