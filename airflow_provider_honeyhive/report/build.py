@@ -49,7 +49,7 @@ def write_report(
     started_at = _now()
     if app_url:
         # It has to be an address before anything is read.
-        web_app.events_url(app_url, None, None, datetime.now(UTC))
+        web_app.base_address(app_url)
     claim_build(output_path, "report", project=built.project, start_time=built.start_time, end_time=built.end_time)
     try:
         # Here, because only reports need them.
