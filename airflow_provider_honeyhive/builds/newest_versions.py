@@ -75,6 +75,38 @@ known_sessions AS (
 SELECT place FROM corrections ANTI JOIN known_events USING (event_id) ANTI JOIN known_sessions USING (session_id)
 """
 
+_WINDOWS = """
+CREATE TABLE windows (set_number INTEGER, start_time TIMESTAMPTZ, end_time TIMESTAMPTZ)
+"""
+
+#: Corrections of what a later export has read anew: where it does not hold the event, the event is gone.
+_OUTDATED = """
+INSERT INTO left_out
+SELECT place FROM stored JOIN data_files USING (file_number)
+WHERE is_correction AND EXISTS (
+    FROM windows
+    WHERE windows.set_number > data_files.set_number
+    AND stored.start_time >= windows.start_time AND stored.start_time < windows.end_time
+)
+"""
+
+#: The same where exports are of whole sessions.
+_OUTDATED_IN_SESSIONS = """
+INSERT INTO left_out
+WITH corrections AS (
+    SELECT place, session_id, set_number FROM stored JOIN data_files USING (file_number)
+    WHERE is_correction AND session_id <> ''
+),
+read_again AS (
+    SELECT session_id, max(set_number) AS set_number
+    FROM stored SEMI JOIN corrections USING (session_id) JOIN data_files USING (file_number)
+    WHERE NOT is_correction
+    GROUP BY session_id
+)
+SELECT place FROM corrections JOIN read_again USING (session_id)
+WHERE read_again.set_number > corrections.set_number
+"""
+
 _EXPORTED = """
 CREATE VIEW exported AS
 SELECT {columns}, place, ({export_numbers})[file_number + 1]::INTEGER AS export_number
@@ -100,6 +132,10 @@ def create_exported(connection: duckdb.DuckDBPyConnection, sources: Sources, fol
         connection.execute(_UNTIMED)
     if any(file.is_correction for file in files):
         connection.execute(_STRANGE_CORRECTIONS.format(whole_sessions=sources.whole_sessions))
+        connection.execute(_WINDOWS)
+        for values in sources.set_windows():
+            connection.execute("INSERT INTO windows VALUES (?, ?, ?)", values)
+        connection.execute(_OUTDATED_IN_SESSIONS if sources.whole_sessions else _OUTDATED)
     inside = ""
     if sources.cut and sources.window is not None:
         start, end = (

@@ -123,6 +123,13 @@ class Sources:
                 ]
         return found
 
+    def set_windows(self) -> list[tuple[int, str, str]]:
+        """Return the window of each export that has one: the number of its set of files, start and end in ISO 8601."""
+        bounds = [(2 * number, window_bounds(source.manifest)) for number, source in enumerate(self.exports)]
+        return [
+            (number, *(format_time(from_micros(time)) for time in pair)) for number, pair in bounds if pair is not None
+        ]
+
     def _begins_with(self, source: Source) -> bool:
         """Return whether an export begins in the window: of windows that lie side by side, this is true for one."""
         bounds = window_bounds(source.manifest)

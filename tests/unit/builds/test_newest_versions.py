@@ -35,6 +35,10 @@ def wanted(exports: list[dict[str, Any]], start: float, end: float, *, sessions:
     chosen = [one for one in exports if one["start"] < end and one["end"] > start]
     files = [found for one in chosen for found in one["rows"]]
     ids, known_sessions = {found[0] for found in files if found[0]}, {found[1] for found in files}
+    read_again = {
+        session: max(one["finished"] for one in chosen if session in {found[1] for found in one["rows"]})
+        for session in known_sessions
+    }
     newest: dict[str, tuple[bool, Row, dict[str, Any]]] = {}
     nameless: list[tuple[bool, Row, dict[str, Any]]] = []
     for one in sorted(exports, key=lambda one: one["finished"]):
@@ -49,6 +53,12 @@ def wanted(exports: list[dict[str, Any]], start: float, end: float, *, sessions:
 
     def counts(is_correction: bool, found: Row, one: dict[str, Any]) -> bool:
         name, session, time, _ = found
+        if is_correction and sessions and read_again.get(session, (-1,)) > one["finished"]:
+            return False
+        if is_correction and not sessions and time is not None:
+            inside = [other for other in exports if other["start"] <= time < other["end"]]
+            if any(other["finished"] > one["finished"] for other in inside):
+                return False
         if sessions:
             return not is_correction or name in ids or session in known_sessions
         if time is not None:

@@ -23,7 +23,7 @@ from airflow_provider_honeyhive.models.window import Window
 from .made import DAY, HOUR, ONE_DAY, event, ids_of, make_export, rows_of, said_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from airflow_provider_honeyhive.builds.sources import Sources
@@ -265,6 +265,34 @@ def test_a_window_exported_again_is_newer_than_earlier_corrections_of_it(days: P
     assert said_of(window_of(days, 1, 2)) == {"1-6": "again"}
 
 
+@pytest.mark.parametrize("again", [[], [event("other", DAY + ONE_DAY + HOUR)]], ids=["empty", "another event"])
+def test_a_late_event_that_a_window_exported_again_does_not_hold_is_gone(days: Path, again: list[bytes]) -> None:
+    late = [event("late", DAY + ONE_DAY + HOUR), event("1-6", DAY + ONE_DAY + 6 * HOUR)]
+    make_export(days / "date=2026-11-25", [], DAY + 3 * ONE_DAY, corrections=late)
+    assert "late" in ids_of(window_of(days, 1, 2))
+    make_export(days / "date=2026-11-23", again, DAY + ONE_DAY, finished=DAY + 9 * ONE_DAY)
+    assert ids_of(window_of(days, 1, 2)) == ["other"] * len(again)
+
+
+def test_a_late_event_that_its_session_exported_again_does_not_hold_is_gone(tmp_path: Path) -> None:
+    def export(number: int, events: list[bytes], finished: float, corrections: Sequence[bytes] = ()) -> None:
+        make_export(
+            tmp_path / str(number),
+            events,
+            DAY + number * ONE_DAY,
+            finished=DAY + finished * ONE_DAY,
+            corrections=corrections,
+            sessions="complete",
+        )
+
+    root, late = event("a", session_id="s"), event("late", DAY + 5 * ONE_DAY, session_id="s")
+    export(0, [root], 1)
+    export(1, [], 2, [late])
+    assert ids_of(window_of(tmp_path, 0, 1)) == ["a", "late"]
+    export(0, [root], 3)
+    assert ids_of(window_of(tmp_path, 0, 1)) == ["a"]
+
+
 def test_corrections_of_an_export_are_newer_than_its_files(tmp_path: Path) -> None:
     changed = [event("a", event_name="correction")]
     make_export(tmp_path / "1", [event("a", event_name="file")], corrections=changed)
@@ -342,8 +370,10 @@ def test_whole_sessions_are_never_cut(tmp_path: Path) -> None:
         return event(event_id, DAY + days * ONE_DAY, session_id=session, event_name=name)
 
     whole: dict[str, Any] = {"sessions": "complete"}
-    make_export(tmp_path / "0", [], DAY - ONE_DAY, corrections=[say("a4", "s1", -3)], **whole)
     make_export(tmp_path / "1", [say("a", "s1", 0), say("a2", "s1", 9)], **whole)
+    make_export(
+        tmp_path / "0", [], DAY - ONE_DAY, DAY, corrections=[say("a4", "s1", -3)], finished=DAY + 1.5 * ONE_DAY, **whole
+    )
     corrections = [say("a3", "s1", -5), say("a2", "s9", 9, "new"), say("x", "s2", 0.5), event("y", None, session_id="")]
     make_export(tmp_path / "2", [say("b", "s2", 1)], DAY + ONE_DAY, corrections=corrections, **whole)
     assert said_of(window_of(tmp_path, 0, 1)) == {"a4": None, "a": None, "a3": None, "a2": "new"}
