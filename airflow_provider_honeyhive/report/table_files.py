@@ -57,9 +57,14 @@ def open_tables(tables: BuildManifest) -> Iterator[tuple[duckdb.DuckDBPyConnecti
         except duckdb.Error as error:
             # Without its text, which may hold values of events.
             raise DestinationError(
-                "the report cannot be made: free space for temporary files, or report on tables of a shorter time",
-                f"Of {tables.manifest_url} DuckDB says {type(error).__name__}",
+                _advice(error), f"Of {tables.manifest_url} DuckDB says {type(error).__name__}"
             ) from None
+
+
+def _advice(error: duckdb.Error) -> str:
+    if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+        return "the report cannot be made: free space for temporary files, or report on tables of a shorter time"
+    return "the report cannot be made of tables that are not as this version builds them: build the tables again"
 
 
 def _config(folder: Path) -> dict[str, Any]:

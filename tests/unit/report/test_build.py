@@ -185,9 +185,17 @@ def test_numbers_are_added_in_one_order_in_little_memory(built):
     assert (threads, memory) == (1, "953.6 MiB")
 
 
-def test_an_error_of_duckdb_shows_nothing_of_the_tables(built):
-    with pytest.raises(DestinationError, match="the report cannot be made") as caught, open_tables(built) as opened:
-        opened[0].execute("SELECT CAST(session_id AS INTEGER) FROM events")
+@pytest.mark.parametrize(
+    ("statement", "advice"),
+    [
+        ("SELECT CAST(session_id AS INTEGER) FROM events", "build the tables again"),
+        ("SELECT no_such_column FROM events", "build the tables again"),
+        ("SET memory_limit = '1MB'; SELECT list(range) FROM range(1000000)", "free space for temporary files"),
+    ],
+)
+def test_an_error_of_duckdb_says_what_to_do_and_nothing_of_the_tables(built, statement, advice):
+    with pytest.raises(DestinationError, match=advice) as caught, open_tables(built) as (connection, _):
+        connection.execute(statement)
     assert "session-0" not in str(caught.value)
     assert caught.value.__cause__ is None
 
