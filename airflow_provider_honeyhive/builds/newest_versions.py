@@ -133,8 +133,8 @@ def create_exported(connection: duckdb.DuckDBPyConnection, sources: Sources, fol
     if any(file.is_correction for file in files):
         connection.execute(_STRANGE_CORRECTIONS.format(whole_sessions=sources.whole_sessions))
         connection.execute(_WINDOWS)
-        for values in sources.set_windows():
-            connection.execute("INSERT INTO windows VALUES (?, ?, ?)", values)
+        for window in sources.set_windows():
+            connection.execute("INSERT INTO windows VALUES (?, ?, ?)", window)
         connection.execute(_OUTDATED_IN_SESSIONS if sources.whole_sessions else _OUTDATED)
     inside = ""
     if sources.cut and sources.window is not None:

@@ -127,7 +127,9 @@ class Sources:
         """Return the window of each export that has one: the number of its set of files, start and end in ISO 8601."""
         bounds = [(2 * number, window_bounds(source.manifest)) for number, source in enumerate(self.exports)]
         return [
-            (number, *(format_time(from_micros(time)) for time in pair)) for number, pair in bounds if pair is not None
+            (number, format_time(from_micros(pair[0])), format_time(from_micros(pair[1])))
+            for number, pair in bounds
+            if pair is not None
         ]
 
     def _begins_with(self, source: Source) -> bool:
