@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
 from airflow_provider_honeyhive.builds.database import open_events, scratch
 from airflow_provider_honeyhive.builds.publication import claim_build, publish_build
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.dataset.card import write_card
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
 from airflow_provider_honeyhive.models.options import check_dataset
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import os
 
     from airflow_provider_honeyhive.builds.sources import Sources
-    from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 
 
@@ -58,6 +58,7 @@ def build_dataset(
     :raises DestinationError: an export cannot be read, or is not the one that was published; or a store fails.
     :raises ExportStoppedError: the build was stopped.
     """
+    stop = stop or BuildStop()
     started_at = format_time(datetime.now(UTC))
     _check(sources, rows, where, test_share)
     window = None if sources.window is None else (format_time(sources.window.start), format_time(sources.window.end))
@@ -81,9 +82,9 @@ def build_dataset(
         choose(connection, where)
         folder = scratch(connection) / "dataset"
         folder.mkdir()
-        read_conversations(connection, folder / "conversations.parquet")
+        read_conversations(connection, folder / "conversations.parquet", stop)
         exports = [source.manifest.manifest_url for source in sources.exports]
-        files, counts = write_files(connection, folder, exports, test_share)
+        files, counts = write_files(connection, folder, exports, test_share, stop)
         facts = sources.facts()
         card = write_card(
             folder, project=sources.project, window=window, settings=settings, counts=counts, files=files, sources=facts
@@ -105,6 +106,7 @@ def build_dataset(
                 files=built,
             )
 
+        stop.check()
         return publish_build(output_path, [*files, card], manifest)
 
 

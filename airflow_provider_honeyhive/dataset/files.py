@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
+
 _encode = msgspec.json.Encoder().encode
 
 
 def write_files(
-    connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float
+    connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float, stop: BuildStop
 ) -> tuple[list[LocalFile], dict[str, int]]:
     """Write the files of a dataset, and count what is in them.
 
@@ -34,10 +36,11 @@ def write_files(
     :param folder: on this machine; files are made here.
     :param exports: the manifest of each export, by its number.
     :param test_share: of the sessions that are in the test split.
+    :param stop: ends it.
     """
     connection.execute(sql("kept"))
-    files, rows = _write_splits(connection, folder, exports, test_share)
-    unreadable, reasons = _write_unreadable(connection, folder)
+    files, rows = _write_splits(connection, folder, exports, test_share, stop)
+    unreadable, reasons = _write_unreadable(connection, folder, stop)
     counts = {
         "model_calls": count(connection, "SELECT count(*) FROM model_calls"),
         "candidates": count(connection, "SELECT count(*) FROM candidates"),
@@ -52,13 +55,13 @@ def write_files(
 
 
 def _write_splits(
-    connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float
+    connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float, stop: BuildStop
 ) -> tuple[list[LocalFile], dict[str, int]]:
     connection.execute("SET VARIABLE exports = ?", [list(exports)])
     behind = Behind()
     # What writes the files ends before they are closed.
     with closing(Split(folder, "train", behind)) as train, closing(Split(folder, "test", behind)) as test, behind:
-        for batch in ahead(batches(connection, sql("rows"))):
+        for batch in ahead(batches(connection, sql("rows"), stop)):
             names = ("messages", "tools", "facts", "session_id", "event_id")
             messages, tools, facts, sessions, events = (batch[name].to_pylist() for name in names)
             lines = list(map(line_of, messages, tools, facts))
@@ -70,11 +73,13 @@ def _write_splits(
         return files, {"train": train.row_count, "test": test.row_count}
 
 
-def _write_unreadable(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[list[LocalFile], dict[str, int]]:
+def _write_unreadable(
+    connection: duckdb.DuckDBPyConnection, folder: Path, stop: BuildStop
+) -> tuple[list[LocalFile], dict[str, int]]:
     path = folder / "unreadable.jsonl"
     reasons: dict[str, int] = {}
     with temporary_space(), path.open("wb") as file:
-        for batch in batches(connection, sql("unreadable")):
+        for batch in batches(connection, sql("unreadable"), stop):
             for event in batch.to_pylist():
                 file.write(_encode(event) + b"\n")
                 reasons[event["reason"]] = reasons.get(event["reason"], 0) + 1

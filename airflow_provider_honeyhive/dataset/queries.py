@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
+
 #: How DuckDB's errors begin, as far as it matters which one it is.
 _KINDS: dict[str, type[duckdb.Error]] = {
     "INTERRUPT Error": duckdb.InterruptException,
@@ -40,13 +42,19 @@ def sql_version() -> str:
     return digest.hexdigest()
 
 
-def batches(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a query while it runs; the connection is busy until the last one."""
+def batches(connection: duckdb.DuckDBPyConnection, query: str, stop: BuildStop) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a query while it runs; the connection is busy until the last one.
+
+    :param stop: looked at before each batch.
+    :raises ExportStoppedError: the build was stopped.
+    """
     relation: Any = connection.sql(query)
     # The second is what the first was called before.
     read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
     try:
-        yield from read(BATCH_ROWS)
+        for batch in read(BATCH_ROWS):
+            stop.check()
+            yield batch
     except OSError as error:
         # Of what fails between two batches pyarrow has only a text, which may hold values of events.
         raise _KINDS.get(str(error).partition(":")[0], duckdb.Error)("reading rows of a query") from None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
+
 _SCHEMA = pa.schema(
     [
         ("place", pa.int64()),
@@ -37,18 +39,19 @@ _SCHEMA = pa.schema(
 _GROUP_BYTES = 16 * 1024**2
 
 
-def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path, stop: BuildStop) -> None:
     """Create the view ``conversations``: a row for each chosen call.
 
     :param connection: with the table ``chosen``.
     :param path: of the file that is written for it.
+    :param stop: ends it.
     """
     with temporary_space():
         file = pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1, use_dictionary=["reason"])
     with file, Behind() as behind:
         rows: list[tuple[Any, ...]] = []
         size = 0
-        for row in _read(connection):
+        for row in _read(connection, stop):
             rows.append(row)
             size += len(row[3] or b"")
             if size >= _GROUP_BYTES:
@@ -58,8 +61,8 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path) -> Non
     connection.execute(f"CREATE OR REPLACE TEMP VIEW conversations AS FROM read_parquet({quoted_text(str(path))})")
 
 
-def _read(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    for batch in ahead(batches(connection, sql("contents"))):
+def _read(connection: duckdb.DuckDBPyConnection, stop: BuildStop) -> Iterator[tuple[Any, ...]]:
+    for batch in ahead(batches(connection, sql("contents"), stop)):
         for place, failed, inputs, outputs, config, metadata in zip(
             *(column.to_pylist() for column in batch.columns), strict=True
         ):
