@@ -59,13 +59,20 @@ def build_tables(
     start_time, end_time = (None, None) if window is None else (format_time(window.start), format_time(window.end))
     claim_build(output_path, "tables", project=sources.project, start_time=start_time, end_time=end_time)
     with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder, stop=stop) as connection:
-        paths = create_tables(connection, measurements=measurements)
-        counts = _counts(connection)
-        from airflow_provider_honeyhive.tables.steps import sql_version  # noqa: PLC0415 - needs DuckDB
+        # Here, because they need DuckDB and pyarrow.
+        from pyarrow import parquet  # noqa: PLC0415
 
+        from airflow_provider_honeyhive.tables.steps import sql_version  # noqa: PLC0415
+
+        files = [
+            LocalFile(path, name=name, folder=name, row_count=parquet.read_metadata(path).num_rows)
+            for name, paths in create_tables(connection, measurements=measurements).items()
+            for path in paths
+        ]
+        counts = _counts(connection, files)
         settings: dict[str, Any] = {"measurements": list(measurements), "sql_version": sql_version()}
 
-        def manifest(files: list[BuiltFile]) -> BuildManifest:
+        def manifest(built: list[BuiltFile]) -> BuildManifest:
             return BuildManifest(
                 kind="tables",
                 project=sources.project,
@@ -78,22 +85,21 @@ def build_tables(
                 started_at=started_at,
                 finished_at=format_time(datetime.now(UTC)),
                 airflow=airflow,
-                files=files,
+                files=built,
             )
 
-        files = [LocalFile(path, name=name, folder=name, row_count=counts[name]) for name, path in paths.items()]
         return publish_build(output_path, files, manifest)
 
 
 def create_tables(
     connection: duckdb.DuckDBPyConnection, *, measurements: Sequence[str] = (), only: Collection[str] | None = None
-) -> dict[str, Path]:
+) -> dict[str, list[Path]]:
     """Make tables as Parquet files in the temporary folder of a build, and a view of the name of each.
 
     :param connection: of :func:`~airflow_provider_honeyhive.builds.database.open_events`.
     :param measurements: more names in ``metrics`` that are measurements and no scores; ``*`` stands for anything.
     :param only: the names of the tables to make; None: all.
-    :return: the file of each table, in the order of :data:`~.columns.TABLES`.
+    :return: the files of each table, in the order of :data:`~.columns.TABLES`.
     :raises InvalidArgumentError: ``measurements`` is a text, or has something that is no name.
     """
     if isinstance(measurements, str) or not all(isinstance(name, str) and name for name in measurements):
@@ -109,15 +115,14 @@ def _pattern(names: Sequence[str]) -> str:
     return "|".join(".*".join(map(re.escape, name.split("*"))) for name in names)
 
 
-def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the rows of each table, and ``event_count``.
+def _counts(connection: duckdb.DuckDBPyConnection, files: Sequence[LocalFile]) -> dict[str, int]:
+    """Return ``event_count``, and the rows of each table.
 
     :raises RuntimeError: a table lacks events; that is a mistake in its SQL.
     """
-    counts = {}
-    for name, view in (("event_count", "exported"), *((name, name) for name in TABLES)):
-        ((counts[name],),) = connection.execute(f"SELECT count(*) FROM {view}").fetchall()  # noqa: S608 - of this package
-    wrong = [name for name in _ROW_AN_EVENT if counts[name] != counts["event_count"]]
-    if wrong:
-        raise RuntimeError(f"{wrong[0]} has {counts[wrong[0]]} rows of {counts['event_count']} events")
-    return counts
+    ((event_count,),) = connection.execute("SELECT count(*) FROM exported").fetchall()
+    counts = {name: sum(file.row_count for file in files if file.name == name) for name in TABLES}
+    for name in _ROW_AN_EVENT:
+        if counts[name] != event_count:
+            raise RuntimeError(f"{name} has {counts[name]} rows of {event_count} events")
+    return {"event_count": event_count, **counts}

@@ -13,6 +13,7 @@ from pyarrow import parquet as pq
 from airflow_provider_honeyhive import conversations
 from airflow_provider_honeyhive.builds.database import scratch
 from airflow_provider_honeyhive.conversations.texts import answer_of, question_of
+from airflow_provider_honeyhive.tables.columns import TABLES
 from airflow_provider_honeyhive.tables.tree import Tree
 
 if TYPE_CHECKING:
@@ -29,16 +30,20 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "answered": ("facts", "roots"),
     "questions": ("asked",),
     "answers": ("answered",),
+    "grouped": ("facts", "tree"),
+    "root_scores": ("roots", "found_scores"),
     "events": ("facts", "tree"),
-    "sessions": ("facts", "tree", "roots", "found_scores", "questions", "answers"),
+    "sessions": ("facts", "grouped", "roots", "root_scores", "questions", "answers"),
     "model_calls": ("facts", "tree"),
     "scores": ("found_scores",),
     "measurements": ("found_scores",),
     "edges": ("facts", "tree"),
 }
 
-#: Steps whose rows are those of the events, in the order of their places: so they are numbered.
-_NUMBERED = ("facts", "tree")
+#: Made of so many events at once, because what is sorted must fit into memory, more or less; also one file each.
+_AT_ONCE = 250_000
+
+_MADE_IN_PARTS = (*TABLES, "root_scores")
 
 #: Rows of a row group.
 _GROUP_ROWS = 122_880
@@ -71,32 +76,47 @@ class Steps:
         connection.execute(_sql("macros"))
         connection.execute("SET VARIABLE measurement_names = ?", [measured])
         self._folder = scratch(connection)
-        self._made: dict[str, Path] = {}
+        self._made: dict[str, list[Path]] = {}
         self._steps: dict[str, Callable[[Path], None]] = {
             "tree": self._write_tree,
             "questions": lambda path: self._write_texts(path, "asked", question_of, "inputs"),
             "answers": lambda path: self._write_texts(path, "answered", answer_of, "outputs"),
         }
+        parts = connection.execute(_sql("parts"), [_AT_ONCE]).fetchall()
+        #: The first and the last place of what is made at once. Also no events make a file.
+        self._parts: list[tuple[int, int]] = parts or [(0, -1)]
 
-    def make(self, name: str) -> Path:
-        """Make a table, or a step, and what it needs; return its file."""
+    def make(self, name: str) -> list[Path]:
+        """Make a table, or a step, and what it needs; return its files."""
         if name not in self._made:
             for need in _NEEDS.get(name, ()):
                 self.make(need)
+            self._made[name] = self._written(name)
+            files = ", ".join(map(_text, self._made[name]))
+            numbered = name == "facts"
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP VIEW {name} AS "  # noqa: S608 - names of this package
+                f"SELECT *{' RENAME (file_row_number AS event_number)' if numbered else ''} "
+                f"FROM read_parquet([{files}], file_row_number = {numbered})"
+            )
+        return self._made[name]
+
+    def _written(self, name: str) -> list[Path]:
+        if name not in _MADE_IN_PARTS:
             path = self._folder / f"{name}.parquet"
             step = self._steps.get(name)
             if step is None:
                 self._copy(_sql(name), path)
             else:
                 step(path)
-            numbered = name in _NUMBERED
-            self._connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {name} AS "  # noqa: S608 - names of this package
-                f"SELECT *{' RENAME (file_row_number AS event_number)' if numbered else ''} "
-                f"FROM read_parquet({_text(path)}, file_row_number = {numbered})"
-            )
-            self._made[name] = path
-        return self._made[name]
+            return [path]
+        paths = []
+        for number, (first, last) in enumerate(self._parts):
+            self._connection.execute(f"SET VARIABLE first_place = {first}")
+            self._connection.execute(f"SET VARIABLE last_place = {last}")
+            paths.append(self._folder / f"{name}-{number}.parquet")
+            self._copy(_sql(name), paths[-1])
+        return paths
 
     def _copy(self, query: str, path: Path) -> None:
         self._connection.execute(
@@ -108,7 +128,7 @@ class Steps:
         tree = Tree(count)
         for batch in pa.RecordBatchReader.from_stream(self._connection.sql(_sql("parents"))):
             tree.add(batch)
-        pq.write_table(tree.table(), path)
+        pq.write_table(tree.table(), path, row_group_size=_GROUP_ROWS)
 
     def _write_texts(self, path: Path, asked: str, text_of: Callable[..., str | None], column: str) -> None:
         """Write the text of each session that has one: of its first event, by rank, that does."""
@@ -119,33 +139,26 @@ class Steps:
 
         # Versions of DuckDB call the types of these arguments differently.
         connection: Any = self._connection
-        connection.create_function(
-            "text_of_event",
-            texts_of,
-            ["VARCHAR", "VARCHAR"],
-            "VARCHAR",
-            type="arrow",
-            null_handling="special",
-        )
-        connection.execute("CREATE OR REPLACE TEMP TABLE texts (session_id VARCHAR, text VARCHAR)")
+        kinds = (["VARCHAR", "VARCHAR"], "VARCHAR")
+        connection.create_function("text_of_event", texts_of, *kinds, type="arrow", null_handling="special")
+        connection.execute("CREATE OR REPLACE TEMP TABLE texts (session_id VARCHAR, rank BIGINT, text VARCHAR)")
         # Most sessions have a text in their first event, so that the others are not looked at; the more events have
         # none, the more are looked at together.
-        left = f"FROM {asked} WHERE session_id NOT IN (SELECT session_id FROM texts)"  # noqa: S608 - a name of this package
+        done = "SELECT session_id FROM texts WHERE text IS NOT NULL"
+        left = f"FROM {asked} WHERE session_id NOT IN ({done})"
         first, last = 1, 1
         while connection.execute(f"SELECT 1 {left} AND rank >= {first} LIMIT 1").fetchone():
-            # Without a condition on the text: it would be looked for in all events before they are chosen.
+            # Without a condition on the text: DuckDB would look for it in all events before it chooses some.
             connection.execute(
                 f"""
                 INSERT INTO texts
-                SELECT chosen.session_id, arg_min(text_of_event({column}, metadata), rank) AS text
+                SELECT chosen.session_id, rank, text_of_event({column}, metadata)
                 FROM exported JOIN (SELECT * {left} AND rank BETWEEN {first} AND {last}) AS chosen USING (place)
-                GROUP BY chosen.session_id
-                HAVING text IS NOT NULL
                 """  # noqa: S608 - names of this package
             )
             first, last = last + 1, 4 * last
-        self._copy("SELECT * FROM texts", path)
         connection.remove_function("text_of_event")
+        self._copy(_sql("texts"), path)
 
 
 def _text(path: Path) -> str:

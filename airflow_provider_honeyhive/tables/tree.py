@@ -41,15 +41,13 @@ class Tree:
         """
         parents, tokens, cost = self._parents, self._told["tokens"], self._told["cost"]
         for event, parent, tells_tokens, tells_cost in zip(*map(_integers, batch.columns), strict=True):
-            # Of several events with one id the first is the parent.
-            if parents[event] == NOBODY or parent < parents[event]:
-                parents[event] = parent
-            tokens[event], cost[event] = tells_tokens, tells_cost
+            parents[event], tokens[event], cost[event] = parent, tells_tokens, tells_cost
 
     def table(self) -> pa.Table:
-        """Return a row for each event: ``depth``, or :data:`IN_CYCLE`, ``tokens_below`` and ``cost_below``."""
+        """Return a row for each event: its number, ``depth`` or :data:`IN_CYCLE`, ``tokens_below``, ``cost_below``."""
         depths = depths_of(self._parents)
-        columns = {"depth": _column(pa.int32(), depths)}
+        numbers = array("i", range(len(depths)))
+        columns = {"event_number": _column(pa.int32(), numbers), "depth": _column(pa.int32(), depths)}
         for name, told in self._told.items():
             columns[f"{name}_below"] = _column(pa.int8(), told_below(self._parents, depths, told))
         return pa.table(columns)

@@ -47,6 +47,6 @@ def test_measurements_that_are_named_are_some() -> None:
 
 def test_the_statement_runs(tmp_path: Path) -> None:
     with opened(tmp_path / "db", [{"event_id": "e", "event_type": "model", "metadata": {"cost": 2}}]) as connection:
-        path = create_tables(connection, only=["model_calls"])["model_calls"]
+        (path,) = create_tables(connection, only=["model_calls"])["model_calls"]
         statement = PAGE.the("sql").replace("/data/honeyhive/tables/*/model_calls/*.parquet", str(path))
         assert duckdb.sql(statement).fetchall() == [(None, 1, 2.0, None)]

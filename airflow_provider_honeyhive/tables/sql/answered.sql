@@ -5,7 +5,7 @@ SELECT
     place,
     row_number() OVER (
         PARTITION BY facts.session_id
-        ORDER BY root_number IS NULL, greatest(start_time, end_time) DESC NULLS LAST, place DESC
+        ORDER BY root_place IS NULL, greatest(start_time, end_time) DESC NULLS LAST, place DESC
     ) AS rank
-FROM facts LEFT JOIN roots ON root_number = event_number
+FROM facts LEFT JOIN roots ON root_place = place
 WHERE facts.session_id IS NOT NULL AND event_type IS DISTINCT FROM 'tool'

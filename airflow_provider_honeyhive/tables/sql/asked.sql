@@ -4,7 +4,7 @@ SELECT
     facts.session_id,
     place,
     row_number() OVER (
-        PARTITION BY facts.session_id ORDER BY root_number IS NULL, start_time NULLS LAST, place
+        PARTITION BY facts.session_id ORDER BY root_place IS NULL, start_time NULLS LAST, place
     ) AS rank
-FROM facts LEFT JOIN roots ON root_number = event_number
+FROM facts LEFT JOIN roots ON root_place = place
 WHERE facts.session_id IS NOT NULL AND event_type IS DISTINCT FROM 'tool'

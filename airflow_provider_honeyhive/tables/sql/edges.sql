@@ -11,4 +11,5 @@ SELECT
         ELSE 'orphan'  -- its parent is not among the events
     END AS kind
 FROM facts JOIN tree USING (event_number)
+WHERE is_here(place)
 ORDER BY place

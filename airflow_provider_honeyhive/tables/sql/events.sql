@@ -28,4 +28,5 @@ SELECT
     span_id,
     export_number
 FROM facts JOIN tree USING (event_number)
+WHERE is_here(place)
 ORDER BY place

@@ -1,5 +1,5 @@
--- A step on the way: what is read out of each event once, for the tables `events` and `model_calls`. In the order of
--- `place`, so that the number of an event is its row's number here.
+-- A step on the way: what is read out of each event once, for the tables `events` and `model_calls`. The number of an
+-- event is that of its row here.
 WITH read AS (
     SELECT
         *,
@@ -149,4 +149,3 @@ SELECT
     coalesce(said_total_tokens, input_tokens + output_tokens, input_tokens, output_tokens) AS total_tokens,
     coalesce(error NOT IN ('', 'null', 'false', '{}', '[]'), false) AS failed
 FROM named
-ORDER BY place

@@ -102,3 +102,7 @@ CREATE OR REPLACE TEMP MACRO no_member() AS
 -- In `found_scores`: whether a member explains the one before it.
 CREATE OR REPLACE TEMP MACRO explains(member, before) AS
     coalesce(member.rank > 0 AND before.rank = 0 AND member.explained = before.explained, false);
+
+-- Whether an event is among those that a file of a table is made of.
+CREATE OR REPLACE TEMP MACRO is_here(place) AS
+    place BETWEEN getvariable('first_place') AND getvariable('last_place');

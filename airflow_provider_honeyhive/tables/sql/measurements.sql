@@ -8,5 +8,5 @@ SELECT
     name,
     number
 FROM found_scores
-WHERE is_measurement
+WHERE is_measurement AND is_here(place)
 ORDER BY place, name

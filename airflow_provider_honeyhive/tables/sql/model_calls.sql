@@ -31,5 +31,5 @@ SELECT
     trace_id,
     span_id
 FROM facts JOIN tree USING (event_number)
-WHERE event_type = 'model'
+WHERE event_type = 'model' AND is_here(place)
 ORDER BY place

@@ -1,5 +1,5 @@
 -- A step on the way: the numbers of each event and of its parent, and whether it tells tokens and cost; 0 is not worth
--- telling. An event comes more than once where several have its parent's id.
+-- telling. No two events have one id.
 SELECT
     child.event_number,
     coalesce(parent.event_number, -1),

@@ -14,5 +14,5 @@ SELECT
     explanation,
     scored_at
 FROM found_scores
-WHERE NOT is_measurement
+WHERE NOT is_measurement AND is_here(place)
 ORDER BY place, source, name

@@ -49,8 +49,9 @@ def tables_made(tmp_path: Path) -> Callable[..., dict[str, list[dict[str, Any]]]
 
     def tables_made(*events: Any, **arguments: Any) -> dict[str, list[dict[str, Any]]]:
         with opened(tmp_path / str(next(numbers)), list(events)) as connection:
+            made = create_tables(connection, **arguments)
             return {
-                name: pq.read_table(path).to_pylist() for name, path in create_tables(connection, **arguments).items()
+                name: [row for path in paths for row in pq.read_table(path).to_pylist()] for name, paths in made.items()
             }
 
     return tables_made

@@ -29,13 +29,23 @@ def test_columns_are_those_documented(tmp_path: Path, events: list[Any]) -> None
             assert [(row[0], row[1].replace('"', "")) for row in found] == list(columns)
 
 
-def test_same_bytes_with_any_number_of_threads(tmp_path: Path) -> None:
-    events = [*generate_events(3000, seed=3, start=START, end=END), *ODD_EVENTS.values()]
+def test_same_bytes_with_any_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_honeyhive.tables.steps._AT_ONCE", 900)
+    events = [*generate_events(2000, seed=3, start=START, end=END), *ODD_EVENTS.values()]
     made = []
     for threads in (1, 4):
         with opened(tmp_path / str(threads), events, threads) as connection:
-            made.append({name: path.read_bytes() for name, path in create_tables(connection).items()})
+            tables = create_tables(connection)
+            made.append({name: [path.read_bytes() for path in paths] for name, paths in tables.items()})
     assert made[0] == made[1]
+    assert {len(files) for files in made[0].values()} == {3}
+
+
+def test_rows_of_many_files_are_those_of_one(tables_made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = generate_events(300, seed=3, start=START, end=END)
+    whole = tables_made(*events)
+    monkeypatch.setattr("airflow_provider_honeyhive.tables.steps._AT_ONCE", 70)
+    assert tables_made(*events) == whole
 
 
 def test_only_some_tables(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,9 +45,3 @@ def test_chains_of_any_length() -> None:
         assert max(depths) == count - 1
         assert sum(told_below(parents, depths, [1] * count)) == count - 1
     assert set(depths_of([*range(1, count), 0])) == {IN_CYCLE}
-
-
-def test_first_of_several_events_with_one_id_is_the_parent(tables_made: Any) -> None:
-    events = [{"event_id": "a"}, {"event_id": "c", "parent_id": "a"}, {"event_id": "a", "parent_id": "c"}]
-    edges = tables_made(*events, only=["edges"])["edges"]
-    assert [(row["depth"], row["kind"]) for row in edges] == [(0, "root"), (1, "child"), (2, "child")]
