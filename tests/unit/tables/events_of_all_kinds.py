@@ -165,8 +165,9 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {**_event("d", end_time=_AT - 5000), "session_id": "only"},
     ],
     "a root that is not the first, and others like it": [
+        _event("c", "b", event_type="session", source="c", user_properties={"user": "u"}),
         _event("b", event_type="session", source="b"),
-        _event("c", "b", event_type="session", source="a", user_properties={"user": "u"}),
+        _event("d", event_type="session", source="a"),
         {**_event("x", event_type="chain", inputs={"question": "first?"}), "start_time": _AT - 1},
     ],
     "questions where the root has none": [
@@ -177,5 +178,6 @@ CASES: dict[str, list[dict[str, Any]]] = {
         _event(
             "r", "s", event_type="chain", inputs={"question": "later?"}, outputs={"answer": "last"}, end_time=_AT + 9
         ),
+        _event("u", "s", event_type="chain", outputs={"answer": "the last of those"}, end_time=_AT + 9),
     ],
 }
