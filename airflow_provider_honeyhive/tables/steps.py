@@ -41,7 +41,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 #: Made of so many events at once, because what is sorted must fit into memory, more or less; also one file each.
-_AT_ONCE = 250_000
+EVENTS_AT_ONCE = 250_000
 
 _MADE_IN_PARTS = (*TABLES, "root_scores")
 
@@ -82,7 +82,7 @@ class Steps:
             "questions": lambda path: self._write_texts(path, "asked", question_of, "inputs"),
             "answers": lambda path: self._write_texts(path, "answered", answer_of, "outputs"),
         }
-        parts = connection.execute(_sql("parts"), [_AT_ONCE]).fetchall()
+        parts = connection.execute(_sql("parts"), [EVENTS_AT_ONCE]).fetchall()
         #: The first and the last place of what is made at once. Also no events make a file.
         self._parts: list[tuple[int, int]] = parts or [(0, -1)]
 

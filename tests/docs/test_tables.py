@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from airflow_provider_honeyhive import tables
+from airflow_provider_honeyhive.tables import steps
 from airflow_provider_honeyhive.tables.build import create_tables
 from airflow_provider_honeyhive.tables.columns import MEASUREMENTS, TABLES
 from tests.unit.tables.conftest import opened
@@ -43,6 +44,10 @@ def test_names_that_are_read_are_those_of_the_sql() -> None:
 def test_measurements_that_are_named_are_some() -> None:
     (line,) = [line for line in PAGE.text.splitlines() if "and the like are `measurements`" in line]
     assert set(codes(line)[:3]) <= set(MEASUREMENTS)
+
+
+def test_a_file_is_for_as_many_events_as_the_page_says() -> None:
+    assert f"one for {steps.EVENTS_AT_ONCE:,} events" in PAGE.text
 
 
 def test_the_statement_runs(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_columns_are_those_documented(tmp_path: Path, events: list[Any]) -> None
 
 
 def test_same_bytes_with_any_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_honeyhive.tables.steps._AT_ONCE", 900)
+    monkeypatch.setattr("airflow_provider_honeyhive.tables.steps.EVENTS_AT_ONCE", 900)
     events = [*generate_events(2000, seed=3, start=START, end=END), *ODD_EVENTS.values()]
     made = []
     for threads in (1, 4):
@@ -44,7 +44,7 @@ def test_same_bytes_with_any_number_of_threads(tmp_path: Path, monkeypatch: pyte
 def test_rows_of_many_files_are_those_of_one(tables_made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     events = generate_events(300, seed=3, start=START, end=END)
     whole = tables_made(*events)
-    monkeypatch.setattr("airflow_provider_honeyhive.tables.steps._AT_ONCE", 70)
+    monkeypatch.setattr("airflow_provider_honeyhive.tables.steps.EVENTS_AT_ONCE", 70)
     assert tables_made(*events) == whole
 
 
