@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow as pa
 
+from airflow_provider_honeyhive.builds.batches import batches
 from airflow_provider_honeyhive.builds.publication import LocalFile
 from airflow_provider_honeyhive.dataset.pipeline import Behind, ahead
-from airflow_provider_honeyhive.dataset.queries import batches, count, sql
+from airflow_provider_honeyhive.dataset.queries import count, sql
 from airflow_provider_honeyhive.dataset.rows import columns_of, is_test, line_of
 from airflow_provider_honeyhive.dataset.splits import Split
 from airflow_provider_honeyhive.storage.temporary import temporary_space

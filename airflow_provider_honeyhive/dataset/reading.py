@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from airflow_provider_honeyhive.builds.batches import batches
 from airflow_provider_honeyhive.builds.newest_versions import quoted_text
 from airflow_provider_honeyhive.conversations.json_texts import json_bytes
 from airflow_provider_honeyhive.conversations.read import read_conversation
 from airflow_provider_honeyhive.conversations.reasons import Unreadable
 from airflow_provider_honeyhive.dataset.pipeline import Behind, ahead
-from airflow_provider_honeyhive.dataset.queries import batches, sql
+from airflow_provider_honeyhive.dataset.queries import sql
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive import conversations
+from airflow_provider_honeyhive.builds.batches import batches
 from airflow_provider_honeyhive.builds.database import scratch
 from airflow_provider_honeyhive.conversations.texts import answer_of, question_of
 from airflow_provider_honeyhive.tables.columns import TABLES
@@ -44,6 +45,9 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 EVENTS_AT_ONCE = 250_000
 
 _MADE_IN_PARTS = (*TABLES, "root_scores")
+
+#: What is found of an event that may have the text of its session.
+_TEXTS = pa.schema([("session_id", pa.string()), ("rank", pa.int64()), ("text", pa.string())])
 
 #: Rows of a row group.
 _GROUP_ROWS = 122_880
@@ -132,32 +136,27 @@ class Steps:
 
     def _write_texts(self, path: Path, asked: str, text_of: Callable[..., str | None], column: str) -> None:
         """Write the text of each session that has one: of its first event, by rank, that does."""
-
-        def texts_of(contents: Any, metadata: Any) -> Any:
-            pairs = zip(contents.to_pylist(), metadata.to_pylist(), strict=True)
-            return pa.array([text_of(*pair) for pair in pairs], pa.string())
-
-        # Versions of DuckDB call the types of these arguments differently.
-        connection: Any = self._connection
-        kinds = (["VARCHAR", "VARCHAR"], "VARCHAR")
-        connection.create_function("text_of_event", texts_of, *kinds, type="arrow", null_handling="special")
+        connection, found = self._connection, self._folder / "found.parquet"
         connection.execute("CREATE OR REPLACE TEMP TABLE texts (session_id VARCHAR, rank BIGINT, text VARCHAR)")
         # Most sessions have a text in their first event, so that the others are not looked at; the more events have
         # none, the more are looked at together.
         done = "SELECT session_id FROM texts WHERE text IS NOT NULL"
         left = f"FROM {asked} WHERE session_id NOT IN ({done})"
         first, last = 1, 1
-        while connection.execute(f"SELECT 1 {left} AND rank >= {first} LIMIT 1").fetchone():
-            # Without a condition on the text: DuckDB would look for it in all events before it chooses some.
-            connection.execute(
-                f"""
-                INSERT INTO texts
-                SELECT chosen.session_id, rank, text_of_event({column}, metadata)
+        while connection.execute(f"SELECT 1 {left} AND rank >= {first} LIMIT 1").fetchall():
+            query = f"""
+                SELECT chosen.session_id, rank, {column}, metadata
                 FROM exported JOIN (SELECT * {left} AND rank BETWEEN {first} AND {last}) AS chosen USING (place)
                 """  # noqa: S608 - names of this package
-            )
+            # By a file: a function of DuckDB in Python needs numpy.
+            with pq.ParquetWriter(found, _TEXTS) as writer:
+                for batch in batches(connection, query):
+                    sessions, ranks, *contents = batch.columns
+                    pairs = zip(*(texts.to_pylist() for texts in contents), strict=True)
+                    texts = pa.array([text_of(*pair) for pair in pairs], pa.string())
+                    writer.write_batch(pa.record_batch([sessions, ranks, texts], schema=_TEXTS))
+            connection.execute(f"INSERT INTO texts FROM read_parquet({_text(found)})")
             first, last = last + 1, 4 * last
-        connection.remove_function("text_of_event")
         self._copy(_sql("texts"), path)
 
 

@@ -113,6 +113,22 @@ def test_what_is_not_there_may_be_there_later(capsys, tmp_path):
     assert "there is no manifest of a build" in err
 
 
+def test_builds_do_without_libraries_that_their_extra_does_not_bring(exports, tmp_path):
+    program = """
+import sys
+sys.modules |= dict.fromkeys(("airflow", "numpy", "pandas", "polars"))
+from airflow_provider_honeyhive.cli.main import main
+exports, folder = sys.argv[1:]
+for words in (
+    ["tables", "--exports", exports, "--output", f"{folder}/tables"],
+    ["dataset", "--exports", exports, "--output", f"{folder}/dataset"],
+    ["report", "--tables", f"{folder}/tables", "--output", f"{folder}/report"],
+):
+    assert main(words) == 0, words
+"""
+    assert last_line_of(program, str(exports / "2026-11-22"), str(tmp_path)) == f"Report: {tmp_path}/report/report.html"
+
+
 @pytest.mark.parametrize("command", ["tables", "dataset", "report"])
 def test_help_imports_nothing_that_only_the_command_needs(command):
     program = """

@@ -15,9 +15,10 @@ import polars as pl
 import pytest
 from pyarrow import parquet as pq
 
+from airflow_provider_honeyhive.builds import batches
 from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.conversations.reasons import Reason, Unreadable
-from airflow_provider_honeyhive.dataset import queries, reading, splits
+from airflow_provider_honeyhive.dataset import reading, splits
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
@@ -310,7 +311,7 @@ def test_scores_of_a_call_count_more_than_those_of_its_root(exported: Any, tmp_p
 
 
 def test_rows_go_on_in_the_next_file(exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "BATCH_ROWS", 2)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 2)
     monkeypatch.setattr(splits, "GROUP_BYTES", 1_000)
     monkeypatch.setattr(splits, "FILE_BYTES", 20_000)
     events = usual_events(100)
@@ -387,7 +388,7 @@ def test_a_build_can_be_stopped_while_it_reads(exported: Any, tmp_path: Path, mo
         return Unreadable(Reason.FAILED)
 
     monkeypatch.setattr(reading, "read_conversation", read)
-    monkeypatch.setattr(queries, "BATCH_ROWS", 1)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 1)
     with pytest.raises(ExportStoppedError):
         build(exported(usual_events()), tmp_path / "dataset", stop=stop)
     assert not (tmp_path / "dataset" / "_dataset.json").exists()
