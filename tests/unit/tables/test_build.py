@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_honeyhive.build_manifest import BuildManifest
+from airflow_provider_honeyhive.builds.sources import export_sources
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
-from airflow_provider_honeyhive.tables.build import create_tables
+from airflow_provider_honeyhive.tables.build import build_tables, create_tables
 from airflow_provider_honeyhive.tables.columns import TABLES
+from airflow_provider_honeyhive.tables.steps import sql_version
+from tests.unit.builds.made import event, make_export
 from tests.unit.odd_events import ODD_EVENTS
 from tests.unit.tables.conftest import opened
 
@@ -46,6 +50,26 @@ def test_rows_of_many_files_are_those_of_one(tables_made: Any, monkeypatch: pyte
     whole = tables_made(*events)
     monkeypatch.setattr("airflow_provider_honeyhive.tables.steps.EVENTS_AT_ONCE", 70)
     assert tables_made(*events) == whole
+
+
+@pytest.mark.parametrize("events", [[], [event("a"), event("b", parent_id="a")]], ids=["no events", "two events"])
+def test_builds_of_one_export_are_the_same(tmp_path: Path, events: list[bytes]) -> None:
+    make_export(tmp_path / "export", events)
+    sources = export_sources(tmp_path / "export")
+    first, second = (
+        build_tables(sources, tmp_path / name, measurements=["*_eur"], memory_limit=limit)
+        for name, limit in (("one", "1GB"), ("two", "500MB"))
+    )
+    assert BuildManifest.read(tmp_path / "one").files == first.files
+    first.verify()
+    assert first.counts["event_count"] == first.counts["events"] == len(events)
+    assert (first.start_time, first.end_time) == ("2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z")
+    assert first.sources == sources.facts()
+    assert first.settings == {"measurements": ["*_eur"], "sql_version": sql_version()}
+    assert [file.name for file in first.files] == list(TABLES)
+    assert [(file.sha256, file.row_count) for file in first.files] == [
+        (file.sha256, file.row_count) for file in second.files
+    ]
 
 
 def test_only_some_tables(tmp_path: Path) -> None:
