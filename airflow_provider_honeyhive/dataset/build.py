@@ -13,6 +13,7 @@ from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.dataset.card import write_card
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
 from airflow_provider_honeyhive.models.options import check_dataset
+from airflow_provider_honeyhive.models.options import DATASET_ROWS, check_dataset
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tables.build import create_tables
 
@@ -27,7 +28,7 @@ def build_dataset(
     sources: Sources,
     output_path: Any,
     *,
-    rows: str = "model_calls",
+    rows: str = DATASET_ROWS[0],
     where: str | None = None,
     test_share: float = 0.1,
     memory_limit: str = "1GB",

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_honeyhive.builds.batches import batches
 from airflow_provider_honeyhive.builds.stopping import BuildStop
+from airflow_provider_honeyhive.exceptions import ExportStoppedError
 
 
 def test_rows_come_in_batches() -> None:
@@ -20,3 +21,12 @@ def test_an_error_in_the_middle_is_one_of_duckdb_without_its_text() -> None:
         for _ in batches(duckdb.connect(), query, BuildStop()):
             pass
     assert "secret" not in str(caught.value)
+
+
+def test_a_build_that_is_to_end_gets_no_more_rows() -> None:
+    stop = BuildStop()
+    found = batches(duckdb.connect(), "SELECT unnest(range(1200))", stop)
+    next(found)
+    stop.stop()
+    with pytest.raises(ExportStoppedError):
+        next(found)

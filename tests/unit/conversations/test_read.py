@@ -147,6 +147,7 @@ INPUTS = {
     "all redacted": (f"hh_redacted:{'a' * 32}", Reason.CONTENT_LEFT_OUT),
     "a call without result": (history(ASK, CALLS, ASK), Reason.BROKEN_TOOL_CALL),
     "a call without result at the end": (history(ASK, CALLS), Reason.BROKEN_TOOL_CALL),
+    "a result that comes late": (history(ASK, CALLS, ASK, RESULT), Reason.BROKEN_TOOL_CALL),
     "a result without call": (history(ASK, RESULT), Reason.BROKEN_TOOL_CALL),
     "a result twice": (history(*WHOLE, RESULT), Reason.BROKEN_TOOL_CALL),
     "a result of another call": (history(ASK, CALLS, {**RESULT, "tool_call_id": "c2"}), Reason.BROKEN_TOOL_CALL),
@@ -473,6 +474,13 @@ def test_what_is_no_json_or_nested_too_deeply_has_no_known_shape(text):
     for metadata in (f'{{"gen_ai": {text}', f'{{"llm": 1e-99999999999999999999, "a": {text}'):
         found = read_conversation('{"question": "Q"}', '{"answer": "A"}', metadata=metadata)
         assert found == Unreadable(Reason.UNKNOWN_SHAPE)
+
+
+def test_results_in_results_end_somewhere():
+    content = '[{"type":"tool_result","content":' * 400 + '"a"' + "}]" * 400
+    inputs = f'{{"messages":[{{"role":"user","content":{content}}}]}}'
+    found = read_conversation(inputs, json.dumps(ANSWER))
+    assert isinstance(found, Unreadable)
 
 
 def test_texts_of_five_megabytes_stay_whole():

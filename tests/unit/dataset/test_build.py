@@ -118,6 +118,14 @@ def test_rows_are_those_that_a_plain_loop_finds(exported: Any, tmp_path: Path) -
         "unreadable_failed": failed,
     }
     manifest.verify()
+    package = Path(queries.dataset.__file__).parents[1]
+    texts = [path.read_bytes() for name in ("tables", "dataset") for path in sorted((package / name / "sql").iterdir())]
+    assert manifest.settings == {
+        "rows": "model_calls",
+        "where": None,
+        "test_share": 0.25,
+        "sql_version": sha256(b"".join(texts)).hexdigest(),
+    }
 
 
 def test_the_last_call_of_each_session(exported: Any, tmp_path: Path) -> None:
@@ -303,6 +311,7 @@ def test_scores_of_a_call_count_more_than_those_of_its_root(exported: Any, tmp_p
         "score_texts['c'] = 'good'": ["e2"],
         "scores['c'] IS NOT NULL OR score_texts['a'] IS NOT NULL": [],
         "cardinality(scores) = 0": ["e3"],
+        "cardinality(score_texts) = 1 AND cardinality(scores) = 5": ["e1", "e2"],
     }.items():
         assert [row["event_id"] for row in by_id(lines_of(build(sources, tmp_path / "dataset", where=where)))] == ids
 
