@@ -12,7 +12,6 @@ from airflow_provider_honeyhive.builds.publication import claim_build, publish_b
 from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.dataset.card import write_card
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
-from airflow_provider_honeyhive.models.options import check_dataset
 from airflow_provider_honeyhive.models.options import DATASET_ROWS, check_dataset
 from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tables.build import create_tables

@@ -118,7 +118,7 @@ def test_rows_are_those_that_a_plain_loop_finds(exported: Any, tmp_path: Path) -
         "unreadable_failed": failed,
     }
     manifest.verify()
-    package = Path(queries.dataset.__file__).parents[1]
+    package = Path(splits.__file__).parents[1]
     texts = [path.read_bytes() for name in ("tables", "dataset") for path in sorted((package / name / "sql").iterdir())]
     assert manifest.settings == {
         "rows": "model_calls",
