@@ -18,12 +18,15 @@ from airflow_provider_honeyhive.dataset.splits import Split
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import duckdb
 
     from airflow_provider_honeyhive.builds.stopping import BuildStop
+
+#: Bytes of messages that are sorted at once: DuckDB may fail where all of them are more than its memory.
+SLICE_BYTES = 64 * 1024**2
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,7 +42,9 @@ def write_files(
     :param test_share: of the sessions that are in the test split.
     :param stop: ends it.
     """
-    connection.execute(sql("kept"))
+    connection.execute("SET VARIABLE slice_bytes = ?", [SLICE_BYTES])
+    for name in ("numbered", "repeated", "kept"):
+        connection.execute(sql(name))
     files, rows = _write_splits(connection, folder, exports, test_share, stop)
     unreadable, reasons = _write_unreadable(connection, folder, stop)
     counts = {
@@ -48,7 +53,7 @@ def write_files(
         "chosen": count(connection, "SELECT count(*) FROM chosen"),
         "rows": sum(rows.values()),
         **rows,
-        "duplicates": count(connection, "SELECT coalesce(sum(len(event_ids) - 1), 0) FROM kept"),
+        "duplicates": count(connection, "SELECT count(*) FROM numbered WHERE number > 1"),
         "unreadable": sum(reasons.values()),
         **{f"unreadable_{reason}": number for reason, number in sorted(reasons.items())},
     }
@@ -62,7 +67,7 @@ def _write_splits(
     behind = Behind()
     # What writes the files ends before they are closed.
     with closing(Split(folder, "train", behind)) as train, closing(Split(folder, "test", behind)) as test, behind:
-        for batch in ahead(batches(connection, sql("rows"), stop)):
+        for batch in ahead(_rows(connection, stop)):
             names = ("messages", "tools", "facts", "session_id", "event_id")
             messages, tools, facts, sessions, events = (batch[name].to_pylist() for name in names)
             lines = list(map(line_of, messages, tools, facts))
@@ -72,6 +77,12 @@ def _write_splits(
                 split.add(columns.filter(pa.array(belongs)), list(compress(lines, belongs)))
         files = [*train.finish(), *test.finish()]
         return files, {"train": train.row_count, "test": test.row_count}
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, stop: BuildStop) -> Iterator[pa.RecordBatch]:
+    for slice_number in range(1 + count(connection, "SELECT coalesce(max(slice), -1) FROM kept")):
+        connection.execute("SET VARIABLE slice = ?", [slice_number])
+        yield from batches(connection, sql("rows"), stop)
 
 
 def _write_unreadable(

@@ -33,6 +33,7 @@ _SCHEMA = pa.schema(
         ("digest", pa.binary(16)),
         ("messages", pa.string()),
         ("tools", pa.string()),
+        ("size", pa.int64()),
     ]
 )
 
@@ -54,7 +55,7 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path, stop: 
         size = 0
         for row in _read(connection, stop):
             rows.append(row)
-            size += len(row[3] or b"")
+            size += row[5] or 0
             if size >= _GROUP_BYTES:
                 behind.call(_write, file, rows)
                 rows, size = [], 0
@@ -69,13 +70,13 @@ def _read(connection: duckdb.DuckDBPyConnection, stop: BuildStop) -> Iterator[tu
         ):
             found = read_conversation(inputs, outputs, config=config, metadata=metadata, failed=failed)
             if isinstance(found, Unreadable):
-                yield place, found.reason.value, None, None, None
+                yield place, found.reason.value, None, None, None, None
                 continue
             messages = json_bytes(found.messages)
             tools = None if found.tools is None else json_bytes(found.tools)
             # JSON has no NUL, so nothing else has the same digest.
             digest = blake2b(b"%b\0%b" % (messages, tools or b""), digest_size=16)
-            yield place, None, digest.digest(), messages, tools
+            yield place, None, digest.digest(), messages, tools, len(messages) + len(tools or b"")
 
 
 def _write(file: pq.ParquetWriter, rows: list[tuple[Any, ...]]) -> None:

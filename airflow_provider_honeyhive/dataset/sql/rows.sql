@@ -1,18 +1,24 @@
--- The rows of the dataset in their order: as columns, and as the end of a line of JSON.
+-- The rows of one slice in their order: as columns, and as the end of a line of JSON.
 WITH told AS (
     SELECT
         place,
         messages,
         tools,
         event_id,
-        event_ids,
+        coalesce(event_ids, [event_id]) AS event_ids,
         session_id,
         model,
         provider,
         start_time,
         getvariable('exports')[export_number + 1] AS export,
         coalesce(scores, []) AS scores
-    FROM kept JOIN calls USING (place) JOIN conversations USING (place) LEFT JOIN call_scores USING (place)
+    FROM
+        kept
+        JOIN calls USING (place)
+        JOIN conversations USING (place)
+        LEFT JOIN call_scores USING (place)
+        LEFT JOIN repeated ON repeated.digest = kept.digest
+    WHERE slice = getvariable('slice')
 )
 SELECT
     * EXCLUDE (place),

@@ -18,7 +18,7 @@ from pyarrow import parquet as pq
 from airflow_provider_honeyhive.builds import batches
 from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.conversations.reasons import Reason, Unreadable
-from airflow_provider_honeyhive.dataset import reading, splits
+from airflow_provider_honeyhive.dataset import files, reading, splits
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
@@ -321,6 +321,7 @@ def test_scores_of_a_call_count_more_than_those_of_its_root(exported: Any, tmp_p
 
 def test_rows_go_on_in_the_next_file(exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "BATCH_ROWS", 2)
+    monkeypatch.setattr(files, "SLICE_BYTES", 7_000)
     monkeypatch.setattr(splits, "GROUP_BYTES", 1_000)
     monkeypatch.setattr(splits, "FILE_BYTES", 20_000)
     events = usual_events(100)
