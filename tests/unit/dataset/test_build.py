@@ -146,6 +146,21 @@ def test_the_last_call_of_each_session(exported: Any, tmp_path: Path) -> None:
     assert manifest.counts["unreadable_failed"] == sum(1 for event in last.values() if event["error"]) > 0
 
 
+def test_calls_without_a_session_are_each_the_last_of_their_own(exported: Any, tmp_path: Path) -> None:
+    events = [
+        call(1, "a", session_id=None),
+        call(2, "b", session_id=""),
+        call(3, "c", session_id="s"),
+        call(4, "d", session_id="s"),
+    ]
+    manifest = build(exported(events), tmp_path / "dataset", rows="sessions")
+    assert [(row["event_id"], row["session_id"]) for row in by_id(lines_of(manifest))] == [
+        ("e1", None),
+        ("e2", None),
+        ("e4", "s"),
+    ]
+
+
 def by_id(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["event_id"])
 
