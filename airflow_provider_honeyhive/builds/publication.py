@@ -13,7 +13,9 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
@@ -29,14 +31,17 @@ from airflow_provider_honeyhive.export.claim import (
 from airflow_provider_honeyhive.export.destination import Place
 from airflow_provider_honeyhive.export.recovery import check_can_delete, recover
 from airflow_provider_honeyhive.models.layout import BUILDS, BuildLayout
+from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.storage.base import READ_BLOCK, files_in
 from airflow_provider_honeyhive.storage.paths import as_path, open_store
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from airflow_provider_honeyhive.build_manifest import SourceFacts
+    from airflow_provider_honeyhive.models.export_facts import AirflowFacts
     from airflow_provider_honeyhive.storage.base import Store
 
 
@@ -68,52 +73,85 @@ class LocalFile:
 
 
 def claim_build(
-    output_path: Any, kind: str, *, project: str | None, start_time: str | None, end_time: str | None
-) -> None:
-    """Refuse a place that such a build must not go to, before anything is read; :func:`publish_build` looks again.
+    output_path: Any,
+    kind: str,
+    *,
+    project: str | None,
+    start_time: str | None,
+    end_time: str | None,
+    airflow: AirflowFacts | None = None,
+) -> ClaimedBuild:
+    """Claim the place of a build, before anything is read: it will replace what is there now, and nothing else.
 
     :param output_path: a folder; anything path-like, or a text.
     :param kind: ``tables``, ``dataset`` or ``report``.
-    :param project: as in the build's manifest.
-    :param start_time: as in the build's manifest.
-    :param end_time: as in the build's manifest.
+    :param project: whose events it is made of.
+    :param start_time: start of its window, ISO 8601; None: all of time.
+    :param end_time: end of its window.
+    :param airflow: the task that asks for it.
     :raises DestinationTakenError: it holds an export, a build of another kind, project or window, or files of nobody.
     :raises DestinationError: the store fails.
     """
-    _BuildPlace(output_path, kind).claim(project, start_time, end_time)
+    place = _BuildPlace(output_path, kind)
+    facts = {"kind": kind, "project": project, "start_time": start_time, "end_time": end_time}
+    place.claim(project, start_time, end_time)
+    return ClaimedBuild(place, {**facts, "airflow": airflow, "started_at": format_time(datetime.now(UTC))})
 
 
-def publish_build(
-    output_path: Any, files: Sequence[LocalFile], manifest: Callable[[list[BuiltFile]], BuildManifest]
-) -> BuildManifest:
-    """Publish the files of a build.
+class ClaimedBuild:
+    """A build under way, whose place is claimed; :func:`claim_build` makes it.
 
-    :param output_path: a folder; anything path-like, or a text.
-    :param files: in the order in which they are to be read.
-    :param manifest: makes the manifest of the files in their places. It is called twice, first without any.
-    :return: the manifest, in its place.
-    :raises InvalidArgumentError: a file cannot be called so, or the one of a fixed name is missing.
-    :raises DestinationTakenError: the place holds an export, a build of another kind, project or window, or files of
-        nobody.
-    :raises DestinationError: the earlier build is still in place, or another one that was published meanwhile; or this
-        one is, and what it replaced could not be removed, or its file of a fixed name not be put in place: the next
-        build does so.
+    :param place: where it goes.
+    :param facts: of its manifest, as far as they are known.
     """
-    wanted = manifest([])
-    place = _BuildPlace(output_path, wanted.kind)
-    place.check_names(files)
-    place.claim(wanted.project, wanted.start_time, wanted.end_time, {file.folder for file in files} - {""})
-    try:
-        built = place.stage(files)
-        done = manifest(list(built.values()))
-        place.publish({staged: file.path for staged, file in built.items()}, done)
-    except BaseException as error:
-        place.abandon(error, keep_staged=False)
-        raise
-    log.info(
-        "Published %s: %s files with %s rows to %s", done.kind, len(done.files), f"{done.row_count:,}", place.url()
-    )
-    return done.placed(place.store, place.layout.manifest_name)
+
+    def __init__(self, place: _BuildPlace, facts: Mapping[str, Any]) -> None:
+        self._place = place
+        self._facts = facts
+
+    def publish(
+        self,
+        files: Sequence[LocalFile],
+        *,
+        sources: Sequence[SourceFacts],
+        settings: Mapping[str, Any],
+        counts: Mapping[str, int],
+    ) -> BuildManifest:
+        """Publish the files of the build in place of what was there when it was claimed.
+
+        :param files: in the order in which they are to be read.
+        :param sources: the exports that it is made of.
+        :param settings: what was asked for, and the version of the SQL.
+        :param counts: numbers of what is in it.
+        :return: the manifest, in its place.
+        :raises InvalidArgumentError: a file cannot be called so, or the one of a fixed name is missing.
+        :raises DestinationTakenError: a folder that files go to holds an export, or files of nobody.
+        :raises DestinationError: the earlier build is still in place, or another one that was published meanwhile; or
+            this one is, and what it replaced could not be removed, or its file of a fixed name not be put in place: the
+            next build does so.
+        """
+        place = self._place
+        place.check_names(files)
+        place.check_room({file.folder for file in files} - {""})
+        try:
+            built = place.stage(files)
+            done = BuildManifest(
+                **self._facts,
+                sources=list(sources),
+                settings=dict(settings),
+                counts=dict(counts),
+                engine=f"duckdb {version('duckdb')}",
+                finished_at=format_time(datetime.now(UTC)),
+                files=list(built.values()),
+            )
+            place.publish({staged: file.path for staged, file in built.items()}, done)
+        except BaseException as error:
+            place.abandon(error, keep_staged=False)
+            raise
+        log.info(
+            "Published %s: %s files with %s rows to %s", done.kind, len(done.files), f"{done.row_count:,}", place.url()
+        )
+        return done.placed(place.store, place.layout.manifest_name)
 
 
 class _BuildPlace(Place):
@@ -145,25 +183,25 @@ class _BuildPlace(Place):
         if fixed != (BUILDS[self.layout.kind] is not None):
             raise InvalidArgumentError("files", fixed, f"allowed: exactly one {self.layout.object_name}")
 
-    def claim(
-        self, project: str | None, start_time: str | None, end_time: str | None, folders: Collection[str] = ()
-    ) -> None:
-        """Make sure that a build may go here; what earlier ones have left half published is finished first.
-
-        :param folders: that get files.
-        """
+    def claim(self, project: str | None, start_time: str | None, end_time: str | None) -> None:
+        """Make sure that a build may go here; what earlier ones have left half published is finished first."""
         current = recover(self.store, self.layout)
-        self._check_folders([f"{folder}/" for folder in folders])
-        # Also where it is not needed: it fails where a symbolic link is in the way.
-        there = files_in(self.store, folders)
         old = current.manifest
         if isinstance(old, BuildManifest):
             _check_same_build(self.url(), old, {"project": project, "start": start_time, "end": end_time})
         else:
             check_alone(self.url(), self.layout, current)
-            check_unclaimed(self.store, self.layout, self.url(), set(filter(self.layout.owns, current.there | there)))
+            check_unclaimed(self.store, self.layout, self.url(), set(filter(self.layout.owns, current.there)))
         check_can_delete(self.store, () if old is None else old.sizes.keys() - {self.layout.object_name})
         self._hold(current)
+
+    def check_room(self, folders: Collection[str]) -> None:
+        """Make sure that nobody else has files in the folders that get some."""
+        self._check_folders([f"{folder}/" for folder in folders])
+        # Also where it is not needed: it fails where a symbolic link is in the way.
+        there = files_in(self.store, folders)
+        if self._claimed.manifest is None:
+            check_unclaimed(self.store, self.layout, self.url(), set(filter(self.layout.owns, there)))
 
     def _check_folders(self, names: Collection[str]) -> None:
         # Of no folder is it known that it is this build's: what is replaced could not be removed beside an export.

@@ -97,6 +97,15 @@ class Sources:
         """Whether the exports are of whole sessions, whose events may lie outside of the window."""
         return self.exports[-1].manifest.request.sessions is not None
 
+    def about(self) -> dict[str, str | None]:
+        """Return what a build of them is about: project, start and end in ISO 8601, as its manifest has them."""
+        window = self.window
+        return {
+            "project": self.project,
+            "start_time": None if window is None else format_time(window.start),
+            "end_time": None if window is None else format_time(window.end),
+        }
+
     def facts(self) -> list[SourceFacts]:
         """Return what the manifest of a build says of them."""
         return [

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
 from airflow_provider_honeyhive.builds.database import open_events, scratch
-from airflow_provider_honeyhive.builds.publication import claim_build, publish_build
+from airflow_provider_honeyhive.builds.publication import claim_build
 from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.dataset.card import write_card
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
 from airflow_provider_honeyhive.models.options import DATASET_ROWS, check_dataset
-from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tables.build import create_tables
 
 if TYPE_CHECKING:
     import os
 
+    from airflow_provider_honeyhive.build_manifest import BuildManifest
     from airflow_provider_honeyhive.builds.sources import Sources
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 
@@ -59,11 +56,9 @@ def build_dataset(
     :raises ExportStoppedError: the build was stopped.
     """
     stop = stop or BuildStop()
-    started_at = format_time(datetime.now(UTC))
     _check(sources, rows, where, test_share)
-    window = None if sources.window is None else (format_time(sources.window.start), format_time(sources.window.end))
-    start_time, end_time = window or (None, None)
-    claim_build(output_path, "dataset", project=sources.project, start_time=start_time, end_time=end_time)
+    about = sources.about()
+    claim = claim_build(output_path, "dataset", **about, airflow=airflow)
     with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder, stop=stop) as connection:
         # Here, because they need DuckDB and pyarrow.
         from airflow_provider_honeyhive.dataset.candidates import choose, create_candidates  # noqa: PLC0415
@@ -86,28 +81,10 @@ def build_dataset(
         exports = [source.manifest.manifest_url for source in sources.exports]
         files, counts = write_files(connection, folder, exports, test_share, stop)
         facts = sources.facts()
-        card = write_card(
-            folder, project=sources.project, window=window, settings=settings, counts=counts, files=files, sources=facts
-        )
-
-        def manifest(built: list[BuiltFile]) -> BuildManifest:
-            return BuildManifest(
-                kind="dataset",
-                project=sources.project,
-                start_time=start_time,
-                end_time=end_time,
-                sources=facts,
-                settings=settings,
-                counts=counts,
-                engine=f"duckdb {version('duckdb')}",
-                started_at=started_at,
-                finished_at=format_time(datetime.now(UTC)),
-                airflow=airflow,
-                files=built,
-            )
+        card = write_card(folder, **about, settings=settings, counts=counts, files=files, sources=facts)
 
         stop.check()
-        return publish_build(output_path, [*files, card], manifest)
+        return claim.publish([*files, card], sources=facts, settings=settings, counts=counts)
 
 
 def _check(sources: Sources, rows: str, where: str | None, test_share: float) -> None:

@@ -51,7 +51,8 @@ def write_card(
     folder: Path,
     *,
     project: str | None,
-    window: tuple[str, str] | None,
+    start_time: str | None,
+    end_time: str | None,
     settings: Mapping[str, Any],
     counts: Mapping[str, int],
     files: Sequence[LocalFile],
@@ -61,7 +62,8 @@ def write_card(
 
     :param folder: on this machine; the file is made here.
     :param project: whose conversations these are.
-    :param window: start and end, None where it has none.
+    :param start_time: of the window that they are of, None where it has none.
+    :param end_time: of that window.
     :param settings: what was asked for.
     :param counts: numbers of rows and of what is left out.
     :param files: all others of the dataset.
@@ -70,7 +72,7 @@ def write_card(
     where = settings["where"]
     text = _TEXT.format(
         of_project="" if project is None else f" of {_code(project)}",
-        in_window="" if window is None else f" from {window[0]} to {window[1]}",
+        in_window="" if start_time is None else f" from {start_time} to {end_time}",
         counts=_table(("what", "number"), [(name, f"{number:,}") for name, number in counts.items()]),
         row="the last model call of a session" if settings["rows"] == "sessions" else "a model call",
         where="All were taken."

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.api import web_app
-from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
-from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build, publish_build
+from airflow_provider_honeyhive.build_manifest import BuildManifest
+from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build
 from airflow_provider_honeyhive.exceptions import NOT_SHOWN, InvalidArgumentError
-from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
@@ -46,11 +44,11 @@ def write_report(
         cannot be written.
     """
     built = _tables_of(tables)
-    started_at = _now()
     if app_url:
         # It has to be an address before anything is read.
         web_app.base_address(app_url)
-    claim_build(output_path, "report", project=built.project, start_time=built.start_time, end_time=built.end_time)
+    about = {"project": built.project, "start_time": built.start_time, "end_time": built.end_time}
+    claim = claim_build(output_path, "report", **about, airflow=airflow)
     try:
         # Here, because only reports need them.
         from airflow_provider_honeyhive.report.page import render_page  # noqa: PLC0415
@@ -67,28 +65,13 @@ def write_report(
         (summary,) = rows(connection, "SELECT events, sessions, model_calls, scores, errors FROM summary")
         files = [_write_page(folder, page), *(_write_table(connection, folder, table) for table in TABLES)]
 
-        def manifest(built_files: list[BuiltFile]) -> BuildManifest:
-            return BuildManifest(
-                kind="report",
-                project=built.project,
-                start_time=built.start_time,
-                end_time=built.end_time,
-                sources=built.sources,
-                settings={
-                    "tables_path": built.manifest_url,
-                    "tables_sha256": sha256(built.to_json()).hexdigest(),
-                    "app_url": app_url,
-                    "sql_version": sql_version(),
-                },
-                counts=summary,
-                engine=f"duckdb {version('duckdb')}",
-                started_at=started_at,
-                finished_at=_now(),
-                airflow=airflow,
-                files=built_files,
-            )
-
-        return publish_build(output_path, files, manifest)
+        settings = {
+            "tables_path": built.manifest_url,
+            "tables_sha256": sha256(built.to_json()).hexdigest(),
+            "app_url": app_url,
+            "sql_version": sql_version(),
+        }
+        return claim.publish(files, sources=built.sources, settings=settings, counts=summary)
 
 
 def _tables_of(tables: Any) -> BuildManifest:
@@ -126,7 +109,3 @@ def _write_table(connection: duckdb.DuckDBPyConnection, folder: Path, name: str)
     table.write_parquet(str(path))
     ((count,),) = table.aggregate("count(*)").fetchall()
     return LocalFile(path, name, FOLDER, name, ".parquet", count)
-
-
-def _now() -> str:
-    return format_time(datetime.now(UTC))

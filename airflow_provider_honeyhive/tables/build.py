@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
 from airflow_provider_honeyhive.builds.database import open_events
-from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build, publish_build
+from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
-from airflow_provider_honeyhive.models.window import format_time
 from airflow_provider_honeyhive.tables.columns import MEASUREMENTS, TABLES
 
 if TYPE_CHECKING:
@@ -21,6 +17,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_honeyhive.build_manifest import BuildManifest
     from airflow_provider_honeyhive.builds.sources import Sources
     from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
@@ -54,10 +51,7 @@ def build_tables(
     :raises DestinationError: an export cannot be read, or is not the one that was published; or a store fails.
     :raises ExportStoppedError: the build was stopped.
     """
-    started_at = format_time(datetime.now(UTC))
-    window = sources.window
-    start_time, end_time = (None, None) if window is None else (format_time(window.start), format_time(window.end))
-    claim_build(output_path, "tables", project=sources.project, start_time=start_time, end_time=end_time)
+    claim = claim_build(output_path, "tables", **sources.about(), airflow=airflow)
     with open_events(sources, memory_limit=memory_limit, temp_folder=temp_folder, stop=stop) as connection:
         # Here, because they need DuckDB and pyarrow.
         from pyarrow import parquet  # noqa: PLC0415
@@ -70,25 +64,8 @@ def build_tables(
             for path in paths
         ]
         counts = _counts(connection, files)
-        settings: dict[str, Any] = {"measurements": list(measurements), "sql_version": sql_version()}
-
-        def manifest(built: list[BuiltFile]) -> BuildManifest:
-            return BuildManifest(
-                kind="tables",
-                project=sources.project,
-                start_time=start_time,
-                end_time=end_time,
-                sources=sources.facts(),
-                settings=settings,
-                counts=counts,
-                engine=f"duckdb {version('duckdb')}",
-                started_at=started_at,
-                finished_at=format_time(datetime.now(UTC)),
-                airflow=airflow,
-                files=built,
-            )
-
-        return publish_build(output_path, files, manifest)
+        settings = {"measurements": list(measurements), "sql_version": sql_version()}
+        return claim.publish(files, sources=sources.facts(), settings=settings, counts=counts)
 
 
 def create_tables(

@@ -43,7 +43,7 @@ def test_without_a_place_it_has_no_urls():
 
 
 def test_the_summary_is_plain_facts(tmp_path):
-    manifest = build(tmp_path, counts={"events": 7})
+    manifest = build(tmp_path)
     assert json.loads(json.dumps(manifest.summary())) == manifest.summary()
     assert manifest.summary() == {
         "output_path": str(tmp_path),

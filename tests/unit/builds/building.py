@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from contextlib import contextmanager
 from hashlib import sha256
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile, SourceFacts
-from airflow_provider_honeyhive.builds.publication import LocalFile, publish_build
+from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build
 from airflow_provider_honeyhive.models.layout import BUILDS
 from tests.unit.export.stepped import SteppedStore, stepping
 
@@ -34,34 +33,23 @@ FILES: dict[str, list[tuple[str, str, str, str]]] = {
 }
 KINDS = tuple(FILES)
 SHA = "0" * 64
-_TIMES = itertools.count()
+TIME = "2026-11-23T00:00:00.000Z"
+SOURCE = SourceFacts(manifest_path="out/_manifest.json", manifest_sha256=SHA, event_count=7, finished_at=TIME)
+#: What builds are about.
+WHERE: dict[str, Any] = {"project": "demo", "start_time": "2026-11-22T00:00:00.000Z", "end_time": TIME}
 
 
-def manifest_of(kind: str, files: list[BuiltFile], **facts: Any) -> BuildManifest:
-    """Return a manifest that differs from each other one."""
-    time = f"2026-11-23T00:00:00.{next(_TIMES):06d}Z"
-    source = SourceFacts(manifest_path="out/_manifest.json", manifest_sha256=SHA, event_count=7, finished_at=time)
-    return BuildManifest(
-        **{
-            "kind": kind,
-            "project": "demo",
-            "start_time": "2026-11-22T00:00:00Z",
-            "end_time": "2026-11-23T00:00:00Z",
-            "sources": [source],
-            "engine": "duckdb 2.0.0",
-            "started_at": time,
-            "finished_at": time,
-            "files": files,
-            **facts,
-        }
-    )
+def manifest_of(kind: str, files: list[BuiltFile]) -> BuildManifest:
+    """Return the manifest of files that nobody has published."""
+    times = {"started_at": TIME, "finished_at": TIME}
+    return BuildManifest(kind=kind, **WHERE, sources=[SOURCE], engine="duckdb 2.0.0", **times, files=files)
 
 
 def build(output_path: Any, kind: str = "tables", word: str = "one", **facts: Any) -> BuildManifest:
     """Publish a build.
 
     :param word: that its files say.
-    :param facts: of its manifest.
+    :param facts: of its claim.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = []
@@ -69,7 +57,13 @@ def build(output_path: Any, kind: str = "tables", word: str = "one", **facts: An
             path = Path(folder, str(number))
             path.write_text(f"{word} {number}")
             files.append(LocalFile(path, name, to, stem, suffix, row_count=number + 1))
-        return publish_build(output_path, files, lambda built: manifest_of(kind, built, **facts))
+        return publish(output_path, files, kind, **facts)
+
+
+def publish(output_path: Any, files: list[LocalFile], kind: str = "tables", **facts: Any) -> BuildManifest:
+    """Claim a place for a build of these files, and publish it."""
+    claim = claim_build(output_path, kind, **(WHERE | facts))
+    return claim.publish(files, sources=[SOURCE], settings={}, counts={"events": 7})
 
 
 def texts_of(manifest: BuildManifest, root: Path) -> list[str]:

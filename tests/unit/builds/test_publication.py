@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest
-from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build, publish_build
+from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build
 from airflow_provider_honeyhive.cli.main import main
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.export.catalog import verify_exports
@@ -34,15 +35,14 @@ from tests.unit.export.test_exporter import DEMO, tree
 from .building import (
     KINDS,
     SHA,
+    WHERE,
     assert_nothing_half_done,
     assert_whole_and_alone,
     build,
-    manifest_of,
+    publish,
     stepping_builds,
     texts_of,
 )
-
-WHERE = {"project": "demo", "start_time": "2026-11-22T00:00:00.000Z", "end_time": "2026-11-23T00:00:00.000Z"}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_bytes_travel_once(tmp_path, stepped):
 
 
 def test_a_build_of_no_files_is_published(tmp_path):
-    manifest = publish_build(tmp_path / "out", [], lambda built: manifest_of("tables", built))
+    manifest = publish(tmp_path / "out", [])
     assert manifest.file_urls() == []
     assert_whole_and_alone(tmp_path / "out")
     build(tmp_path / "out")
@@ -112,31 +112,24 @@ def test_a_file_that_cannot_be_called_so_is_refused_before_anything_is_written(t
     (tmp_path / "local").write_text("x")
     wrong = LocalFile(tmp_path / "local", "events", **{"folder": "events", **file})
     with pytest.raises(InvalidArgumentError):
-        publish_build(tmp_path / "out", [wrong], lambda built: manifest_of("tables", built))
+        publish(tmp_path / "out", [wrong])
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["dataset", "report"])
 def test_without_its_file_of_a_fixed_name_there_is_no_build(tmp_path, kind):
     with pytest.raises(InvalidArgumentError, match=r"README.md|report.html"):
-        publish_build(tmp_path / "out", [], lambda built: manifest_of(kind, built))
+        publish(tmp_path / "out", [], kind)
 
 
 def test_what_cannot_be_read_is_not_published(tmp_path):
     earlier = build(tmp_path / "out")
     before = tree(tmp_path)
     with pytest.raises(DestinationError, match="TMPDIR"):
-        publish_build(
-            tmp_path / "out",
-            [LocalFile(tmp_path / "none", "events", "events")],
-            lambda built: manifest_of("tables", built),
-        )
-    with pytest.raises(ZeroDivisionError):
-        publish_build(
-            tmp_path / "out",
-            [LocalFile(tmp_path / "out" / earlier.files[0].path, "events", "events")],
-            lambda built: manifest_of("tables", built, counts={"x": 1 // (not built)}),
-        )
+        publish(tmp_path / "out", [LocalFile(tmp_path / "none", "events", "events")])
+    file = LocalFile(tmp_path / "out" / earlier.files[0].path, "events", "events")
+    with pytest.raises(ValidationError):
+        claim_build(tmp_path / "out", "tables", **WHERE).publish([file], sources=[], settings={}, counts={"rows": -1})
     assert tree(tmp_path) == before
 
 
@@ -237,6 +230,19 @@ def test_an_export_does_not_go_into_the_folder_of_a_table(sandbox, client, tmp_p
     with pytest.raises(DestinationTakenError, match="without a manifest"):
         export_events(client, DEMO, tmp_path / "events", ExportOptions(file_format="parquet"))
     assert_whole_and_alone(tmp_path)
+
+
+def test_what_was_published_since_the_claim_is_not_replaced(tmp_path):
+    """A build that has read old exports must not come over one that has read newer ones meanwhile."""
+    path = tmp_path / "local"
+    path.write_text("old")
+    for earlier in (False, True):
+        claim = claim_build(tmp_path / "out", "tables", **WHERE)
+        newer = build(tmp_path / "out", word="newer")
+        with pytest.raises(DestinationError, match="another .*a retry begins anew") as caught:
+            claim.publish([LocalFile(path, "events", "events")], sources=[], settings={}, counts={})
+        assert caught.value.retryable, earlier
+        assert assert_whole_and_alone(tmp_path / "out").files == newer.files
 
 
 def test_a_build_in_a_folder_of_another_one_and_that_one_leave_each_other_alone(tmp_path):

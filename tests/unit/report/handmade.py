@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest, SourceFacts
-from airflow_provider_honeyhive.builds.publication import LocalFile, publish_build
+from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build
 from airflow_provider_honeyhive.tables.columns import TABLES, Type
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def publish(
 
     :param folder: of the build, path-like.
     :param scratch: a folder for what is made on the way; None: the one that the build's is in.
-    :param facts: of its manifest.
+    :param facts: of its claim.
     """
     files = []
     for name, rows in tables.items():
@@ -132,12 +132,8 @@ def publish(
         event_count=len(tables["events"]),
         finished_at="2026-03-11T00:05:00.000Z",
     )
-    given = {"kind": "tables", "project": "demo", "sources": [source], "engine": "by hand", **facts}
-    times = dict.fromkeys(("started_at", "finished_at"), "2026-03-11T00:06:00.000Z")
-    start, end = window
-    return publish_build(
-        folder, files, lambda built: BuildManifest(**given, **times, start_time=start, end_time=end, files=built)
-    )
+    about = {"project": "demo", "start_time": window[0], "end_time": window[1], **facts}
+    return claim_build(folder, "tables", **about).publish(files, sources=[source], settings={}, counts={})
 
 
 def ordinary_day(count: int = 600, seed: int = 1) -> dict[str, list[dict[str, Any]]]:
