@@ -9,7 +9,7 @@ NOX := .venv/tools/bin/nox
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(NOX) ## export a day of a stand-in HoneyHive (or, with HH_PROJECT_API_KEY set, of the real one) through Airflow, and report on it
+demo: $(NOX) ## export a day of a stand-in HoneyHive (or, with HH_PROJECT_API_KEY set, of the real one) through Airflow, and build tables, a report and training files of it
 	@$(NOX) -s demo
 
 test: $(NOX) ## test the sources: units, pages, and tasks in Airflow 3.3 (some minutes)

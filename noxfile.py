@@ -93,7 +93,7 @@ each_airflow = nox.parametrize("airflow", [nox.param(minor, id=minor) for minor 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Export a day of events through Airflow, and report on it."""
+    """Export a day of events through Airflow, and build tables, a report and training files of it."""
     session.run(environment(session, "demo", "-e.[report]") / "python", "scripts/demo.py")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_honeyhive.cli.terminal import as_option, telling
-from airflow_provider_honeyhive.display import write_json, write_line
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.cli.terminal import OK, Signals, as_option, telling
+from airflow_provider_honeyhive.display import write_error, write_json, write_line
+from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.layout import check_folder
 from airflow_provider_honeyhive.models.options import check_number
 from airflow_provider_honeyhive.models.output_path import OutputPath
@@ -16,10 +17,11 @@ from airflow_provider_honeyhive.models.window import Window, both_given, parse_b
 from airflow_provider_honeyhive.storage.paths import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_honeyhive.build_manifest import BuildManifest
     from airflow_provider_honeyhive.builds.sources import Sources
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
 
 #: What the command line calls the arguments that errors name.
 _OPTIONS = {
@@ -151,6 +153,30 @@ def building(args: argparse.Namespace) -> Iterator[None]:
             yield
     except InvalidArgumentError as error:
         raise as_option(error, _OPTIONS) from None
+
+
+def run_build(
+    args: argparse.Namespace, build: Callable[[BuildStop], BuildManifest], line: Callable[[BuildManifest], str]
+) -> int:
+    """Build, and print what was built; return the exit code where the build was stopped by a signal, else 0.
+
+    :param build: called with what lets a signal end it.
+    :param line: for people.
+    :raises InvalidArgumentError: named as on the command line.
+    """
+    from airflow_provider_honeyhive.builds.stopping import BuildStop  # noqa: PLC0415 - the help needs none of it
+
+    stop = BuildStop()
+    with building(args), Signals(stop) as signals:
+        try:
+            built = build(stop)
+        except ExportStoppedError:
+            if signals.received is None:
+                raise
+            write_error(f"stopped by {signal.Signals(signals.received).name}; nothing was published")
+            return 128 + signals.received
+    write_result(args, built, line(built))
+    return OK
 
 
 def write_result(args: argparse.Namespace, built: BuildManifest, line: str) -> None:

@@ -8,19 +8,20 @@ from airflow_provider_honeyhive.cli.build_options import (
     add_memory_options,
     add_output_options,
     add_source_options,
-    building,
     place_of,
+    run_build,
     source_words,
     sources_of,
     text,
-    write_result,
 )
 from airflow_provider_honeyhive.cli.collector import without_collector
-from airflow_provider_honeyhive.cli.terminal import OK
 from airflow_provider_honeyhive.models.options import DATASET_ROWS
 
 if TYPE_CHECKING:
     import argparse
+
+    from airflow_provider_honeyhive.build_manifest import BuildManifest
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
 
 #: Below the options of the command's help.
 EPILOG = "{codes}"
@@ -50,16 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build training files, and print a line.
+    """Build training files, and print a line; return the exit code.
 
     :raises InvalidArgumentError: an option cannot be right; named as on the command line.
     :raises DestinationError: an export cannot be read, or the files not be written.
     """
     with without_collector():
         from airflow_provider_honeyhive.dataset.build import build_dataset  # noqa: PLC0415
-    with building(args):
+
+    def build(stop: BuildStop) -> BuildManifest:
         sources = sources_of(args)
-        built = build_dataset(
+        return build_dataset(
             sources,
             place_of(args, sources.project, sources.window),
             rows=args.rows,
@@ -67,7 +69,12 @@ def run(args: argparse.Namespace) -> int:
             test_share=args.test_share,
             memory_limit=args.memory_limit,
             temp_folder=args.temp_folder,
+            stop=stop,
         )
+
+    return run_build(args, build, _line)
+
+
+def _line(built: BuildManifest) -> str:
     counts = ", ".join(f"{name}: {number:,}" for name, number in built.counts.items())
-    write_result(args, built, f"Built training files of {source_words(built)}, in {built.url()}: {counts}")
-    return OK
+    return f"Built training files of {source_words(built)}, in {built.url()}: {counts}"

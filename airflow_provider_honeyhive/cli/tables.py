@@ -8,18 +8,19 @@ from airflow_provider_honeyhive.cli.build_options import (
     add_memory_options,
     add_output_options,
     add_source_options,
-    building,
     place_of,
+    run_build,
     source_words,
     sources_of,
     text,
-    write_result,
 )
 from airflow_provider_honeyhive.cli.collector import without_collector
-from airflow_provider_honeyhive.cli.terminal import OK
 
 if TYPE_CHECKING:
     import argparse
+
+    from airflow_provider_honeyhive.build_manifest import BuildManifest
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
 
 #: Below the options of the command's help.
 EPILOG = "{codes}"
@@ -41,25 +42,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build tables, and print a line.
+    """Build tables, and print a line; return the exit code.
 
     :raises InvalidArgumentError: an option cannot be right; named as on the command line.
     :raises DestinationError: an export cannot be read, or the tables not be written.
     """
     with without_collector():
         from airflow_provider_honeyhive.tables.build import build_tables  # noqa: PLC0415
-    with building(args):
+
+    def build(stop: BuildStop) -> BuildManifest:
         sources = sources_of(args)
-        built = build_tables(
+        return build_tables(
             sources,
             place_of(args, sources.project, sources.window),
             measurements=args.measurement,
             memory_limit=args.memory_limit,
             temp_folder=args.temp_folder,
+            stop=stop,
         )
-    rows: dict[str, int] = {}
+
+    return run_build(args, build, _line)
+
+
+def _line(built: BuildManifest) -> str:
+    rows = dict.fromkeys((file.name for file in built.files), 0)
     for file in built.files:
-        rows[file.name] = rows.get(file.name, 0) + file.row_count
+        rows[file.name] += file.row_count
     counts = ", ".join(f"{name}: {number:,}" for name, number in rows.items())
-    write_result(args, built, f"Built tables of {source_words(built)}, in {built.url()}: rows: {counts}")
-    return OK
+    return f"Built tables of {source_words(built)}, in {built.url()}: rows: {counts}"

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_honeyhive.display import HIDDEN, LineFormatter, get_logger, lines_of, write_error
 from airflow_provider_honeyhive.exceptions import InvalidArgumentError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from airflow_provider_honeyhive.api.client import HoneyHiveClient
     from airflow_provider_honeyhive.exceptions import HoneyHiveError
 
 
@@ -72,13 +71,23 @@ def leave_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class Stoppable(Protocol):
+    """What can be told to end soon: a client, or a build."""
+
+    def stop(self) -> None:
+        """End soon; return at once."""
+
+
 class Signals:
-    """Stops an export at the first SIGINT or SIGTERM, so that it ends in order; at the second it ends at once."""
+    """Stops an export or a build at the first SIGINT or SIGTERM, so that it ends in order, and at once at the second.
+
+    :param stoppable: what is to be stopped.
+    """
 
     _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, client: HoneyHiveClient) -> None:
-        self._client = client
+    def __init__(self, stoppable: Stoppable) -> None:
+        self._stoppable = stoppable
         #: The signal that came first.
         self.received: int | None = None
 
@@ -94,7 +103,7 @@ class Signals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
-        self._client.stop()
+        self._stoppable.stop()
 
 
 @contextmanager

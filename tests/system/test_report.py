@@ -135,7 +135,3 @@ def test_all_of_it_may_be_in_an_object_store(sandbox, s3, bucket, monkeypatch):
 
     assert run.result("report")["page"] == f"s3://{bucket}/honeyhive/pipeline/report/2026-03-10/report.html"
     check_pipeline(run, sandbox)
-
-
-def test_loading_the_examples_defines_their_dags_alone():
-    assert {Path(dag.fileloc).parent for dag in dag_bag(EXAMPLE_DAGS).dags.values()} == {EXAMPLE_DAGS}

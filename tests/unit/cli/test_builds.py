@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 
 import pytest
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.cli.main import main
 from airflow_provider_honeyhive.export.exporter import export_events
 from airflow_provider_honeyhive.models.options import ExportOptions
@@ -113,10 +116,32 @@ def test_what_is_not_there_may_be_there_later(capsys, tmp_path):
     assert "there is no manifest of a build" in err
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("command", ["tables", "dataset"])
+def test_a_signal_ends_a_build_in_order(capsys, monkeypatch, exports, tmp_path, command, number, code):
+    check = BuildStop.check
+
+    def check_after_a_signal(self):
+        if not self.is_stopped:
+            os.kill(os.getpid(), number)
+        check(self)
+
+    monkeypatch.setattr(BuildStop, "check", check_after_a_signal)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    words = ["--exports", exports / "2026-11-22", "--output", tmp_path / "built", "--temp-folder", scratch, "--quiet"]
+    found, out, err = run(capsys, command, *words)
+    assert (found, out) == (code, "")
+    assert err == f"stopped by {number.name}; nothing was published\n"
+    assert not list(scratch.iterdir())
+    assert not (tmp_path / "built").exists() or not list((tmp_path / "built").iterdir())
+
+
 def test_builds_do_without_libraries_that_their_extra_does_not_bring(exports, tmp_path):
     program = """
 import sys
 sys.modules |= dict.fromkeys(("airflow", "numpy", "pandas", "polars"))
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.cli.main import main
 exports, folder = sys.argv[1:]
 for words in (
@@ -133,6 +158,7 @@ for words in (
 def test_help_imports_nothing_that_only_the_command_needs(command):
     program = """
 import json, sys
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.cli.main import main
 try:
     main([sys.argv[1], "--help"])
