@@ -30,24 +30,24 @@ class Tree:
     """
 
     def __init__(self, count: int) -> None:
+        self._places = array("q", [0]) * count
         self._parents = array("i", [NOBODY]) * count
         self._told = {name: bytearray(count) for name in ("tokens", "cost")}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in some events.
 
-        :param batch: four columns of 64-bit integers without NULL: the event's number, its parent's or
-            :data:`NOBODY`, and whether it tells tokens and cost.
+        :param batch: five columns of 64-bit integers without NULL: the event's number and place, its parent's number
+            or :data:`NOBODY`, and whether it tells tokens and cost.
         """
-        parents, tokens, cost = self._parents, self._told["tokens"], self._told["cost"]
-        for event, parent, tells_tokens, tells_cost in zip(*map(_integers, batch.columns), strict=True):
-            parents[event], tokens[event], cost[event] = parent, tells_tokens, tells_cost
+        places, parents, tokens, cost = self._places, self._parents, self._told["tokens"], self._told["cost"]
+        for event, place, parent, tells_tokens, tells_cost in zip(*map(_integers, batch.columns), strict=True):
+            places[event], parents[event], tokens[event], cost[event] = place, parent, tells_tokens, tells_cost
 
     def table(self) -> pa.Table:
-        """Return a row for each event: its number, ``depth`` or :data:`IN_CYCLE`, ``tokens_below``, ``cost_below``."""
+        """Return a row for each event: ``place``, ``depth`` or :data:`IN_CYCLE`, ``tokens_below``, ``cost_below``."""
         depths = depths_of(self._parents)
-        numbers = array("i", range(len(depths)))
-        columns = {"event_number": _column(pa.int32(), numbers), "depth": _column(pa.int32(), depths)}
+        columns = {"place": _column(pa.int64(), self._places), "depth": _column(pa.int32(), depths)}
         for name, told in self._told.items():
             columns[f"{name}_below"] = _column(pa.int8(), told_below(self._parents, depths, told))
         return pa.table(columns)

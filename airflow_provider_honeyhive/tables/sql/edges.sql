@@ -10,6 +10,6 @@ SELECT
         WHEN parent_id IS NULL THEN 'root'
         ELSE 'orphan'  -- its parent is not among the events
     END AS kind
-FROM facts JOIN tree USING (event_number)
+FROM facts JOIN tree USING (place)
 WHERE is_here(place)
 ORDER BY place

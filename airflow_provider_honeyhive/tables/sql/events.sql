@@ -27,6 +27,6 @@ SELECT
     trace_id,
     span_id,
     export_number
-FROM facts JOIN tree USING (event_number)
+FROM facts JOIN tree USING (place)
 WHERE is_here(place)
 ORDER BY place

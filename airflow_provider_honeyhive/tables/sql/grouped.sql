@@ -4,7 +4,7 @@ WITH told AS (
         facts.*,
         coalesce(total_tokens IS NOT NULL AND NOT tokens_below, false) AS counts_tokens,
         coalesce(cost IS NOT NULL AND NOT cost_below, false) AS counts_cost
-    FROM facts JOIN tree USING (event_number)
+    FROM facts JOIN tree USING (place)
     WHERE session_id IS NOT NULL
 )
 SELECT

@@ -30,6 +30,6 @@ SELECT
     user_id,
     trace_id,
     span_id
-FROM facts JOIN tree USING (event_number)
+FROM facts JOIN tree USING (place)
 WHERE event_type = 'model' AND is_here(place)
 ORDER BY place

@@ -1,7 +1,8 @@
--- A step on the way: the numbers of each event and of its parent, and whether it tells tokens and cost; 0 is not worth
--- telling. No two events have one id.
+-- A step on the way: the number and place of each event, the number of its parent, and whether it tells tokens and cost;
+-- 0 is not worth telling. No two events have one id.
 SELECT
     child.event_number,
+    child.place,
     coalesce(parent.event_number, -1),
     CAST(coalesce(child.total_tokens > 0, false) AS BIGINT),
     CAST(coalesce(child.cost > 0, false) AS BIGINT)
