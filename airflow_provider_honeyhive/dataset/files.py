@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_honeyhive.builds.stopping import BuildStop
 
 #: Bytes of messages that are sorted at once: DuckDB may fail where all of them are more than its memory.
-SLICE_BYTES = 64 * 1024**2
+SLICE_BYTES = 256 * 1024**2
 
 _encode = msgspec.json.Encoder().encode
 
