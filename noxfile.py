@@ -70,6 +70,7 @@ NOT_LOWEST = ONCE | {
             "tests/unit/cli/test_main.py::test_an_export_lands_and_its_last_line_says_what_it_is",
             "tests/unit/cli/test_main.py::test_json_says_what_the_operator_returns",
             "tests/unit/cli/test_main.py::test_placeholders_in_the_path_are_filled",
+            "tests/unit/cli/test_builds.py",
         ),
         "looks at stdout, where Airflow 2.11 puts the log once another test has imported it",
     ),

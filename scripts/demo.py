@@ -52,8 +52,8 @@ SELECT session_id[:8] AS session, event_count AS events, duration_ms, total_toke
 FROM sessions ORDER BY cost DESC NULLS LAST, session LIMIT 5
 """
 MODELS = """
-SELECT model, count(*) AS calls, sum(total_tokens)::BIGINT AS tokens, round(sum(cost), 2) AS cost,
-    round(median(latency_ms)) AS median_ms
+SELECT model, count(*) AS calls, sum(total_tokens) FILTER (counts_tokens)::BIGINT AS tokens,
+    round(sum(cost) FILTER (counts_cost), 2) AS cost, round(median(latency_ms)) AS median_ms
 FROM model_calls GROUP BY model ORDER BY calls DESC, model
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile, SourceFacts
@@ -11,6 +12,14 @@ from airflow_provider_honeyhive.storage.local import LocalStore
 
 TIMES = {"started_at": "2026-11-23T00:00:01.000Z", "finished_at": "2026-11-23T00:00:02.000Z"}
 WINDOW = {"start_time": "2026-11-22T00:00:00.000Z", "end_time": "2026-11-23T00:00:00.000Z"}
+
+
+TI = SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1)
+
+
+def context(**more: Any) -> Any:
+    """Return what a task is executed with."""
+    return {"ti": TI, "outlet_events": {}, **more}
 
 
 def source(manifest_path: str = "/exports/day/_manifest.json", **facts: Any) -> SourceFacts:

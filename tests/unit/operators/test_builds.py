@@ -10,9 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
-from airflow.sdk import Asset, AssetAlias
-from airflow.sdk.execution_time.context import OutletEventAccessors
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset, AssetAlias, ObjectStoragePath
 
 from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -25,17 +23,12 @@ from airflow_provider_honeyhive.operators.report import HoneyHiveReportOperator
 from airflow_provider_honeyhive.operators.tables import HoneyHiveBuildTablesOperator
 from tests.unit.programs import modules_loaded_by
 
-from .builds import built
+from .builds import TI, built, context
 
 DAY = Window(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 BUILDERS = (HoneyHiveBuildTablesOperator, HoneyHiveBuildDatasetOperator)
 ALL = (*BUILDERS, HoneyHiveReportOperator)
 PLACE = {"output_path": "s3://bucket/built/"}
-TI = SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1)
-
-
-def context(**more: Any) -> Any:
-    return {"ti": TI, "outlet_events": OutletEventAccessors(), **more}
 
 
 class Build:
@@ -297,8 +290,10 @@ def test_placeholders_are_those_of_what_is_read_and_the_result_is_plain(build, e
 
 
 def test_assets_and_aliases_are_told_of_it(build, exported, tmp_path):
+    accessors = pytest.importorskip("airflow.sdk.execution_time.context", reason="tests/system has it for Airflow 2")
     asset, alias = Asset("tables"), AssetAlias("built")
-    _, given, result = run(build, exported, tmp_path, outlets=(asset, alias))
+    told = accessors.OutletEventAccessors()
+    _, given, result = run(build, exported, tmp_path, outlets=(asset, alias), outlet_events=told)
     extra = given["outlet_events"][asset].extra
     assert extra == {name: result[name] for name in extra}
     assert {"kind", "project", "start_time", "end_time", "event_count", "output_path", "manifest_path"} <= extra.keys()

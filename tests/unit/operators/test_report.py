@@ -13,8 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_honeyhive.operators.report import HoneyHiveReportOperator
 
-from .builds import built, file_of
-from .test_builds import context
+from .builds import built, context, file_of
 
 
 class Report:
