@@ -64,7 +64,7 @@ def _measure(shape: Shape, dataset: Dataset, scratch: Path) -> dict[str, Any]:
     with (
         empty(scratch / "builds") as built,
         empty(scratch / "exported") as exported,
-        empty(scratch / "temporary") as temporary,
+        empty(scratch / "building") as temporary,
     ):
         facts["export"], facts["error"] = _export(who, dataset, exported, scratch)
         for name in shape.builds:
