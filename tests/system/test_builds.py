@@ -92,8 +92,9 @@ def test_exports_and_builds_may_be_in_a_store_of_a_connection(sandbox, bucket, t
         ).output
         HoneyHiveBuildDatasetOperator(task_id="dataset", export=export, output_path=f"s3://{bucket}/dataset/", **store)
         tables = HoneyHiveBuildTablesOperator(
-            task_id="tables", export=export, output_path=f"s3://{bucket}/tables/", **store
+            task_id="tables", exports_folder=f"s3://{bucket}/events/", output_path=f"s3://{bucket}/tables/", **store
         )
+        export.operator >> tables
         HoneyHiveReportOperator(
             task_id="report", tables=tables.output, tables_conn_id="store", output_path=f"{tmp_path}/report/"
         )
