@@ -19,6 +19,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest, BuiltFile
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.display import get_logger, quoted
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, InvalidArgumentError
 from airflow_provider_honeyhive.export.claim import (
@@ -116,6 +117,7 @@ class ClaimedBuild:
         sources: Sequence[SourceFacts],
         settings: Mapping[str, Any],
         counts: Mapping[str, int],
+        stop: BuildStop | None = None,
     ) -> BuildManifest:
         """Publish the files of the build in place of what was there when it was claimed.
 
@@ -123,18 +125,21 @@ class ClaimedBuild:
         :param sources: the exports that it is made of.
         :param settings: what was asked for, and the version of the SQL.
         :param counts: numbers of what is in it.
+        :param stop: ends it as long as the manifest is not written; None: nobody stops it.
         :return: the manifest, in its place.
         :raises InvalidArgumentError: a file cannot be called so, or the one of a fixed name is missing.
         :raises DestinationTakenError: a folder that files go to holds an export, or files of nobody.
         :raises DestinationError: the earlier build is still in place, or another one that was published meanwhile; or
             this one is, and what it replaced could not be removed, or its file of a fixed name not be put in place: the
             next build does so.
+        :raises ExportStoppedError: the build was stopped; the earlier one is still in place.
         """
         place = self._place
+        stop = stop or BuildStop()
         place.check_names(files)
         place.check_room({file.folder for file in files} - {""})
         try:
-            built = place.stage(files)
+            built = place.stage(files, stop)
             done = BuildManifest(
                 **self._facts,
                 sources=list(sources),
@@ -144,6 +149,7 @@ class ClaimedBuild:
                 finished_at=format_time(datetime.now(UTC)),
                 files=list(built.values()),
             )
+            stop.check()
             place.publish({staged: file.path for staged, file in built.items()}, done)
         except BaseException as error:
             place.abandon(error, keep_staged=False)
@@ -207,13 +213,16 @@ class _BuildPlace(Place):
         # Of no folder is it known that it is this build's: what is replaced could not be removed beside an export.
         check_folders(self.store, None, names=names, remedy="give another output_path")
 
-    def stage(self, files: Sequence[LocalFile]) -> dict[str, BuiltFile]:
-        """Upload files, and return what they are to be by the names that they have in the staging folder."""
+    def stage(self, files: Sequence[LocalFile], stop: BuildStop) -> dict[str, BuiltFile]:
+        """Upload files, and return what they are to be by the names that they have in the staging folder.
+
+        :param stop: ends it.
+        """
         numbers: Counter[tuple[str, str]] = Counter()
         built = {}
         for index, file in enumerate(files):
             staged = self.staged_name(0, index)
-            size, digest = _upload(file.path, self.store, staged)
+            size, digest = _upload(file.path, self.store, staged, stop)
             number = numbers[file.folder, file.stem]
             numbers[file.folder, file.stem] += 1
             built[staged] = BuiltFile(
@@ -226,11 +235,12 @@ class _BuildPlace(Place):
         return built
 
 
-def _upload(path: Path, store: Store, name: str) -> tuple[int, str]:
+def _upload(path: Path, store: Store, name: str, stop: BuildStop) -> tuple[int, str]:
     """Write a local file to a store; return its size in bytes and its SHA-256."""
     digest, size = sha256(), 0
     with store.create(name) as sink:
         for block in _blocks(path):
+            stop.check()
             digest.update(block)
             size += len(block)
             sink.write(block)

@@ -83,8 +83,7 @@ def build_dataset(
         facts = sources.facts()
         card = write_card(folder, **about, settings=settings, counts=counts, files=files, sources=facts)
 
-        stop.check()
-        return claim.publish([*files, card], sources=facts, settings=settings, counts=counts)
+        return claim.publish([*files, card], sources=facts, settings=settings, counts=counts, stop=stop)
 
 
 def _check(sources: Sources, rows: str, where: str | None, test_share: float) -> None:

@@ -83,7 +83,7 @@ class HoneyHiveReportOperator(BuildOperator):
         path = storage_path(self._tables_path(), self.tables_conn_id, "tables", "tables_conn_id")
         self.built_of = tables = BuildManifest.read(path)
         used, place = self.place(context, tables.project, tables.window)
-        built = write_report(tables, place, app_url=self._app_url(), airflow=airflow_facts(context))
+        built = write_report(tables, place, app_url=self._app_url(), airflow=airflow_facts(context), stop=self._stop)
         summary = self.tell(context, used, built)
         page = built.url(PAGE_NAME)
         log.info("Report: %s", page)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
     from airflow_provider_honeyhive.models.export_facts import AirflowFacts
 
 #: What the page is called in the manifest, among the tables.
@@ -28,7 +29,12 @@ FOLDER = "tables"
 
 
 def write_report(
-    tables: Any, output_path: Any, *, app_url: str | None = None, airflow: AirflowFacts | None = None
+    tables: Any,
+    output_path: Any,
+    *,
+    app_url: str | None = None,
+    airflow: AirflowFacts | None = None,
+    stop: BuildStop | None = None,
 ) -> BuildManifest:
     """Write the report of tables, and return its manifest: whole or not at all, in place of an earlier one.
 
@@ -37,11 +43,13 @@ def write_report(
     :param output_path: folder for ``report.html`` and the report's own tables; anything path-like.
     :param app_url: base URL of HoneyHive's web app, for a link to the project's events; None: no link.
     :param airflow: of the task, for the manifest.
+    :param stop: lets another thread end it; None: nobody does.
     :raises InvalidArgumentError: ``tables`` names no build of tables, or ``app_url`` is no address of a web page; or
         what reports need is not installed.
     :raises DestinationTakenError: the place holds something else, or a report of another project or window.
     :raises DestinationError: a file of the tables cannot be read, or is not the one that was built; or the report
         cannot be written.
+    :raises ExportStoppedError: it was stopped.
     """
     built = _tables_of(tables)
     if app_url:
@@ -59,7 +67,7 @@ def write_report(
             "tables", NOT_SHOWN, f"a report needs {error.name}: install airflow-provider-honeyhive[report]"
         ) from None
 
-    with open_tables(built) as (connection, folder):
+    with open_tables(built, stop) as (connection, folder):
         make_tables(connection, built.start_time, built.end_time)
         page = render_page(connection, built, _link(connection, built, app_url))
         (summary,) = rows(connection, "SELECT events, sessions, model_calls, scores, errors FROM summary")
@@ -71,7 +79,7 @@ def write_report(
             "app_url": app_url,
             "sql_version": sql_version(),
         }
-        return claim.publish(files, sources=built.sources, settings=settings, counts=summary)
+        return claim.publish(files, sources=built.sources, settings=settings, counts=summary, stop=stop)
 
 
 def _tables_of(tables: Any) -> BuildManifest:

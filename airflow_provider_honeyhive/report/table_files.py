@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.exceptions import DestinationError
 from airflow_provider_honeyhive.storage.local import LocalStore
 from airflow_provider_honeyhive.storage.temporary import temporary_space
@@ -32,29 +33,36 @@ _TABLES, _OUTPUT, _SPILL = "tables", "output", "spill"
 
 
 @contextmanager
-def open_tables(tables: BuildManifest) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+def open_tables(
+    tables: BuildManifest, stop: BuildStop | None = None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """Open a database that has a view for each table of :data:`READ`, and a folder for files that are made of them.
 
     Both are in a temporary folder, which is gone in the end. An error of DuckDB inside becomes one that shows nothing
     of what is in the tables.
 
     :param tables: the build that has them.
+    :param stop: lets another thread end what happens inside; None: nobody does.
     :raises DestinationError: a table is missing; or a file cannot be read, or is not the one that was built; or DuckDB
         fails.
+    :raises ExportStoppedError: it was stopped.
     """
+    stop = stop or BuildStop()
     with ExitStack() as stack:
         with temporary_space():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="honeyhive-report-")))
             for part in (_TABLES, _OUTPUT):
                 (folder / part).mkdir()
-        views = _fetch_all(tables, folder / _TABLES)
+        views = _fetch_all(tables, folder / _TABLES, stop)
         try:
             connection = stack.enter_context(closing(duckdb.connect(config=_config(folder))))
+            stack.enter_context(stop.interrupting(connection))
             connection.execute("SET TimeZone = 'UTC'")
             for name, paths in views.items():
                 connection.read_parquet([str(path) for path in paths]).create_view(name)
             yield connection, folder / _OUTPUT
         except duckdb.Error as error:
+            stop.check()
             # Without its text, which may hold values of events.
             raise DestinationError(
                 _advice(error), f"Of {tables.manifest_url} DuckDB says {type(error).__name__}"
@@ -78,7 +86,7 @@ def _config(folder: Path) -> dict[str, Any]:
     }
 
 
-def _fetch_all(tables: BuildManifest, folder: Path) -> dict[str, list[Path]]:
+def _fetch_all(tables: BuildManifest, folder: Path, stop: BuildStop) -> dict[str, list[Path]]:
     store, _ = tables.place
     found: dict[str, list[Path]] = {}
     for name in READ:
@@ -87,19 +95,21 @@ def _fetch_all(tables: BuildManifest, folder: Path) -> dict[str, list[Path]]:
             raise DestinationError(f"there is no table {name} in {tables.manifest_url}: build the tables again")
         found[name] = [folder / f"{name}-{number}.parquet" for number in range(len(files))]
         for file, path in zip(files, found[name], strict=True):
-            _fetch(store, file, path)
+            _fetch(store, file, path, stop)
     return found
 
 
-def _fetch(store: Store, file: BuiltFile, target: Path) -> None:
+def _fetch(store: Store, file: BuiltFile, target: Path, stop: BuildStop) -> None:
     """Give a file a second name in the folder, or copy it there; its bytes are compared either way."""
     digest = sha256()
     if _linked(store, file, target):
         for chunk in store.chunks(file.path):
+            stop.check()
             digest.update(chunk)
     else:
         with temporary_space(), target.open("wb") as sink:
             for chunk in store.chunks(file.path):
+                stop.check()
                 digest.update(chunk)
                 sink.write(chunk)
     if digest.hexdigest() != file.sha256:

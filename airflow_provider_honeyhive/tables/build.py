@@ -65,7 +65,7 @@ def build_tables(
         ]
         counts = _counts(connection, files)
         settings = {"measurements": list(measurements), "sql_version": sql_version()}
-        return claim.publish(files, sources=sources.facts(), settings=settings, counts=counts)
+        return claim.publish(files, sources=sources.facts(), settings=settings, counts=counts, stop=stop)
 
 
 def create_tables(

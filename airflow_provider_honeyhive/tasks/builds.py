@@ -76,6 +76,7 @@ class BuildOperator(BaseOperator):
     built: BuildManifest | None = None
     #: The tables that it has built it of; None: of exports.
     built_of: BuildManifest | None = None
+    _stop: BuildStop | None = None
 
     def __init__(self, *, output_path: Any, output_conn_id: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -86,8 +87,16 @@ class BuildOperator(BaseOperator):
         if is_literal(output_path):
             check_folder(example_path(output_path), _FILES)
 
+    def on_kill(self) -> None:
+        """End soon: nothing is published."""
+        if self._stop is not None:
+            self._stop.stop()
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Build, and return what was built as plain facts; what no retry can mend fails the task at once."""
+        from airflow_provider_honeyhive.builds.stopping import BuildStop  # noqa: PLC0415 - not for DAG parsing
+
+        self._stop = BuildStop()
         with fail_if_permanent():
             settle_templates(self, self._templates, context)
             return self._execute(context)
@@ -166,21 +175,12 @@ class ExportsBuildOperator(BuildOperator):
         self.exports_conn_id = exports_conn_id
         self.memory_limit = memory_limit
         self.temp_folder = temp_folder
-        self._stop: BuildStop | None = None
         self._check_sources()
         check_literals(
             times={"start_time": start_time, "end_time": end_time}, texts={"exports_conn_id": exports_conn_id}
         )
 
-    def on_kill(self) -> None:
-        """End soon: nothing is published."""
-        if self._stop is not None:
-            self._stop.stop()
-
     def _execute(self, context: Context) -> dict[str, Any]:
-        from airflow_provider_honeyhive.builds.stopping import BuildStop  # noqa: PLC0415 - not for DAG parsing
-
-        self._stop = BuildStop()
         self._check_sources()
         sources = self._sources(context)
         used, place = self.place(context, sources.project, sources.window)

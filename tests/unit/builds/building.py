@@ -17,6 +17,8 @@ from tests.unit.export.stepped import SteppedStore, stepping
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_honeyhive.builds.stopping import BuildStop
+
 #: The names of a build's files, their folders, stems and suffixes, by kind. The last one has a fixed name, if any has.
 FILES: dict[str, list[tuple[str, str, str, str]]] = {
     "tables": [
@@ -49,7 +51,7 @@ def build(output_path: Any, kind: str = "tables", word: str = "one", **facts: An
     """Publish a build.
 
     :param word: that its files say.
-    :param facts: of its claim.
+    :param facts: of its claim, or what stops it.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = []
@@ -60,10 +62,12 @@ def build(output_path: Any, kind: str = "tables", word: str = "one", **facts: An
         return publish(output_path, files, kind, **facts)
 
 
-def publish(output_path: Any, files: list[LocalFile], kind: str = "tables", **facts: Any) -> BuildManifest:
+def publish(
+    output_path: Any, files: list[LocalFile], kind: str = "tables", stop: BuildStop | None = None, **facts: Any
+) -> BuildManifest:
     """Claim a place for a build of these files, and publish it."""
     claim = claim_build(output_path, kind, **(WHERE | facts))
-    return claim.publish(files, sources=[SOURCE], settings={}, counts={"events": 7})
+    return claim.publish(files, sources=[SOURCE], settings={}, counts={"events": 7}, stop=stop)
 
 
 def texts_of(manifest: BuildManifest, root: Path) -> list[str]:

@@ -19,8 +19,14 @@ from pydantic import ValidationError
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.builds.publication import LocalFile, claim_build
+from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.cli.main import main
-from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    DestinationTakenError,
+    ExportStoppedError,
+    InvalidArgumentError,
+)
 from airflow_provider_honeyhive.export.catalog import verify_exports
 from airflow_provider_honeyhive.export.cleanup import find_leftovers, remove_leftover
 from airflow_provider_honeyhive.export.exporter import export_events
@@ -243,6 +249,28 @@ def test_what_was_published_since_the_claim_is_not_replaced(tmp_path):
             claim.publish([LocalFile(path, "events", "events")], sources=[], settings={}, counts={})
         assert caught.value.retryable, earlier
         assert assert_whole_and_alone(tmp_path / "out").files == newer.files
+
+
+class StopAt(BuildStop):
+    """Stops at a look."""
+
+    def __init__(self, look: int) -> None:
+        super().__init__()
+        self.looks = look
+
+    def check(self) -> None:
+        self.looks -= 1
+        if self.looks == 0:
+            self.stop()
+        super().check()
+
+
+@pytest.mark.parametrize("look", [1, 3, 4], ids=["at the first file", "at the last file", "after the last file"])
+def test_a_stop_leaves_the_earlier_build_and_nothing_of_the_new_one(tmp_path, look):
+    earlier = build(tmp_path / "out")
+    with pytest.raises(ExportStoppedError, match="nothing was published"):
+        build(tmp_path / "out", word="two", stop=StopAt(look))
+    assert assert_whole_and_alone(tmp_path / "out").files == earlier.files
 
 
 def test_a_build_in_a_folder_of_another_one_and_that_one_leave_each_other_alone(tmp_path):

@@ -50,6 +50,15 @@ def run(tables: Any, folder: Any, **arguments: Any) -> Any:
     return HoneyHiveReportOperator(task_id="r", tables=tables, output_path=place, **arguments).execute(context())
 
 
+def test_a_task_that_is_killed_ends_its_report(report, tables, tmp_path):
+    task = HoneyHiveReportOperator(task_id="r", tables=tables.url(), output_path=f"{tmp_path}/report")
+    task.on_kill()  # before it has begun: nothing to end
+    task.execute(context())
+    assert not report.named["stop"].is_stopped
+    task.on_kill()
+    assert report.named["stop"].is_stopped
+
+
 def connect(monkeypatch: Any, extra: Any, conn_id: str = "HONEYHIVE_DEFAULT") -> None:
     connection = {"conn_type": "honeyhive", "extra": extra}
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id}", json.dumps(connection))

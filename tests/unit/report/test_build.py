@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from hashlib import sha256
 from typing import Any
 
@@ -10,9 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from airflow_provider_honeyhive.api import web_app
 from airflow_provider_honeyhive.build_manifest import BuildManifest
-from airflow_provider_honeyhive.exceptions import DestinationError, DestinationTakenError, InvalidArgumentError
-from airflow_provider_honeyhive.report import build, tables
+from airflow_provider_honeyhive.builds.stopping import BuildStop
+from airflow_provider_honeyhive.exceptions import (
+    DestinationError,
+    DestinationTakenError,
+    ExportStoppedError,
+    InvalidArgumentError,
+)
+from airflow_provider_honeyhive.report import build, page, tables
 from airflow_provider_honeyhive.report.build import write_report
 from airflow_provider_honeyhive.report.table_files import open_tables
 
@@ -198,6 +206,35 @@ def test_an_error_of_duckdb_says_what_to_do_and_nothing_of_the_tables(built, sta
         connection.execute(statement)
     assert "session-0" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_stop_ends_a_statement(built):
+    stop = BuildStop()
+    threading.Timer(0.2, stop.stop).start()
+    with pytest.raises(ExportStoppedError), open_tables(built, stop) as (connection, _):
+        connection.execute("SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range % 7 = b.range")
+
+
+@pytest.mark.parametrize("at", ["events_url", "render_page"], ids=["before the page is made", "while it is made"])
+def test_a_stopped_report_publishes_nothing(built, tmp_path, monkeypatch, at):
+    stop = BuildStop()
+    made = getattr(web_app if at == "events_url" else page, at)
+
+    def make(*args: Any) -> Any:
+        stop.stop()
+        return made(*args)
+
+    monkeypatch.setattr(web_app if at == "events_url" else page, at, make)
+    with pytest.raises(ExportStoppedError):
+        write_report(built, tmp_path / "report", app_url=APP, stop=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stop_ends_the_reading_of_tables(built, tmp_path):
+    stop = BuildStop()
+    stop.stop()
+    with pytest.raises(ExportStoppedError), open_tables(built, stop):
+        pytest.fail("it was opened")
 
 
 def test_nothing_is_left_on_the_machine(built, tmp_path, monkeypatch):

@@ -9,8 +9,10 @@ import pytest
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest
 from airflow_provider_honeyhive.builds.sources import export_sources
-from airflow_provider_honeyhive.exceptions import InvalidArgumentError
+from airflow_provider_honeyhive.builds.stopping import BuildStop
+from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
+from airflow_provider_honeyhive.tables import build
 from airflow_provider_honeyhive.tables.build import build_tables, create_tables
 from airflow_provider_honeyhive.tables.columns import TABLES
 from airflow_provider_honeyhive.tables.steps import sql_version
@@ -70,6 +72,20 @@ def test_builds_of_one_export_are_the_same(tmp_path: Path, events: list[bytes]) 
     assert [(file.sha256, file.row_count) for file in first.files] == [
         (file.sha256, file.row_count) for file in second.files
     ]
+
+
+def test_a_stop_at_the_very_end_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_export(tmp_path / "export", [event("a")])
+    stop = BuildStop()
+
+    def counts(*_: Any) -> dict[str, int]:
+        stop.stop()
+        return {}
+
+    monkeypatch.setattr(build, "_counts", counts)
+    with pytest.raises(ExportStoppedError):
+        build_tables(export_sources(tmp_path / "export"), tmp_path / "tables", stop=stop)
+    assert not (tmp_path / "tables").exists()
 
 
 def test_only_some_tables(tmp_path: Path) -> None:
