@@ -101,9 +101,9 @@ def builds(measured: dict[str, Any]) -> str:
     return (
         f"{head}{origin('builds', measured['commit'])}"
         "The commands `tables`, `dataset` and `report`, each a process of its own, on an export that lies on the local"
-        " disk, in sessions of 8 events. Half of the events are model calls. The server of the 1,000,000 events makes"
-        " the JSON of each answer, as servers do; that of the 10,000,000 copies it. Peak memory is that of all processes"
-        " of a command together.\n\n" + table(["events", "what", "wall, s", "CPU, s", "peak MB", "written, MB"], rows)
+        " disk, in sessions of 8 events. Half of the events are model calls. The server of 1,000,000 events makes the"
+        " JSON of each answer, as servers do; that of 10,000,000 copies it. Peak memory is that of all processes of a"
+        " command together.\n\n" + table(["events", "what", "wall, s", "CPU, s", "peak MB", "written, MB"], rows)
     )
 
 
