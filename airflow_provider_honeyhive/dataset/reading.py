@@ -60,7 +60,10 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path, stop: 
                 behind.call(_write, file, rows)
                 rows, size = [], 0
         behind.call(_write, file, rows)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW conversations AS FROM read_parquet({quoted_text(str(path))})")
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW conversations AS "
+        f"FROM read_parquet({quoted_text(str(path))}, hive_partitioning = false)"
+    )
 
 
 def _read(connection: duckdb.DuckDBPyConnection, stop: BuildStop) -> Iterator[tuple[Any, ...]]:

@@ -101,7 +101,7 @@ class Steps:
             self._connection.execute(
                 f"CREATE OR REPLACE TEMP VIEW {name} AS "  # noqa: S608 - names of this package
                 f"SELECT *{' RENAME (file_row_number AS event_number)' if numbered else ''} "
-                f"FROM read_parquet([{files}], file_row_number = {numbered})"
+                f"FROM read_parquet([{files}], file_row_number = {numbered}, hive_partitioning = false)"
             )
         return self._made[name]
 
@@ -155,7 +155,7 @@ class Steps:
                     pairs = zip(*(texts.to_pylist() for texts in contents), strict=True)
                     texts = pa.array([text_of(*pair) for pair in pairs], pa.string())
                     writer.write_batch(pa.record_batch([sessions, ranks, texts], schema=_TEXTS))
-            connection.execute(f"INSERT INTO texts FROM read_parquet({_text(found)})")
+            connection.execute(f"INSERT INTO texts FROM read_parquet({_text(found)}, hive_partitioning = false)")
             first, last = last + 1, 4 * last
         self._copy(_sql("texts"), path)
 

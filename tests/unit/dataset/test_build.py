@@ -399,6 +399,12 @@ def test_an_argument_that_cannot_be_right(exported: Any, tmp_path: Path, argumen
     assert not (tmp_path / "dataset").exists()
 
 
+def test_no_column_comes_from_the_name_of_the_temporary_folder(exported: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "event_id=1" / "place=2"
+    folder.mkdir(parents=True)
+    assert len(lines_of(build(exported([call(1)]), tmp_path / "dataset", temp_folder=folder))) == 1
+
+
 def test_exports_without_content_have_nothing_to_train_on(exported: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="export again with include_content=True"):
         build(exported([call(1)], include_content=False), tmp_path / "dataset")

@@ -88,6 +88,16 @@ def test_a_stop_at_the_very_end_publishes_nothing(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "tables").exists()
 
 
+def test_no_column_comes_from_the_name_of_the_temporary_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "event_id=1" / "rank=2" / "date=2026-11-22"
+    folder.mkdir(parents=True)
+    question = {"inputs": {"question": "what"}, "outputs": {"answer": "that"}}
+    make_export(tmp_path / "export", [event("a", event_type="model", **question), event("b")])
+    sources = export_sources(tmp_path / "export")
+    first, second = (build_tables(sources, tmp_path / str(temp is None), temp_folder=temp) for temp in (None, folder))
+    assert [file.sha256 for file in first.files] == [file.sha256 for file in second.files]
+
+
 def test_only_some_tables(tmp_path: Path) -> None:
     with opened(tmp_path / "db", []) as connection:
         assert list(create_tables(connection, only=["scores", "events"])) == ["events", "scores"]
