@@ -54,11 +54,16 @@ def _flat_below(value: dict[str, Any], prefix: str) -> Any:
 
 
 def unflattened(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an object whose keys with dots are objects in objects; what its values hold stays as it is."""
+    """Return an object whose keys with dots are objects in objects; what its values hold stays as it is.
+
+    Objects that are made so are lists where their keys are the numbers from zero: ``{"content.0.text": …}`` is
+    ``{"content": [{"text": …}]}``.
+    """
     if not any("." in name for name in value):
         return value
     root: dict[str, Any] = {}
-    made = {id(root)}
+    owned = {id(root)}
+    made: list[tuple[dict[str, Any], str, dict[str, Any]]] = []
     for name, each in value.items():
         at = root
         *way, last = name.split(".")
@@ -66,12 +71,16 @@ def unflattened(value: dict[str, Any]) -> dict[str, Any]:
             below = at.get(step)
             if not isinstance(below, dict):
                 below = at[step] = {}
-            elif id(below) not in made:
+                made.append((at, step, below))
+            elif id(below) not in owned:
                 # What came as a value is not changed: it is copied.
                 below = at[step] = dict(below)
-            made.add(id(below))
+            owned.add(id(below))
             at = below
         at[last] = each
+    for at, step, below in reversed(made):
+        if at.get(step) is below:
+            at[step] = elements(below) or below
     return root
 
 

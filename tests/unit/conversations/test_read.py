@@ -78,6 +78,24 @@ INPUTS = {
     "messages alone": (WHOLE, WHOLE),
     "messages as JSON text": ({"messages": json.dumps(WHOLE)}, WHOLE),
     "flat messages": ({"chat_history.0.role": "user", "chat_history.0.content": "Weather?"}, [ASK]),
+    "flat blocks": (
+        {
+            "chat_history.0.role": "user",
+            "chat_history.0.content.0.type": "text",
+            "chat_history.0.content.0.text": "Wea",
+            "chat_history.0.content.1.type": "text",
+            "chat_history.0.content.1.text": "ther?",
+        },
+        [ASK],
+    ),
+    "flat blocks of a result": (
+        history(ASK, CALLS, {"role": "tool", "tool_call_id": "c1", "content.0.type": "text", "content.0.text": "22"}),
+        WHOLE,
+    ),
+    "a result that is an object with numbers for keys": (
+        history(ASK, CALLS, {**RESULT, "content": {"0": {"type": "text", "text": "22"}}}),
+        [ASK, CALLS, {**RESULT, "content": '{"0":{"type":"text","text":"22"}}'}],
+    ),
     "an empty history and a question": ({"chat_history": [], "question": "Weather?"}, [ASK]),
     "a question": ({"question": "Weather?"}, [ASK]),
     "a query": ({"query": "Weather?", "context": ""}, [ASK]),
@@ -444,6 +462,28 @@ TOOLS = {
             }
         },
         [TOOL],
+    ),
+    "flat all the way": (
+        {
+            "config": {
+                "tools.0.type": "function",
+                "tools.0.function.name": "weather",
+                "tools.0.function.description": "Tells it",
+                "tools.0.function.parameters.type": "object",
+                "tools.0.function.parameters.required.0": "city",
+                "tools.0.function.parameters.required.1": "day",
+            }
+        },
+        [
+            {
+                "type": "function",
+                "function": {
+                    "name": "weather",
+                    "description": "Tells it",
+                    "parameters": {"type": "object", "required": ["city", "day"]},
+                },
+            }
+        ],
     ),
     "none": ({"config": {"tools": []}}, None),
     "names": ({"config": {"tools": ["weather"]}}, Reason.UNKNOWN_TOOL),
