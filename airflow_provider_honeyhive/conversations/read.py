@@ -18,6 +18,7 @@ from airflow_provider_honeyhive.conversations.places import (
     history_in,
     messages_in,
 )
+from airflow_provider_honeyhive.conversations.plain import plain_conversation
 from airflow_provider_honeyhive.conversations.reasons import Conversation, Reason, Unreadable, UnreadableError
 from airflow_provider_honeyhive.conversations.tools import tools_in
 from airflow_provider_honeyhive.events.keyed_hash import MARK
@@ -51,6 +52,14 @@ def read_conversation(
     """
     if failed:
         return Unreadable(Reason.FAILED)
+    if (plain := plain_conversation(inputs, outputs, config, metadata)) is not None:
+        return plain
+    return _look_closely(inputs, outputs, config, metadata)
+
+
+def _look_closely(
+    inputs: str | None, outputs: str | None, config: str | None, metadata: str | None
+) -> Conversation | Unreadable:
     try:
         fields = (
             _value(inputs),
