@@ -72,7 +72,7 @@ def build_dataset(
             "test_share": test_share,
             "sql_version": sql_version(),
         }
-        create_tables(connection, only=("model_calls", "scores"))
+        create_tables(connection, only=("model_calls", "scores", "roots"))
         create_candidates(connection, last_of_session=rows == "sessions")
         choose(connection, where)
         folder = scratch(connection) / "dataset"

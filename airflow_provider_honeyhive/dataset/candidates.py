@@ -14,9 +14,9 @@ _CALLS_AT_ONCE = 200_000
 
 
 def create_candidates(connection: duckdb.DuckDBPyConnection, *, last_of_session: bool) -> None:
-    """Create the view ``candidates`` on the tables ``model_calls`` and ``scores``.
+    """Create the view ``candidates`` on the table ``model_calls`` and the steps ``found_scores`` and ``roots``.
 
-    :param connection: of a build, with these tables.
+    :param connection: of a build, with these.
     :param last_of_session: only the last call of each session.
     """
     connection.execute(sql("calls"))

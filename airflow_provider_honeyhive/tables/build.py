@@ -73,10 +73,12 @@ def create_tables(
 ) -> dict[str, list[Path]]:
     """Make tables as Parquet files in the temporary folder of a build, and a view of the name of each.
 
+    What a table is made of can be made by its name, too: see :mod:`.steps`.
+
     :param connection: of :func:`~airflow_provider_honeyhive.builds.database.open_events`.
     :param measurements: more names in ``metrics`` that are measurements and no scores; ``*`` stands for anything.
-    :param only: the names of the tables to make; None: all.
-    :return: the files of each table, in the order of :data:`~.columns.TABLES`.
+    :param only: the names of the tables and steps to make; None: all tables.
+    :return: the files of each, tables first, in the order of :data:`~.columns.TABLES`.
     :raises InvalidArgumentError: ``measurements`` is a text, or has something that is no name.
     """
     if isinstance(measurements, str) or not all(isinstance(name, str) and name for name in measurements):
@@ -85,7 +87,8 @@ def create_tables(
     from airflow_provider_honeyhive.tables.steps import Steps  # noqa: PLC0415
 
     steps = Steps(connection, _pattern([*MEASUREMENTS, *measurements]))
-    return {name: steps.make(name) for name in TABLES if only is None or name in only}
+    wanted = TABLES if only is None else sorted(only, key=[*TABLES, *only].index)
+    return {name: steps.make(name) for name in wanted}
 
 
 def _pattern(names: Sequence[str]) -> str:

@@ -2,15 +2,18 @@
 -- one name, metrics count more than evaluations, and these more than feedback.
 INSERT INTO call_scores
 WITH wanted AS (
-    SELECT place, event_id, session_id FROM calls WHERE place % $parts = $part
+    SELECT calls.place, nullif(root_place, calls.place) AS root_place
+    FROM calls LEFT JOIN roots USING (session_id)
+    WHERE calls.place % $parts = $part
 ),
 told AS (
     SELECT wanted.place, scores.name, scores.number, scores.boolean, scores.text, scores.source, 0 AS distance
-    FROM wanted JOIN scores ON scores.event_id = wanted.event_id
+    FROM wanted JOIN found_scores AS scores ON scores.place = wanted.place
+    WHERE NOT is_measurement
     UNION ALL
     SELECT wanted.place, scores.name, scores.number, scores.boolean, scores.text, scores.source, 1 AS distance
-    FROM wanted JOIN scores ON scores.event_id = wanted.session_id
-    WHERE wanted.event_id <> wanted.session_id
+    FROM wanted JOIN found_scores AS scores ON scores.place = root_place
+    WHERE NOT is_measurement
 ),
 nearest AS (
     SELECT

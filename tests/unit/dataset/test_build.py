@@ -331,6 +331,20 @@ def test_scores_of_a_call_count_more_than_those_of_its_root(exported: Any, tmp_p
         assert [row["event_id"] for row in by_id(lines_of(build(sources, tmp_path / "dataset", where=where)))] == ids
 
 
+def test_a_root_need_not_have_the_id_of_its_session(exported: Any, tmp_path: Path) -> None:
+    # As where its session's id is hashed: then it is the one that the table ``sessions`` takes.
+    root = {
+        "session_id": "s1",
+        "event_type": "session",
+        "metrics": {"a": 5, "took_ms": 7},
+        "start_time": call(1)["start_time"],
+    }
+    for number, more in enumerate(({"event_id": "another"}, {})):
+        sources = exported([{**root, **more}, call(1), call(2, "Who?")], f"export{number}")
+        rows = lines_of(build(sources, tmp_path / f"dataset{number}", where="scores['a'] = 5"))
+        assert [(row["event_id"], [score["name"] for score in row["scores"]]) for row in rows] == [("e1", ["a"])]
+
+
 # ------------------------------------------------------------------------------------------------- the files
 
 

@@ -38,7 +38,7 @@ def connection(exported: Any) -> Iterator[Any]:
         for number in range(3)
     ]
     with open_events(exported(events)) as connection:
-        create_tables(connection, only=("model_calls", "scores"))
+        create_tables(connection, only=("model_calls", "scores", "roots"))
         create_candidates(connection, last_of_session=False)
         yield connection
 
