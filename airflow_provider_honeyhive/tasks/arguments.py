@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_honeyhive._compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
 from airflow_provider_honeyhive.display import get_logger, shown
-from airflow_provider_honeyhive.exceptions import Fact, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import NOT_SHOWN, Fact, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import parse_bound
 from airflow_provider_honeyhive.storage.paths import LOCAL_PROTOCOLS, check_path
 from airflow_provider_honeyhive.tasks.templates import has_template
@@ -205,7 +205,8 @@ def _check_connection(conn_id: str, argument: str) -> None:
     except AirflowNotFoundException:
         raise InvalidArgumentError(
             argument,
-            conn_id,
+            # A URL may have a user and a password there.
+            NOT_SHOWN if ":" in conn_id else conn_id,
             "there is no such Airflow connection: create it, or correct its id; without an id the worker's own "
             "credentials are used",
         ) from None

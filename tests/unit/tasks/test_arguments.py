@@ -167,6 +167,13 @@ def test_a_connection_of_a_store_that_is_not_there_is_named(scheme):
 
 
 @pytest.mark.usefixtures("keys_of_the_worker")
+def test_a_key_in_a_url_is_not_shown():
+    with pytest.raises(InvalidArgumentError, match="^output_path: there is no such Airflow connection") as caught:
+        storage_path("s3://AKIA:secret@bucket/x", None)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("keys_of_the_worker")
 def test_so_is_that_of_a_path_that_brings_its_own():
     with pytest.raises(InvalidArgumentError, match="^output_path: got 'typo'"):
         storage_path(ObjectStoragePath("s3://bucket/x", conn_id="typo"), None)
