@@ -47,6 +47,8 @@ def choose(connection: duckdb.DuckDBPyConnection, where: str | None) -> None:
         _check_binds(connection, where, query)
     try:
         connection.execute(f"CREATE OR REPLACE TABLE chosen AS {query}")
+    except duckdb.PermissionException:
+        raise InvalidArgumentError("where", where, "it may read nothing but what the build has made") from None
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         # What DuckDB says may hold a value of an event.
         raise InvalidArgumentError(
@@ -75,6 +77,6 @@ def _check_binds(connection: duckdb.DuckDBPyConnection, where: str, query: str) 
 
 
 def _refused(where: str, complaint: str) -> InvalidArgumentError:
-    # Its last lines repeat the query, which has more in it than the user's condition.
-    said = complaint.partition("\nLINE ")[0].strip()
+    # Its last lines repeat the query, which has more in it than the user's condition; functions may be dozens.
+    said = complaint.partition("\nLINE ")[0].partition("\n\tCandidate functions:")[0].strip()
     return InvalidArgumentError("where", where, "allowed: one SQL condition over candidates", Fact(f"DuckDB: {said}"))

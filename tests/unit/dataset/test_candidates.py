@@ -147,6 +147,17 @@ def assert_refused(connection: Any, where: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_condition_that_reads_elsewhere_while_it_runs_is_refused(connection: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="it may read nothing but what the build has made"):
+        choose(connection, "EXISTS (FROM sniff_csv('/etc/passwd'))")
+
+
+def test_the_error_lists_no_functions(connection: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="No function matches") as caught:
+        choose(connection, "model + 1 > 0")
+    assert "Candidate functions" not in str(caught.value)
+
+
 def test_the_error_says_what_duckdb_says(connection: Any) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         choose(connection, "modell = 'x'")
