@@ -97,7 +97,8 @@ def write_card(
         ),
     )
     path = folder / "README.md"
-    path.write_text(_head(files) + text, encoding="utf-8")
+    # A project's name may hold half a character, which a file cannot.
+    path.write_text(_head(files) + text, encoding="utf-8", errors="replace")
     return LocalFile(path, "card", stem="README", suffix=".md")
 
 

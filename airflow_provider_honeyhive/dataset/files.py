@@ -63,7 +63,9 @@ def write_files(
 def _write_splits(
     connection: duckdb.DuckDBPyConnection, folder: Path, exports: Sequence[str], test_share: float, stop: BuildStop
 ) -> tuple[list[LocalFile], dict[str, int]]:
-    connection.execute("SET VARIABLE exports = ?", [list(exports)])
+    # A path may hold bytes that are no character.
+    shown = [path.encode(errors="replace").decode() for path in exports]
+    connection.execute("SET VARIABLE exports = ?", [shown])
     behind = Behind()
     # What writes the files ends before they are closed.
     with closing(Split(folder, "train", behind)) as train, closing(Split(folder, "test", behind)) as test, behind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import timedelta
 from hashlib import sha256
@@ -16,12 +17,14 @@ import pytest
 from pyarrow import parquet as pq
 
 from airflow_provider_honeyhive.builds import batches
+from airflow_provider_honeyhive.builds.sources import export_sources
 from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.conversations.reasons import Reason, Unreadable
 from airflow_provider_honeyhive.dataset import files, reading, splits
 from airflow_provider_honeyhive.exceptions import DestinationTakenError, ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.models.window import format_time, from_micros
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
+from tests.unit.builds import made
 from tests.unit.dataset.conftest import DAY, build, lines_of
 
 if TYPE_CHECKING:
@@ -417,6 +420,15 @@ def test_no_column_comes_from_the_name_of_the_temporary_folder(exported: Any, tm
     folder = tmp_path / "event_id=1" / "place=2"
     folder.mkdir(parents=True)
     assert len(lines_of(build(exported([call(1)]), tmp_path / "dataset", temp_folder=folder))) == 1
+
+
+def test_a_project_and_a_folder_may_be_called_anything(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    text = {"inputs": {"question": "what"}, "outputs": {"role": "assistant", "content": "that"}}
+    sources = export_sources(made.make_export(folder, [made.event("a", event_type="model", **text)], project="\ud800"))
+    dataset = build(sources, tmp_path / "dataset")
+    assert [row["export"] for row in lines_of(dataset)] == [f"{tmp_path}/?/_manifest.json"]
+    assert "# Conversations of `?`" in (tmp_path / "dataset" / "README.md").read_text("utf-8")
 
 
 def test_exports_without_content_have_nothing_to_train_on(exported: Any, tmp_path: Path) -> None:
