@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.cases import KILO, USUAL, Case
+from benchmarks.cases import SMALL, USUAL, Case
 from benchmarks.commands import contender
 from benchmarks.dataset import Dataset
 from benchmarks.running import empty, errand_to, run_measured, serving
@@ -33,36 +33,32 @@ class Shape:
     :param exporter: one of our contenders.
     :param builds: commands of ours, one after the other.
     :param serialise: the server makes the JSON of each answer, as servers do.
-    :param quick: it is measured, smaller, in a quick run, too.
     """
 
     exporter: str
     dataset: Dataset
     builds: tuple[str, ...] = ("tables", "dataset", "report")
     serialise: bool = True
-    quick: bool = True
 
 
-SHAPES = (
-    Shape("ours-parquet", Dataset(1_000_000, USUAL, per_session=PER_SESSION)),
-    Shape("ours-gzip", Dataset(1_000_000, USUAL, per_session=PER_SESSION)),
-    Shape(
-        "ours-parquet",
-        Dataset(10_000_000, KILO, per_session=PER_SESSION),
-        builds=("tables",),
-        serialise=False,
-        quick=False,
+#: By case.
+SHAPES = {
+    "builds": (
+        Shape("ours-parquet", Dataset(1_000_000, USUAL, per_session=PER_SESSION)),
+        Shape("ours-gzip", Dataset(1_000_000, USUAL, per_session=PER_SESSION)),
     ),
-)
+    "builds-10m": (
+        Shape("ours-parquet", Dataset(10_000_000, SMALL, per_session=PER_SESSION), builds=("tables",), serialise=False),
+    ),
+}
 
 
-def measure(scratch: Path, *, quick: bool) -> dict[str, Any]:
-    """Return what each export took, and each build of it."""
+def measure(case: str, scratch: Path, *, quick: bool) -> dict[str, Any]:
+    """Return what each export of a case took, and each build of it."""
     runs = []
-    for shape in SHAPES:
-        if shape.quick or not quick:
-            dataset = replace(shape.dataset, count=shape.dataset.count // 10) if quick else shape.dataset
-            runs.append(_measure(shape, dataset, scratch))
+    for shape in SHAPES[case]:
+        dataset = replace(shape.dataset, count=shape.dataset.count // 10) if quick else shape.dataset
+        runs.append(_measure(shape, dataset, scratch))
     return {"runs": runs, "error": next((run["error"] for run in runs if run["error"]), None)}
 
 

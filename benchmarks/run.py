@@ -17,6 +17,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,9 +205,9 @@ def measure_overlap(options: argparse.Namespace) -> dict[str, Any]:
     return overlap.measure(options.scratch, quick=options.quick)
 
 
-def measure_builds(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what tables, a dataset and a report of an export take."""
-    return builds.measure(options.scratch, quick=options.quick)
+def measure_builds(case: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is needed to build tables, a dataset and a report of exports."""
+    return builds.measure(case, options.scratch, quick=options.quick)
 
 
 def measure_start(options: argparse.Namespace) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def measure_start(options: argparse.Namespace) -> dict[str, Any]:
 SPECIAL = {
     "stores": measure_stores,
     "overlap": measure_overlap,
-    "builds": measure_builds,
+    **{case: partial(measure_builds, case) for case in builds.SHAPES},
     "start": measure_start,
     "fields": measure_fields,
     "imports": measure_imports,

@@ -94,11 +94,14 @@ class Results:
         self.overlap: dict[str, Any] = _good(measured.get("overlap", {}))
         self.start: dict[str, Any] = _good(measured.get("start", {}))
         self.builds: list[dict[str, Any]] = [
-            run for run in measured.get("builds", {}).get("runs", []) if run["error"] is None
+            run
+            for case in ("builds", "builds-10m")
+            for run in measured.get(case, {}).get("runs", [])
+            if run["error"] is None
         ]
         self._failed_elsewhere = sum(
             run["error"] is not None for run in measured.get("stores", {}).get("runs", [])
-        ) + sum(not _good(measured[name]) for name in ("overlap", "start", "builds") if name in measured)
+        ) + sum(not _good(measured[name]) for name in ("overlap", "start", "builds", "builds-10m") if name in measured)
         self._imports = measured.get("imports", {}).get("modules", {})
 
     def title(self, case: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.cases import SIZE_NAMES
 from benchmarks.stores import MB, allowed_requests
 from benchmarks.tables import origin, table
 
@@ -87,24 +88,33 @@ def start(measured: dict[str, Any]) -> str:
 
 def builds(measured: dict[str, Any]) -> str:
     """Return what tables, a dataset and a report of an export took."""
+    return (
+        "## What is built from exports\n\n"
+        f"{_builds('builds', measured)}"
+        "The commands `tables`, `dataset` and `report`, each a process of its own, on an export that lies on the local"
+        " disk, in sessions of 8 events. Half of the events are model calls. The server makes the JSON of each answer,"
+        " as servers do. Peak memory is that of all processes of a command together.\n\n"
+    )
+
+
+def many_builds(measured: dict[str, Any]) -> str:
+    """Return what the tables of many events took."""
+    return f"## Tables of many events\n\n{_builds('builds-10m', measured)}"
+
+
+def _builds(case: str, measured: dict[str, Any]) -> str:
     rows = []
     for run in measured.get("runs", []):
-        events = f"{run['events']:,} events of {run['event_size'] / 1000:.1f} kB"
+        events = f"{run['events']:,} events of {SIZE_NAMES[run['event_size']]}"
         for name, took in {run["label"]: run["export"], **run["builds"]}.items():
             cells = [f"{took['wall_s']:.1f}", f"{took['user_s'] + took['system_s']:.1f}", f"{took['peak_mb']:,.0f}"]
             rows.append([events, name, *cells, f"{took['written_mb']:,.0f}" if "written_mb" in took else ""])
         if run["error"] is not None:
             rows.append([events, f"**failed**: {' '.join(run['error'].split()).replace('|', chr(92) + '|')}"])
-    head = "## What is built from exports\n\n"
     if not rows:
-        return f"{head}**failed**: {measured['error']}\n\n"
-    return (
-        f"{head}{origin('builds', measured['commit'])}"
-        "The commands `tables`, `dataset` and `report`, each a process of its own, on an export that lies on the local"
-        " disk, in sessions of 8 events. Half of the events are model calls. The server of 1,000,000 events makes the"
-        " JSON of each answer, as servers do; that of 10,000,000 copies it. Peak memory is that of all processes of a"
-        " command together.\n\n" + table(["events", "what", "wall, s", "CPU, s", "peak MB", "written, MB"], rows)
-    )
+        return f"**failed**: {measured['error']}\n\n"
+    head = ["events", "what", "wall, s", "CPU, s", "peak MB", "written, MB"]
+    return origin(case, measured["commit"]) + table(head, rows)
 
 
 #: By the names of what is measured.
@@ -112,5 +122,6 @@ STORE_TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "stores": stores,
     "overlap": overlap,
     "builds": builds,
+    "builds-10m": many_builds,
     "start": start,
 }
