@@ -50,7 +50,7 @@ def test_columns_and_condition_are_those_of_candidates(sources):
     (where,) = re.findall(r'where="(.*)"', PAGE.the("python"))
     told = [name for row in PAGE.table("Column") for name in codes(row[0])]
     with open_events(sources) as connection:
-        create_tables(connection, only=("model_calls", "scores"))
+        create_tables(connection, only=("model_calls", "scores", "roots"))
         create_candidates(connection, last_of_session=False)
         names = [row[0] for row in connection.execute("DESCRIBE candidates").fetchall()]
         assert names[-len(told) :] == told
