@@ -6,6 +6,7 @@ from hashlib import file_digest
 from typing import TYPE_CHECKING
 
 from airflow_provider_honeyhive.builds.publication import LocalFile
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +98,9 @@ def write_card(
         ),
     )
     path = folder / "README.md"
-    # A project's name may hold half a character, which a file cannot.
-    path.write_text(_head(files) + text, encoding="utf-8", errors="replace")
+    with temporary_space():
+        # A project's name may hold half a character, which a file cannot.
+        path.write_text(_head(files) + text, encoding="utf-8", errors="replace")
     return LocalFile(path, "card", stem="README", suffix=".md")
 
 

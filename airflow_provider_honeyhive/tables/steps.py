@@ -14,6 +14,7 @@ from airflow_provider_honeyhive import conversations
 from airflow_provider_honeyhive.builds.batches import batches
 from airflow_provider_honeyhive.builds.database import scratch
 from airflow_provider_honeyhive.conversations.texts import answer_of, question_of
+from airflow_provider_honeyhive.storage.temporary import temporary_space
 from airflow_provider_honeyhive.tables.columns import TABLES
 from airflow_provider_honeyhive.tables.tree import Tree
 
@@ -112,7 +113,8 @@ class Steps:
             if step is None:
                 self._copy(_sql(name), path)
             else:
-                step(path)
+                with temporary_space():
+                    step(path)
             return [path]
         paths = []
         for number, (first, last) in enumerate(self._parts):
@@ -130,7 +132,7 @@ class Steps:
     def _write_tree(self, path: Path) -> None:
         ((count,),) = self._connection.execute("SELECT count(*) FROM facts").fetchall()
         tree = Tree(count)
-        for batch in pa.RecordBatchReader.from_stream(self._connection.sql(_sql("parents"))):
+        for batch in batches(self._connection, _sql("parents")):
             tree.add(batch)
         pq.write_table(tree.table(), path, row_group_size=_GROUP_ROWS)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from errno import ENOSPC
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
+from pyarrow import parquet
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest
+from airflow_provider_honeyhive.builds.database import open_events
 from airflow_provider_honeyhive.builds.sources import export_sources
 from airflow_provider_honeyhive.builds.stopping import BuildStop
-from airflow_provider_honeyhive.exceptions import ExportStoppedError, InvalidArgumentError
+from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, InvalidArgumentError
 from airflow_provider_honeyhive.sandbox.data.traces import generate_events
-from airflow_provider_honeyhive.tables import build
+from airflow_provider_honeyhive.tables import build, steps
 from airflow_provider_honeyhive.tables.build import build_tables, create_tables
 from airflow_provider_honeyhive.tables.columns import TABLES
 from airflow_provider_honeyhive.tables.steps import sql_version
@@ -86,6 +91,33 @@ def test_a_stop_at_the_very_end_publishes_nothing(tmp_path: Path, monkeypatch: p
     with pytest.raises(ExportStoppedError):
         build_tables(export_sources(tmp_path / "export"), tmp_path / "tables", stop=stop)
     assert not (tmp_path / "tables").exists()
+
+
+@pytest.mark.parametrize("writer", ["write_table", "ParquetWriter"])
+def test_a_full_temporary_disk_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
+    make_export(tmp_path / "export", [event("a", inputs={"question": "what"})])
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    writers = {"write_table": parquet.write_table, "ParquetWriter": parquet.ParquetWriter, writer: fail}
+    monkeypatch.setattr(steps, "pq", SimpleNamespace(**writers))
+    with (
+        pytest.raises(DestinationError, match="free space there"),
+        open_events(export_sources(tmp_path / "export")) as db,
+    ):
+        create_tables(db)
+
+
+def test_an_error_between_two_batches_shows_nothing_of_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_export(tmp_path / "export", [event("a")])
+    text = steps._sql
+    query = "SELECT range, range, if(range < 900000, -1, error('secret')), 0, 0 FROM range(1000000)"
+    monkeypatch.setattr(steps, "_sql", lambda name: query if name == "parents" else text(name))
+    monkeypatch.setattr(steps, "Tree", MagicMock())
+    with pytest.raises(DestinationError) as caught, open_events(export_sources(tmp_path / "export")) as connection:
+        create_tables(connection)
+    assert "secret" not in str(caught.value)
 
 
 def test_no_column_comes_from_the_name_of_the_temporary_folder(tmp_path: Path) -> None:
