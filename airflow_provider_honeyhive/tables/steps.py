@@ -151,7 +151,8 @@ class Steps:
                 FROM exported JOIN (SELECT * {left} AND rank BETWEEN {first} AND {last}) AS chosen USING (place)
                 """  # noqa: S608 - names of this package
             # By a file: a function of DuckDB in Python needs numpy.
-            with pq.ParquetWriter(found, _TEXTS) as writer:
+            # Its writer would keep copies of each text for a dictionary, and of the least and the greatest one.
+            with pq.ParquetWriter(found, _TEXTS, use_dictionary=False, write_statistics=False) as writer:
                 for batch in batches(connection, query):
                     sessions, ranks, *contents = batch.columns
                     pairs = zip(*(texts.to_pylist() for texts in contents), strict=True)

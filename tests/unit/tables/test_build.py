@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from airflow_provider_honeyhive.build_manifest import BuildManifest
-from airflow_provider_honeyhive.builds.database import open_events
+from airflow_provider_honeyhive.builds.database import open_events, scratch
 from airflow_provider_honeyhive.builds.sources import export_sources
 from airflow_provider_honeyhive.builds.stopping import BuildStop
 from airflow_provider_honeyhive.exceptions import DestinationError, ExportStoppedError, InvalidArgumentError
@@ -194,3 +194,13 @@ def test_users_name_measurements(tables_made: Any) -> None:
     made = tables_made(event, measurements=["length (a.b)", "*_eur", "ok"], only=["scores", "measurements"])
     assert [row["name"] for row in made["measurements"]] == ["Length (a.b)", "cost_eur"]
     assert [row["name"] for row in made["scores"]] == ["Length (aXb)", "Words", "ok"]
+
+
+def test_no_more_copies_of_a_large_text_than_needed(tmp_path: Path) -> None:
+    event = {"event_id": "a", "session_id": "s", "inputs": {"question": "Why?"}, "outputs": {"answer": "So."}}
+    with opened(tmp_path / "build", [event]) as connection:
+        create_tables(connection, only=["sessions"])
+        texts = parquet.read_metadata(scratch(connection) / "found.parquet").row_group(0).column(2)
+    assert texts.path_in_schema == "text"
+    assert not texts.has_dictionary_page
+    assert texts.statistics is None
