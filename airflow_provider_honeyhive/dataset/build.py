@@ -90,6 +90,9 @@ def _check(sources: Sources, rows: str, where: str | None, test_share: float) ->
     check_dataset(rows, test_share)
     if where is not None and (not isinstance(where, str) or not where.strip()):
         raise InvalidArgumentError("where", where, "allowed: a SQL condition, or None")
+    # A command line may hold bytes that are no text.
+    if where is not None and any("\ud800" <= character <= "\udfff" for character in where):
+        raise InvalidArgumentError("where", where, "allowed: a SQL condition without halves of characters")
     if not sources.include_content:
         raise InvalidArgumentError(
             "export",

@@ -408,7 +408,15 @@ def test_the_card_says_what_is_in_it(exported: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("rows", "events"), ("where", " "), ("where", 5), ("test_share", 1.1), ("test_share", "x"), ("test_share", True)],
+    [
+        ("rows", "events"),
+        ("where", " "),
+        ("where", 5),
+        ("where", "model = '\ud83d'"),
+        ("test_share", 1.1),
+        ("test_share", "x"),
+        ("test_share", True),
+    ],
 )
 def test_an_argument_that_cannot_be_right(exported: Any, tmp_path: Path, argument: str, value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
