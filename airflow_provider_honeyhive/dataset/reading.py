@@ -49,7 +49,15 @@ def read_conversations(connection: duckdb.DuckDBPyConnection, path: Path, stop: 
     :param stop: ends it.
     """
     with temporary_space():
-        file = pq.ParquetWriter(path, _SCHEMA, compression="zstd", compression_level=1, use_dictionary=["reason"])
+        # Statistics of all columns would keep copies of the least and the greatest text.
+        file = pq.ParquetWriter(
+            path,
+            _SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["reason"],
+            write_statistics=["place"],
+        )
     with file, Behind() as behind:
         rows: list[tuple[Any, ...]] = []
         size = 0

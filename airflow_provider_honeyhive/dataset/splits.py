@@ -23,6 +23,9 @@ GROUP_BYTES = 16 * 1024**2
 #: Columns that say the same in many rows.
 _REPEATED = ["messages.list.element.role", "session_id", "model", "provider", "export"]
 
+#: Columns whose least and greatest values readers are told; those of long texts would take memory.
+_COMPARED = ["event_id", "session_id", "model", "provider", "start_time", "export"]
+
 #: Bytes of JSON lines after which a file ends: OpenAI takes files of up to 512 MB.
 FILE_BYTES = 256 * 1024**2
 
@@ -101,7 +104,9 @@ class _Part:
         self.lines, self.columns = stem.with_suffix(".jsonl"), stem.with_suffix(".parquet")
         with temporary_space():
             self._file = self.lines.open("wb")
-            self._parquet = pq.ParquetWriter(self.columns, SCHEMA, compression="zstd", use_dictionary=_REPEATED)
+            self._parquet = pq.ParquetWriter(
+                self.columns, SCHEMA, compression="zstd", use_dictionary=_REPEATED, write_statistics=_COMPARED
+            )
         self.size_bytes = self.row_count = 0
 
     def write(self, rows: list[pa.RecordBatch], lines: list[bytes]) -> None:

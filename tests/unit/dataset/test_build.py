@@ -462,3 +462,10 @@ def test_a_build_can_be_stopped_while_it_reads(exported: Any, tmp_path: Path, mo
 def test_a_place_that_holds_an_export_is_left_alone(exported: Any, tmp_path: Path) -> None:
     with pytest.raises(DestinationTakenError):
         build(exported([call(1)]), tmp_path / "export")
+
+
+def test_no_copies_of_long_texts_as_statistics(exported: Any, tmp_path: Path) -> None:
+    manifest = build(exported([call(1)]), tmp_path / "dataset", test_share=0)
+    group = pq.read_metadata(manifest.file_urls("train_parquet")[0]).row_group(0)
+    told = {group.column(n).path_in_schema for n in range(group.num_columns) if group.column(n).statistics is not None}
+    assert told == {"event_id", "session_id", "model", "provider", "start_time", "export"}
