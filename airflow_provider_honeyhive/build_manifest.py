@@ -115,11 +115,6 @@ class BuildManifest(PlacedManifest):
         return sum(file.size_bytes for file in self.files)
 
     @property
-    def row_count(self) -> int:
-        """Rows of all ``files``."""
-        return sum(file.row_count for file in self.files)
-
-    @property
     def event_count(self) -> int:
         """Events of all exports that it is made of, without their corrections."""
         return sum(source.event_count for source in self.sources)

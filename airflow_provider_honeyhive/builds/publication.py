@@ -154,9 +154,7 @@ class ClaimedBuild:
         except BaseException as error:
             place.abandon(error, keep_staged=False)
             raise
-        log.info(
-            "Published %s: %s files with %s rows to %s", done.kind, len(done.files), f"{done.row_count:,}", place.url()
-        )
+        log.info("Published %s: %s files to %s", done.kind, f"{len(done.files):,}", place.url())
         return done.placed(place.store, place.layout.manifest_name)
 
 

@@ -108,7 +108,7 @@ def _print(verdict: Verdict) -> None:
         write_line(f"FAILED {verdict.place}")
     elif verdict.build is not None:
         build: Any = verdict.manifest
-        write_line(f"ok     {verdict.place}: {build.kind}, {len(build.files)} files, {build.row_count} rows")
+        write_line(f"ok     {verdict.place}: {build.kind}, {len(build.files)} files of {build.event_count} events")
     elif verdict.manifest is not None:
         manifest: Any = verdict.manifest
         window = f"[{manifest.start_time}, {manifest.end_time})" if manifest.start_time else "all of time"

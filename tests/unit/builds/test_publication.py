@@ -618,8 +618,8 @@ def test_verify_tells_of_builds_beside_exports(sandbox, client, tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"ok     {tmp_path}/exports: {exported.event_count} events")
     assert lines[1:3] == [
-        f"ok     {tmp_path}/report: report, 1 files, 1 rows",
-        f"ok     {tmp_path}/tables: tables, 3 files, 6 rows",
+        f"ok     {tmp_path}/report: report, 1 files of 7 events",
+        f"ok     {tmp_path}/tables: tables, 3 files of 7 events",
     ]
     assert lines[3].startswith(f"exports: 1, events: {exported.event_count}, files: 1, ")
     assert lines[3].endswith("failed: 0, gaps: 0, overlaps: 0, builds: 2")
