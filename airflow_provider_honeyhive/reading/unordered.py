@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: apart by their contents.
 SAME_PASSES = 12
 
+#: Passes that end with a refusal and lack a row which the server has, before it counts as out of reach.
+REFUSED_PASSES = 3
+
 #: Passes at most, where the order of the answers changes: each misses a given row with a probability below 1/e.
 MOST_PASSES = 48
 
@@ -93,8 +96,8 @@ class UnorderedReader:
         """Page by number through a range that cannot be divided.
 
         A pass ends where no row has its number, so it says how many there are. All have been seen when so many
-        different ones were, by one answer or by a pass that brought nothing new: rows that appear or vanish, and an
-        order that changes, move others past the pages.
+        different ones were, by one answer that had room for more or by a pass that brought nothing new: rows that
+        appear or vanish, and an order that changes, move others past the pages.
 
         :raises ReadAgainError: the rows have to be told apart by their contents.
         :raises HoneyHiveRequestError: the server refuses page numbers that lie within the range.
@@ -102,13 +105,14 @@ class UnorderedReader:
         state = self._state
         seen = _Shown(state)
         last_pass = array("q")
-        same = 0
+        same = refused = 0
         for _ in range(MOST_PASSES):
             this_pass = array("q")
-            before, pages = len(seen), 0
+            before, pages, has_room = len(seen), 0, True
             self._refusal = None
             for page, again in self._pages(low, high, seen):
                 pages += 1
+                has_room = len(page) < page.limit
                 fresh = state.take(page, low)
                 keys = state.keys(page)
                 # Hashes, because keys themselves would take far more room.
@@ -120,8 +124,13 @@ class UnorderedReader:
                     yield fresh
                 del fresh
             is_idle = len(seen) == before
-            if len(seen) >= len(this_pass) and (pages <= 1 or is_idle):
-                break
+            if len(seen) >= len(this_pass) and ((pages <= 1 and has_room) or is_idle):
+                if self._refusal is None or self._has_shown_all(seen, len(this_pass), low, high):
+                    return
+                # An answer may have lacked a row, which the next pass shows unless it is out of reach.
+                refused += 1
+                if refused == REFUSED_PASSES:
+                    raise self._refusal
             same = same + 1 if is_idle and this_pass == last_pass else 0
             last_pass = this_pass
             if same == SAME_PASSES:
@@ -129,10 +138,12 @@ class UnorderedReader:
                     break
                 state.cursor.by_content = True
                 raise state.again("several events have the same id and time")
-        if self._refusal is not None:
-            rows = len(this_pass)
-            if not seen.issuperset(state.keys(_around(self._fetcher, rows, low, high))):
-                raise self._refusal
+        if self._refusal is not None and not self._has_shown_all(seen, len(this_pass), low, high):
+            raise self._refusal
+
+    def _has_shown_all(self, seen: _Shown, rows: int, low: int | None, high: int | None) -> bool:
+        """Return whether a refused page number was behind the end: the rows there have been shown."""
+        return seen.issuperset(self._state.keys(_around(self._fetcher, rows, low, high)))
 
     def _pages(self, low: int | None, high: int | None, seen: _Shown) -> Iterator[tuple[Page, int]]:
         """Yield the pages of one pass, each with how many of its rows the page before has shown.

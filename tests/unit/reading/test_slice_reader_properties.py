@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from airflow_provider_honeyhive.exceptions import DateRangeIgnoredError, IncompleteExportError
@@ -119,6 +119,8 @@ def test_late_events_neither_lose_nor_repeat_any(events, page_size, cap, order, 
     inserts=st.integers(0, 2),
     seed=st.integers(0, 1000),
 )
+# A row of the first page goes when the second one is asked for, and the only row there moves to the first.
+@example(times=many_times(118), page_size=10, total="total", deletes=1, inserts=2, seed=163)
 def test_deletions_lose_no_other_event(times, page_size, total, deletes, inserts, seed):
     events = {f"event-{number}": time for number, time in enumerate(times)}
     client = ModelClient(dict(events), Oddities(total=total, deletes=deletes, inserts=inserts), seed, WINDOW)
