@@ -239,7 +239,12 @@ PROMISES = (
     Promise(
         "tables, dataset and report of 1M events: wall time / their export, Parquet", _builds_time("parquet"), most=1
     ),
-    Promise("...and where the export is JSONL", _builds_time("jsonl"), most=1),
+    Promise(
+        "...and where the export is JSONL",
+        _builds_time("jsonl"),
+        most=1,
+        unless="each build takes the JSON apart into columns first, under Python's lock; Parquet exports have them",
+    ),
     Promise("...peak memory in MB, all processes, 10M events included", _builds_peak, most=2_000),
     Promise("runs of ours that failed or wrote anything but each event once", Results.our_failures, most=0),
 )
