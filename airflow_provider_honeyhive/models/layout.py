@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -128,15 +129,15 @@ LONGEST_NAME = 1_024
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\\]")
 
 
-class StagingNames:
+class StagingNames(ABC):
     """Names of what is not published yet; engines skip names with ``_``."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def manifest_name(self) -> str:
         """Name of the manifest, relative to the store's folder."""
-        raise NotImplementedError
 
     @property
     def staging_prefix(self) -> str:
